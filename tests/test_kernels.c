@@ -211,10 +211,11 @@ static void picks(void **unused) {
 typedef struct recurrent_form {
     int op, direction, batch_first, full, linear; /* full: with biases and states */
     int64_t samples;
+    bool lengths; /* each sample ends where it likes, one at once */
 } recurrent_form;
 
 static recurrent_form form_of(int which, int64_t samples) {
-    return (recurrent_form){which % 3, which / 3 % 3, which / 9 % 2, which / 18 % 2, which / 36, samples};
+    return (recurrent_form){which % 3, which / 3 % 3, which / 9 % 2, which / 18 % 2, which / 36, samples, false};
 }
 enum { RECURRENT_FORMS = 3 * 3 * 2 * 2 * 2 };
 
@@ -236,6 +237,11 @@ static skive_graph *recurrent_graph(skive_context *ctx, const recurrent_form *f,
         inputs[3] = parameter(ctx, g, 2, bias, -1, 1);
         inputs[5] = input(ctx, g, 3, state);
         if (f->op == 0) inputs[6] = input(ctx, g, 3, state);
+    }
+    if (f->lengths) {
+        static const int32_t ends[] = {3, 6, 0, 1, 5, 6, 2};
+        const skive_tensor list = skv_tensor_view(SKIVE_I32, 1, &n, ends);
+        skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &list, &inputs[4]));
     }
     if (gradient) {
         inputs[8] = input(ctx, g, 4, y);
@@ -264,13 +270,24 @@ static void recurrent(void **unused) {
     skv_test_context_end(ctx);
 }
 
+static void recurrent_lengths(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < RECURRENT_FORMS; which++) {
+        recurrent_form f = form_of(which, (const int64_t[]){7, 3, 1}[which % 7 % 3]);
+        f.lengths = true;
+        check(ctx, recurrent_graph(ctx, &f, false), "recurrent_f32", 1e-4, 2e-6);
+    }
+    skv_test_context_end(ctx);
+}
+
 /* Many samples, and the gradients, which begin with AVX2. */
 static void recurrent_products(void **unused) {
     (void)unused;
     if (!skv_isa_has(skv_cpu_isa(), SKV_ISA_AVX2)) skip();
     skive_context *ctx = skv_test_context();
     for (int which = 0; which < RECURRENT_FORMS; which++) {
-        const recurrent_form many = form_of(which, 9), few = form_of(which, which / 18 % 2 ? 3 : 1);
+        const recurrent_form many = form_of(which, 33), few = form_of(which, which / 18 % 2 ? 3 : 1);
         check(ctx, recurrent_graph(ctx, &many, false), "recurrent_train_f32", 1e-4, 4e-6);
         check(ctx, recurrent_graph(ctx, &few, true), "recurrent_grad_f32", 1e-4, 3e-5);
     }
@@ -383,10 +400,19 @@ static void dynamic_lstm(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements), cmocka_unit_test(far_elements),     cmocka_unit_test(channels),
-        cmocka_unit_test(norms),    cmocka_unit_test(transposes),       cmocka_unit_test(concats),
-        cmocka_unit_test(picks),    cmocka_unit_test(recurrent),        cmocka_unit_test(recurrent_products),
-        cmocka_unit_test(rotary),   cmocka_unit_test(integer_products), cmocka_unit_test(dynamic_lstm),
+        cmocka_unit_test(elements),
+        cmocka_unit_test(far_elements),
+        cmocka_unit_test(channels),
+        cmocka_unit_test(norms),
+        cmocka_unit_test(transposes),
+        cmocka_unit_test(concats),
+        cmocka_unit_test(picks),
+        cmocka_unit_test(recurrent),
+        cmocka_unit_test(recurrent_lengths),
+        cmocka_unit_test(recurrent_products),
+        cmocka_unit_test(rotary),
+        cmocka_unit_test(integer_products),
+        cmocka_unit_test(dynamic_lstm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,11 @@ typedef struct attention_state {
     int threads;
 } attention_state;
 
+const skv_attention_loops *skv_attention_loops_of(skv_isa isa) {
+    return SKV_AT(isa, AVX512, &skv_attention_loops_avx512) SKV_AT(isa, AVX2, &skv_attention_loops_avx2)
+        SKV_AT(isa, NEON, &skv_attention_loops_neon) SKV_ELSE(isa, &skv_attention_loops_scalar);
+}
+
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
         if (n->in[i].absent) continue;
@@ -48,8 +53,7 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     st->a = skv_attention_of(n->node, in);
-    st->products = SKV_AT(isa, AVX512, &skv_attention_loops_avx512) SKV_AT(isa, AVX2, &skv_attention_loops_avx2)
-        SKV_AT(isa, NEON, &skv_attention_loops_neon) SKV_ELSE(isa, &skv_attention_loops_scalar);
+    st->products = skv_attention_loops_of(isa);
     st->rows = SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
         SKV_ELSE(isa, &skv_row_loops_scalar);
     st->padded = (st->a.kv_len + PAD - 1) / PAD * PAD;

@@ -1,14 +1,26 @@
-/* LSTM, GRU and RNN in f32, with the usual activations. W and R stand transposed, [input][gates h] and [hidden][gates
- * h], so that every step adds rows to the sums of all gates; the input's part is done for all steps before. */
+/* LSTM, GRU and RNN in f32, with the usual activations. W and R stand transposed, in panels of columns; the input's part
+ * is done for all steps before, and a step multiplies the states of all samples at once. */
 #include "kernels/recurrent.h"
 
 #include <string.h>
 #include <strings.h>
 
+#include "kernels/attention.h"
+
+enum { X, W, R, B, LENGTHS, H0, C0 };
+
+typedef struct panels { /* a matrix [k][n], whole tiles of columns side by side, the last one filled up with zeros */
+    float *data;
+    int64_t k, n, padded, width;
+} panels;
+
 typedef struct recurrent_state {
     skv_recurrent_shape s;
     const skv_recurrent_loops *loops;
-    float *w, *r, *bias, *recurrent_bias; /* by direction; GRU's hidden gate has its recurrent bias apart */
+    const skv_attention_loops *products;
+    panels w[2], r[2], reset[2];  /* by direction; GRU whose reset comes first has the hidden gate's R apart */
+    float *bias, *recurrent_bias; /* by direction; GRU's hidden gate has its recurrent bias apart */
+    int64_t ld, recurrent_ld;     /* of the sums of the gates; of GRU's recurrent part */
 } recurrent_state;
 
 static const char *const usual[3][3] = {{"Sigmoid", "Tanh", "Tanh"}, {"Sigmoid", "Tanh", NULL}, {"Tanh", NULL, NULL}};
@@ -27,10 +39,11 @@ bool skv_recurrent_usual(const skive_node *n, skv_recurrent_kind kind) {
     return !skv_node_attr(n, "clip") && !skv_attr_int(n, "input_forget", 0);
 }
 
-bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why) {
+bool skv_recurrent_plain(const skv_kernel_node *n, bool lengths, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
         if (n->in[i].absent) continue;
-        if (i == 4) return skv_decline(why, "sequences of different lengths");
+        if (i == LENGTHS && lengths && n->in[i].type.dtype == SKIVE_I32) continue;
+        if (i == LENGTHS) return skv_decline(why, "sequences of different lengths");
         if (i == 7) return skv_decline(why, "peepholes");
         if (n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     }
@@ -80,48 +93,72 @@ const skv_recurrent_loops *skv_recurrent_loops_of(skv_isa isa) {
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    if (!skv_recurrent_plain(n, why)) return false;
+    if (!skv_recurrent_plain(n, true, why)) return false;
     for (size_t i = 1; i < n->n_in && i <= 3; i++)
         if (!n->in[i].absent && !(n->in[i].constant && n->in[i].constant->data))
             return skv_decline(why, "weights that are not constant");
     return true;
 }
 
-/* y[k][n] = x[n][k] */
-static void turn(const float *x, int64_t n, int64_t k, float *y) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < k; j++) y[j * n + i] = x[i * k + j];
+enum { TILES = 2 }; /* side by side in a panel: what a single row takes at once */
+
+/* x [n][k] */
+static skive_status make_panels(skv_kernel_node *node, const skv_attention_loops *f, const float *x, int64_t n,
+                                int64_t k, panels *p) {
+    const int64_t tile = f->columns;
+    *p = (panels){.k = k, .n = n, .padded = (n + tile - 1) / tile * tile, .width = TILES * tile};
+    SKV_TRY(skv_alloc_array(node->ctx, (size_t)(k * p->padded) + 1, sizeof(float), &p->data));
+    node->state_bytes += (size_t)(k * p->padded) * sizeof(float);
+    for (int64_t first = 0; first < n; first += p->width) {
+        const int64_t wide = p->padded - first < p->width ? p->padded - first : p->width;
+        float *to = p->data + first * k;
+        for (int64_t j = first; j < n && j < first + wide; j++)
+            for (int64_t i = 0; i < k; i++) to[i * wide + j - first] = x[j * k + i];
+    }
+    return SKIVE_OK;
+}
+
+/* y[m][padded] += x[m][k] times the matrix */
+static void add_product(const recurrent_state *st, const panels *p, int64_t m, const float *x, float *y, int64_t ld) {
+    for (int64_t first = 0; first < p->padded; first += p->width) {
+        const int64_t wide = p->padded - first < p->width ? p->padded - first : p->width;
+        st->products->add_product(m, wide, p->k, x, p->k, p->data + first * p->k, wide, y + first, ld);
+    }
 }
 
 static void destroy(skive_context *ctx, void *state) {
     recurrent_state *st = state;
     if (!st) return;
-    skv_free(ctx, st->w);
-    skv_free(ctx, st->r);
+    for (int d = 0; d < 2; d++) {
+        skv_free(ctx, st->w[d].data);
+        skv_free(ctx, st->r[d].data);
+        skv_free(ctx, st->reset[d].data);
+    }
     skv_free(ctx, st->bias);
     skv_free(ctx, st->recurrent_bias);
     skv_free(ctx, st);
 }
 
 static skive_status pack(skv_kernel_node *n, recurrent_state *st) {
-    const size_t gh = (size_t)(st->s.gates * st->s.hidden), d = (size_t)st->s.directions;
-    const float *w = n->in[1].constant->data, *r = n->in[2].constant->data;
-    const float *b = n->n_in > 3 && !n->in[3].absent ? n->in[3].constant->data : NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->s.input + 1, sizeof(float), &st->w));
-    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->s.hidden + 1, sizeof(float), &st->r));
-    SKV_TRY(skv_alloc_array(n->ctx, d * gh + 1, sizeof(float), &st->bias));
-    SKV_TRY(skv_alloc_array(n->ctx, d * (size_t)st->s.hidden + 1, sizeof(float), &st->recurrent_bias));
-    n->state_bytes = d * gh * (size_t)(st->s.input + st->s.hidden + 1) * sizeof(float);
-    for (size_t k = 0; k < d; k++) {
-        turn(w + k * gh * (size_t)st->s.input, (int64_t)gh, st->s.input, st->w + k * gh * (size_t)st->s.input);
-        turn(r + k * gh * (size_t)st->s.hidden, (int64_t)gh, st->s.hidden, st->r + k * gh * (size_t)st->s.hidden);
-        for (size_t i = 0; b && i < gh; i++) {
-            const bool apart = st->s.kind == SKV_GRU && i >= 2 * (size_t)st->s.hidden;
-            st->bias[k * gh + i] = b[k * 2 * gh + i] + (apart ? 0 : b[(k * 2 + 1) * gh + i]);
-            if (apart)
-                st->recurrent_bias[k * (size_t)st->s.hidden + i - 2 * (size_t)st->s.hidden] = b[(k * 2 + 1) * gh + i];
+    const int64_t h = st->s.hidden, gh = st->s.gates * h, d = st->s.directions, in = st->s.input;
+    const float *w = n->in[W].constant->data, *r = n->in[R].constant->data;
+    const float *b = n->n_in > B && !n->in[B].absent ? n->in[B].constant->data : NULL;
+    const bool apart = st->s.kind == SKV_GRU && !st->s.linear;
+    SKV_TRY(skv_alloc_array(n->ctx, (size_t)(d * gh) + 1, sizeof(float), &st->bias));
+    SKV_TRY(skv_alloc_array(n->ctx, (size_t)(d * h) + 1, sizeof(float), &st->recurrent_bias));
+    n->state_bytes = (size_t)(d * (gh + h)) * sizeof(float);
+    for (int64_t k = 0; k < d; k++) {
+        SKV_TRY(make_panels(n, st->products, w + k * gh * in, gh, in, &st->w[k]));
+        SKV_TRY(make_panels(n, st->products, r + k * gh * h, apart ? 2 * h : gh, h, &st->r[k]));
+        if (apart) SKV_TRY(make_panels(n, st->products, r + (k * gh + 2 * h) * h, h, h, &st->reset[k]));
+        for (int64_t i = 0; b && i < gh; i++) {
+            const bool hidden = st->s.kind == SKV_GRU && i >= 2 * h;
+            st->bias[k * gh + i] = b[k * 2 * gh + i] + (hidden ? 0 : b[(k * 2 + 1) * gh + i]);
+            if (hidden) st->recurrent_bias[k * h + i - 2 * h] = b[(k * 2 + 1) * gh + i];
         }
     }
+    st->ld = st->w[0].padded;
+    st->recurrent_ld = apart ? st->reset[0].padded : h;
     return SKIVE_OK;
 }
 
@@ -130,6 +167,7 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     st->s = skv_recurrent_shape_of(n);
     st->loops = skv_recurrent_loops_of(skv_cpu_isa());
+    st->products = skv_attention_loops_of(skv_cpu_isa());
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     for (size_t i = 1; i < 4 && i < n->n_in; i++) n->packs_input[i] = !n->in[i].absent;
     const skive_status status = pack(n, st);
@@ -137,77 +175,146 @@ static skive_status prepare(skv_kernel_node *n) {
         destroy(n->ctx, st);
         return status;
     }
+    /* Of one direction: the sums of all steps and of one; of each sample the states h and c, the reset h, GRU's
+     * recurrent part; how long each is. */
+    const size_t batch = (size_t)st->s.batch, states = batch * (size_t)(3 * st->s.hidden + st->recurrent_ld);
+    size_t bytes;
+    if (!skv_mul_size((size_t)st->s.steps + 1, batch * (size_t)st->ld, &bytes) ||
+        !skv_mul_size(bytes + states, sizeof(float), &bytes)) {
+        destroy(n->ctx, st);
+        return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "sequences too long");
+    }
     n->state = st;
-    /* Of one direction: the sums of all steps; states h, c and the reset h of each sample; GRU's recurrent part. */
-    n->scratch_bytes =
-        (size_t)((st->s.steps * st->s.batch * st->s.gates + st->s.batch * 3 + 1) * st->s.hidden) * sizeof(float);
+    n->scratch_bytes = bytes + (batch + 1) * sizeof(int64_t);
     return SKIVE_OK;
 }
 
-/* One step of one sample: `sum` holds the input's part and the biases. */
-static void one_step(const recurrent_state *st, int64_t d, float *sum, float *h, float *c, float *reset,
-                     float *recurrent) {
+typedef struct direction_run {
+    const recurrent_state *st;
+    int64_t d;
+    float *sums, *now; /* [rows][ld], in the order of X; [batch][ld] of one step */
+    float *h, *c, *reset, *recurrent;
+    int64_t *length; /* [batch] */
+} direction_run;
+
+/* One step of the first `m` samples, of which `i` is beyond the end of some: those keep their states. */
+static void step_states(const direction_run *u, int64_t i, int64_t m) {
+    const recurrent_state *st = u->st;
     const skv_recurrent_loops *f = st->loops;
-    const int64_t n = st->s.hidden, gh = st->s.gates * n;
-    const float *r = st->r + d * gh * n;
-    if (st->s.kind == SKV_LSTM) {
-        f->product(h, n, r, sum, gh, 1, n, gh);
-        f->lstm(sum, h, c, n);
-    } else if (st->s.kind == SKV_RNN) {
-        f->product(h, n, r, sum, gh, 1, n, gh);
-        f->rnn(sum, h, n);
-    } else {
-        memcpy(recurrent, st->recurrent_bias + d * n, (size_t)n * sizeof *recurrent);
-        if (st->s.linear) { /* one pass over R for all gates: the hidden one is put apart behind */
-            float *hidden_sum = sum + 2 * n;
-            memcpy(reset, hidden_sum, (size_t)n * sizeof *reset);
-            memcpy(hidden_sum, recurrent, (size_t)n * sizeof *recurrent);
-            f->product(h, n, r, sum, gh, 1, n, gh);
-            f->gru_gates(sum, n);
-            f->gru_state(sum, reset, hidden_sum, true, h, n);
-            return;
+    const int64_t n = st->s.hidden;
+    for (int64_t b = 0; b < m; b++) {
+        if (i >= u->length[b]) continue;
+        float *sum = u->now + b * st->ld, *h = u->h + b * n;
+        switch (st->s.kind) {
+        case SKV_LSTM: f->lstm(sum, h, u->c + b * n, n); break;
+        case SKV_RNN: f->rnn(sum, h, n); break;
+        case SKV_GRU:
+            if (st->s.linear)
+                f->gru_state(sum, u->reset + b * n, sum + 2 * n, true, h, n);
+            else
+                f->gru_state(sum, sum + 2 * n, u->recurrent + b * st->recurrent_ld, false, h, n);
+            break;
         }
-        /* The hidden gate's part of this product is not used: it reads the state behind the reset. */
-        float *hidden_sum = sum + 2 * n;
-        memcpy(reset, hidden_sum, (size_t)n * sizeof *reset);
-        f->product(h, n, r, sum, gh, 1, n, gh);
-        memcpy(hidden_sum, reset, (size_t)n * sizeof *reset);
-        f->gru_gates(sum, n);
-        for (int64_t i = 0; i < n; i++) reset[i] = sum[n + i] * h[i];
-        for (int64_t k = 0; k < n; k++) {
-            const float a = reset[k], *row = r + k * gh + 2 * n;
-            for (int64_t i = 0; i < n; i++) recurrent[i] += a * row[i];
-        }
-        f->gru_state(sum, hidden_sum, recurrent, false, h, n);
     }
 }
 
-static void one_direction(const recurrent_state *st, const skv_kernel_call *call, int64_t d) {
-    const int64_t n = st->s.hidden, gh = st->s.gates * n, rows = st->s.steps * st->s.batch;
-    const float *x = call->in[0];
-    float *sums = call->scratch, *h = sums + rows * gh, *c = h + st->s.batch * n, *reset = c + st->s.batch * n,
-          *recurrent = reset + st->s.batch * n;
-    const bool backward = skv_recurrent_goes_back(&st->s, d);
-    for (int64_t i = 0; i < rows; i++) memcpy(sums + i * gh, st->bias + d * gh, (size_t)gh * sizeof *sums);
-    st->loops->product(x, st->s.input, st->w + d * gh * st->s.input, sums, gh, rows, st->s.input, gh);
-    skv_recurrent_load(&st->s, call, 5, d, h, n);
-    skv_recurrent_load(&st->s, call, 6, d, c, n);
+/* `now` holds the input's part and the biases of all samples: to the gates, the weights read once for all. */
+static void step_gates(const direction_run *u, int64_t m) {
+    const recurrent_state *st = u->st;
+    const int64_t n = st->s.hidden, ld = st->ld;
+    const float *bias = st->recurrent_bias + u->d * n;
+    if (st->s.kind != SKV_GRU) {
+        add_product(st, &st->r[u->d], m, u->h, u->now, ld);
+        return;
+    }
+    if (st->s.linear) { /* one pass over R for all gates: the hidden one's input part is put apart */
+        for (int64_t b = 0; b < m; b++) {
+            float *hidden_sum = u->now + b * ld + 2 * n;
+            memcpy(u->reset + b * n, hidden_sum, (size_t)n * sizeof *hidden_sum);
+            memcpy(hidden_sum, bias, (size_t)n * sizeof *hidden_sum);
+        }
+        add_product(st, &st->r[u->d], m, u->h, u->now, ld);
+        for (int64_t b = 0; b < m; b++) st->loops->gru_gates(u->now + b * ld, n);
+        return;
+    }
+    add_product(st, &st->r[u->d], m, u->h, u->now, ld);
+    for (int64_t b = 0; b < m; b++) {
+        float *sum = u->now + b * ld, *reset = u->reset + b * n;
+        const float *h = u->h + b * n;
+        st->loops->gru_gates(sum, n);
+#pragma omp simd
+        for (int64_t k = 0; k < n; k++) reset[k] = sum[n + k] * h[k];
+        memcpy(u->recurrent + b * st->recurrent_ld, bias, (size_t)n * sizeof *bias);
+    }
+    add_product(st, &st->reset[u->d], m, u->reset, u->recurrent, st->recurrent_ld);
+}
+
+static void all_steps(const direction_run *u, const skv_kernel_call *call) {
+    const skv_recurrent_shape *s = &u->st->s;
+    const int64_t n = s->hidden, ld = u->st->ld;
+    const bool backward = skv_recurrent_goes_back(s, u->d);
     float *y = call->out[0];
-    for (int64_t i = 0; i < st->s.steps; i++) {
-        const int64_t t = backward ? st->s.steps - 1 - i : i;
-        for (int64_t b = 0; b < st->s.batch; b++) {
-            const int64_t row = skv_recurrent_row(&st->s, t, b);
-            one_step(st, d, sums + row * gh, h + b * n, c + b * n, reset + b * n, recurrent);
-            if (y) memcpy(y + skv_recurrent_y(&st->s, t, d, b), h + b * n, (size_t)n * sizeof *y);
+    for (int64_t i = 0; i < s->steps; i++) {
+        int64_t m = s->batch;
+        while (m > 0 && i >= u->length[m - 1]) m--;
+        for (int64_t b = 0; b < m; b++) { /* of one that has ended, anything */
+            const int64_t t = i < u->length[b] ? (backward ? u->length[b] - 1 - i : i) : 0;
+            memcpy(u->now + b * ld, u->sums + skv_recurrent_row(s, t, b) * ld, (size_t)ld * sizeof *u->now);
+        }
+        if (m > 0) {
+            step_gates(u, m);
+            step_states(u, i, m);
+        }
+        for (int64_t b = 0; y && b < s->batch; b++) {
+            if (i < u->length[b])
+                memcpy(y + skv_recurrent_y(s, backward ? u->length[b] - 1 - i : i, u->d, b), u->h + b * n,
+                       (size_t)n * sizeof *y);
+            else
+                memset(y + skv_recurrent_y(s, i, u->d, b), 0, (size_t)n * sizeof *y);
         }
     }
-    skv_recurrent_store(&st->s, call, 1, d, h);
-    skv_recurrent_store(&st->s, call, 2, d, c);
+}
+
+static void one_direction(const direction_run *u, const skv_kernel_call *call) {
+    const recurrent_state *st = u->st;
+    const int64_t n = st->s.hidden, gh = st->s.gates * n, rows = st->s.steps * st->s.batch;
+    for (int64_t i = 0; i < rows; i++) {
+        float *to = u->sums + i * st->ld;
+        memcpy(to, st->bias + u->d * gh, (size_t)gh * sizeof *to);
+        memset(to + gh, 0, (size_t)(st->ld - gh) * sizeof *to);
+    }
+    add_product(st, &st->w[u->d], rows, call->in[X], u->sums, st->ld);
+    skv_recurrent_load(&st->s, call, H0, u->d, u->h, n);
+    skv_recurrent_load(&st->s, call, C0, u->d, u->c, n);
+    all_steps(u, call);
+    skv_recurrent_store(&st->s, call, 1, u->d, u->h);
+    skv_recurrent_store(&st->s, call, 2, u->d, u->c);
+}
+
+static skive_status read_lengths(const skv_kernel_call *c, const skv_recurrent_shape *s, int64_t *length) {
+    const int32_t *given = c->n->n_in > LENGTHS ? c->in[LENGTHS] : NULL;
+    for (int64_t b = 0; b < s->batch; b++) {
+        length[b] = given ? given[b] : s->steps;
+        if (length[b] < 0 || length[b] > s->steps)
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
+                               "node '%s': a sequence length of %lld is out of range for %lld steps", c->n->node->name,
+                               (long long)length[b], (long long)s->steps);
+    }
+    return SKIVE_OK;
 }
 
 static skive_status run(const skv_kernel_call *c) {
     const recurrent_state *st = c->n->state;
-    for (int64_t d = 0; d < st->s.directions; d++) one_direction(st, c, d);
+    const int64_t states = st->s.batch * st->s.hidden, all = st->s.batch * st->ld;
+    direction_run u = {.st = st, .length = c->scratch};
+    u.sums = (float *)(void *)(u.length + st->s.batch + 1);
+    u.now = u.sums + st->s.steps * all;
+    u.h = u.now + all;
+    u.c = u.h + states;
+    u.reset = u.c + states;
+    u.recurrent = u.reset + states;
+    SKV_TRY(read_lengths(c, &st->s, u.length));
+    for (u.d = 0; u.d < st->s.directions; u.d++) one_direction(&u, c);
     return SKIVE_OK;
 }
 

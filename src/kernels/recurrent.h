@@ -27,7 +27,8 @@ void skv_recurrent_store(const skv_recurrent_shape *s, const skv_kernel_call *c,
                          const float *from);
 bool skv_recurrent_usual(const skive_node *n,
                          skv_recurrent_kind kind); /* the activations; nothing clipped or coupled */
-bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why);
+/* `lengths`: sequences of different lengths are allowed. */
+bool skv_recurrent_plain(const skv_kernel_node *n, bool lengths, skv_why *why);
 
 static inline bool skv_recurrent_goes_back(const skv_recurrent_shape *s, int64_t d) {
     return d == 1 || s->reverse_first;
@@ -45,9 +46,6 @@ static inline int64_t skv_recurrent_row(const skv_recurrent_shape *s, int64_t t,
 }
 
 typedef struct skv_recurrent_loops {
-    /* y[rows][n] += x[rows][k] w[k][n]; rows of x `x_step` apart, of y `y_step`. */
-    void (*product)(const float *x, int64_t x_step, const float *w, float *y, int64_t y_step, int64_t rows, int64_t k,
-                    int64_t n);
     /* One step of `n` hidden units from the sums of the gates: LSTM (i, o, f, c) and RNN replace h (and c). */
     void (*lstm)(const float *sum, float *h, float *c, int64_t n);
     void (*rnn)(const float *sum, float *h, int64_t n);

@@ -7,28 +7,6 @@
 
 static inline float sigmoid(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
 
-/* Four rows of w at a time, so that y is read and written a quarter as often. */
-static void product(const float *x, int64_t x_step, const float *w, float *y, int64_t y_step, int64_t rows, int64_t k,
-                    int64_t n) {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *from = x + r * x_step;
-        float *to = y + r * y_step;
-        int64_t j = 0;
-        for (; j + 4 <= k; j += 4) {
-            const float a = from[j], b = from[j + 1], c = from[j + 2], d = from[j + 3];
-            const float *row = w + j * n;
-#pragma omp simd
-            for (int64_t i = 0; i < n; i++)
-                to[i] += a * row[i] + b * row[n + i] + c * row[2 * n + i] + d * row[3 * n + i];
-        }
-        for (; j < k; j++) {
-            const float a = from[j], *row = w + j * n;
-#pragma omp simd
-            for (int64_t i = 0; i < n; i++) to[i] += a * row[i];
-        }
-    }
-}
-
 static void lstm(const float *sum, float *h, float *c, int64_t n) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
@@ -123,5 +101,5 @@ static void gru_back_reset(float *gates, const float *d_gated, const float *h_be
     }
 }
 
-const skv_recurrent_loops RECURRENT_LOOPS = {product,  lstm,      rnn,      gru_gates, gru_state,     lstm_keep,
-                                             gru_keep, lstm_back, rnn_back, gru_back,  gru_back_reset};
+const skv_recurrent_loops RECURRENT_LOOPS = {lstm,     rnn,       gru_gates, gru_state, lstm_keep,
+                                             gru_keep, lstm_back, rnn_back,  gru_back,  gru_back_reset};

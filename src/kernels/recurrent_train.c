@@ -12,7 +12,7 @@
 
 enum { X, W, R, B, LENGTHS, H0, C0, PEEPHOLES, DY, DH, DC }; /* inputs; from DY on those of the gradient */
 enum { OUT_X, OUT_W, OUT_R, OUT_B, OUT_H0, OUT_C0 };         /* outputs of the gradient */
-enum { FEW_SAMPLES = 8, PARALLEL_UNITS = 4096 };
+enum { FEW_SAMPLES = 32, PARALLEL_UNITS = 4096 };
 
 typedef struct recurrent_state {
     skv_recurrent_shape s;
@@ -316,7 +316,7 @@ static bool servable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i <= R; i++) {
         if (!skv_kernel_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
     }
-    return skv_recurrent_plain(n, why);
+    return skv_recurrent_plain(n, false, why);
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
