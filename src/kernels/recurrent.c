@@ -1,5 +1,5 @@
-/* LSTM, GRU and RNN in f32, with the usual activations. W and R stand transposed, in panels of columns; the input's part
- * is done for all steps before, and a step multiplies the states of all samples at once. */
+/* LSTM, GRU and RNN in f32, with the usual activations. W and R stand transposed, in panels of columns; the input's
+ * part is done for all steps before, and a step multiplies the states of all samples at once. */
 #include "kernels/recurrent.h"
 
 #include <string.h>
