@@ -1,6 +1,6 @@
-/* A small product in tiles of up to 4 rows and 2 vectors, compiled once for each instruction set. The includer says what
- * a vector is: vec, LANES, vec_load, vec_store, vec_all, vec_sum, vec_fma(a, b, c) = a b + c; ATTENTION_LOOPS names the
- * table. */
+/* A small product in tiles of up to 4 rows and 2 vectors, compiled once for each instruction set. The includer says
+ * what a vector is: vec, LANES, vec_load, vec_store, vec_all, vec_sum, vec_fma(a, b, c) = a b + c; ATTENTION_LOOPS
+ * names the table. */
 #include <stdbool.h>
 #include <stddef.h>
 
