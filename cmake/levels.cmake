@@ -28,6 +28,7 @@ set(SKIVE_FILES_avx2
   kernels/pool_conv_weight_avx2.c
   kernels/recurrent_avx2.c
   kernels/reduce_avx2.c
+  kernels/resample_avx2.c
   kernels/rows_avx2.c
   kernels/sgemm_avx2.c
   kernels/sparse/loops_avx2.c
@@ -50,6 +51,7 @@ set(SKIVE_FILES_avx512
   kernels/pool_max_avx512.c
   kernels/recurrent_avx512.c
   kernels/reduce_avx512.c
+  kernels/resample_avx512.c
   kernels/rows_avx512.c
   kernels/sgemm_avx512.c
   kernels/sparse/loops_avx512.c
@@ -153,6 +155,10 @@ function(skive_apply_levels sources own)
     list(APPEND here ${level})
     foreach(file ${files})
       set(flags ${SKIVE_FLAGS_${level}})
+      # Polynomials of one element: a product and a sum in one instruction, which rounds once.
+      if(file MATCHES "/(unary|rows|recurrent)_")
+        list(APPEND flags -ffp-contract=fast)
+      endif()
       # Clang's checks of undefined behaviour take minutes over these written-out loops; those of addresses take seconds.
       if(file MATCHES "/winograd_" AND SKIVE_SANITIZE MATCHES "undefined")
         list(APPEND flags -fno-sanitize=undefined)

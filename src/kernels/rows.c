@@ -1,5 +1,5 @@
-/* What works on contiguous rows by itself, f32: LayerNormalization, RMSNormalization, Softmax over the last axis,
- * Gelu. Rows go to threads whole, so that their number changes nothing. */
+/* What works on rows by themselves, f32: LayerNormalization, RMSNormalization, InstanceNormalization,
+ * GroupNormalization, Softmax and LogSoftmax over any axis, Gelu. Rows go to threads whole, so that their number changes nothing. */
 #include "kernels/rows.h"
 
 #include <math.h>
@@ -8,12 +8,14 @@
 #include "kernels/kernel.h"
 
 enum { PARALLEL_FROM = 1 << 14, CHUNK = 1024 };
-typedef enum row_kind { LAYER, RMS, SOFTMAX, GELU, GELU_TANH } row_kind;
+typedef enum row_kind { LAYER, RMS, SOFTMAX, LOG_SOFTMAX, GROUP, GELU, GELU_TANH } row_kind;
 
 typedef struct row_state {
     row_kind kind;
     const skv_row_loops *loops;
     int64_t rows, n, count; /* Gelu: chunks of `count` elements */
+    int64_t inner, strips;  /* Softmax over an axis with others behind it: rows stand across, in strips of columns */
+    int64_t channels, each; /* of groups: all channels, and those of one */
     double epsilon;
     int threads;
 } row_state;
@@ -22,6 +24,8 @@ static row_kind kind_of(const skive_node *n) {
     if (skv_node_is(n, SKV_OP_LAYER_NORMALIZATION)) return LAYER;
     if (skv_node_is(n, SKV_OP_RMS_NORMALIZATION)) return RMS;
     if (skv_node_is(n, SKV_OP_SOFTMAX)) return SOFTMAX;
+    if (skv_node_is(n, SKV_OP_LOG_SOFTMAX)) return LOG_SOFTMAX;
+    if (SKV_NODE_IS_ANY(n, SKV_OP_INSTANCE_NORMALIZATION, SKV_OP_GROUP_NORMALIZATION)) return GROUP;
     return strcmp(skv_attr_string(n, "approximate", "none"), "tanh") == 0 ? GELU_TANH : GELU;
 }
 
@@ -43,13 +47,41 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (skv_type_count(x) < 1) return skv_decline(why, "empty");
     if (kind == GELU || kind == GELU_TANH) return true;
     if (x->rank < 1) return skv_decline(why, "a scalar");
-    if (kind == SOFTMAX && skv_axis(skv_attr_int(n->node, "axis", -1), x->rank) != x->rank - 1)
-        return skv_decline(why, "not over the last axis");
+    if (kind == SOFTMAX || kind == LOG_SOFTMAX) return true;
+    if (kind == GROUP) {
+        for (size_t i = 1; i < n->n_in; i++)
+            if (n->in[i].absent || skv_type_count(&n->in[i].type) != x->dims[1].size)
+                return skv_decline(why, "scale or bias is not one number a channel");
+        return true;
+    }
     for (size_t i = 1; i < n->n_in; i++) {
         if (!n->in[i].absent && skv_type_count(&n->in[i].type) != row_length(n))
             return skv_decline(why, "scale or bias is broadcast");
     }
     return true;
+}
+
+/* Rows of a Softmax, one after another or across; groups of channels. */
+static void divide(skv_kernel_node *n, row_state *st) {
+    const skive_type *x = &n->in[0].type;
+    for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
+    st->count = skv_type_count(x);
+    st->inner = st->strips = 1;
+    if (st->kind == GROUP) {
+        const bool instance = skv_node_is(n->node, SKV_OP_INSTANCE_NORMALIZATION);
+        st->channels = x->dims[1].size;
+        const int64_t groups = instance ? st->channels : skv_attr_int(n->node, "num_groups", 1);
+        st->each = st->channels / groups;
+        st->rows = x->dims[0].size * groups;
+    } else {
+        const int axis = (int)skv_axis(skv_attr_int(n->node, "axis", -1), x->rank);
+        for (int d = axis + 1; d < x->rank; d++) st->inner *= x->dims[d].size;
+        if (st->inner > 1) st->strips = (st->inner + SKV_ROWS_COLUMNS - 1) / SKV_ROWS_COLUMNS;
+        st->rows = st->count / (x->dims[axis].size * st->inner) * st->strips;
+        st->n = x->dims[axis].size;
+        return;
+    }
+    st->n = st->count / st->rows;
 }
 
 static skive_status prepare(skv_kernel_node *n) {
@@ -61,7 +93,9 @@ static skive_status prepare(skv_kernel_node *n) {
     st->loops = SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
         SKV_ELSE(isa, &skv_row_loops_scalar);
     st->epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
-    if (st->kind == GELU || st->kind == GELU_TANH) {
+    if (st->kind == SOFTMAX || st->kind == LOG_SOFTMAX || st->kind == GROUP) {
+        divide(n, st);
+    } else if (st->kind == GELU || st->kind == GELU_TANH) {
         size_t bytes;
         skv_kernel_follow_layout(n); /* the padding's zeros stay zeros */
         if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes))
@@ -80,7 +114,35 @@ static skive_status prepare(skv_kernel_node *n) {
     return SKIVE_OK;
 }
 
+static void one_group(const skv_kernel_call *c, const row_state *st, int64_t row) {
+    const float *x = (const float *)c->in[0] + row * st->n, *scale = c->in[1], *bias = c->in[2];
+    float *y = (float *)c->out[0] + row * st->n, mean, inverse;
+    const int64_t positions = st->n / st->each, first = row * st->each % st->channels;
+    st->loops->moments(x, st->n, st->epsilon, &mean, &inverse);
+    for (int64_t k = 0; k < st->each; k++)
+        st->loops->affine(x + k * positions, mean, inverse * scale[first + k], bias[first + k], y + k * positions,
+                          positions);
+}
+
+static void one_softmax(const skv_kernel_call *c, const row_state *st, int64_t row) {
+    const bool logarithm = st->kind == LOG_SOFTMAX;
+    const float *x = c->in[0];
+    float *y = c->out[0];
+    if (st->inner == 1) {
+        (logarithm ? st->loops->log_softmax : st->loops->softmax)(x + row * st->n, y + row * st->n, st->n);
+        return;
+    }
+    const int64_t column = row % st->strips * SKV_ROWS_COLUMNS, left = st->inner - column,
+                  at = row / st->strips * st->n * st->inner + column;
+    (logarithm ? st->loops->log_softmax_columns : st->loops->softmax_columns)(
+        x + at, y + at, st->n, st->inner, left < SKV_ROWS_COLUMNS ? left : SKV_ROWS_COLUMNS);
+}
+
 static void one_row(const skv_kernel_call *c, const row_state *st, int64_t row) {
+    if (st->inner > 1) { /* rows across are not where the others are */
+        one_softmax(c, st, row);
+        return;
+    }
     const int64_t at = row * st->n, left = st->count - at < st->n ? st->count - at : st->n;
     const float *x = (const float *)c->in[0] + at;
     float *y = (float *)c->out[0] + at, mean, inverse;
@@ -91,7 +153,9 @@ static void one_row(const skv_kernel_call *c, const row_state *st, int64_t row) 
         if (c->n->n_out > 2 && c->out[2]) ((float *)c->out[2])[row] = inverse;
         break;
     case RMS: st->loops->rms(x, c->in[1], st->epsilon, y, st->n); break;
-    case SOFTMAX: st->loops->softmax(x, y, st->n); break;
+    case SOFTMAX:
+    case LOG_SOFTMAX: one_softmax(c, st, row); break;
+    case GROUP: one_group(c, st, row); break;
     case GELU: st->loops->gelu(x, y, left); break;
     case GELU_TANH: st->loops->gelu_tanh(x, y, left); break;
     }
@@ -107,12 +171,13 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const skv_op_kind ops[] = {SKV_OP_LAYER_NORMALIZATION, SKV_OP_RMS_NORMALIZATION, SKV_OP_SOFTMAX, SKV_OP_GELU,
-                                  SKV_OP_NONE};
+static const skv_op_kind ops[] = {
+    SKV_OP_LAYER_NORMALIZATION,    SKV_OP_RMS_NORMALIZATION,   SKV_OP_SOFTMAX, SKV_OP_LOG_SOFTMAX,
+    SKV_OP_INSTANCE_NORMALIZATION, SKV_OP_GROUP_NORMALIZATION, SKV_OP_GELU,    SKV_OP_NONE};
 
 const skv_kernel skv_kernel_rows_f32 = {
     .name = "rows_f32",
-    .brief = "normalization of rows, Softmax over the last axis and Gelu",
+    .brief = "normalization of rows and groups, Softmax and LogSoftmax over any axis, Gelu",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

@@ -4,9 +4,19 @@
 
 #include <stdint.h>
 
+enum { SKV_ROWS_COLUMNS = 128 }; /* at most, of one call for columns */
+
 typedef struct skv_row_loops {
     /* y = exp(x - max) / sum, over n contiguous elements; y may be x. */
     void (*softmax)(const float *x, float *y, int64_t n);
+    /* y = x - max - log(sum of exp(x - max)) */
+    void (*log_softmax)(const float *x, float *y, int64_t n);
+    /* Both over `rows` rows of `w` columns, `stride` apart, for each column by itself. */
+    void (*softmax_columns)(const float *x, float *y, int64_t rows, int64_t stride, int64_t w);
+    void (*log_softmax_columns)(const float *x, float *y, int64_t rows, int64_t stride, int64_t w);
+    /* The mean and 1 / sqrt(variance + epsilon), and y = (x - mean) * scale + bias. */
+    void (*moments)(const float *x, int64_t n, double epsilon, float *mean, float *inverse);
+    void (*affine)(const float *x, float mean, float scale, float bias, float *y, int64_t n);
     /* y = (x - mean) * inverse * scale + bias; bias may be NULL. Gives mean and inverse. y may be x. */
     void (*layer)(const float *x, const float *scale, const float *bias, double epsilon, float *y, int64_t n,
                   float *mean, float *inverse);

@@ -1,8 +1,7 @@
 /* See strides.h. */
 #include "kernels/strides.h"
 
-/* The order in which the axes of a type of this rank lie, and whether the channels are divided. */
-static int order_of(int rank, skv_layout layout, int order[SKV_STRIDES_RANK]) {
+int skv_strides_order(int rank, skv_layout layout, int order[SKV_STRIDES_RANK]) {
     int n = 0;
     if (rank < 3 || layout == SKV_PLAIN) {
         for (int d = 0; d < rank; d++) order[n++] = d;
@@ -18,7 +17,7 @@ static int order_of(int rank, skv_layout layout, int order[SKV_STRIDES_RANK]) {
 void skv_strides_start(skv_strides *s, const skive_type *type, skv_layout layout) {
     int order[SKV_STRIDES_RANK];
     const int64_t block = type->rank < 3 ? 1 : skv_layout_block(layout);
-    *s = (skv_strides){.rank = order_of(type->rank, layout, order)};
+    *s = (skv_strides){.rank = skv_strides_order(type->rank, layout, order)};
     for (int k = 0; k < s->rank; k++) {
         s->dims[k] = type->dims[order[k]].size;
         if (block > 1 && order[k] == 1) s->dims[k] = k == s->rank - 1 ? block : s->dims[k] / block;
@@ -28,7 +27,7 @@ void skv_strides_start(skv_strides *s, const skive_type *type, skv_layout layout
 void skv_strides_add(skv_strides *s, const skive_type *type, skv_layout layout, const skive_type *like,
                      skv_layout like_layout) {
     int order[SKV_STRIDES_RANK];
-    const int rank = like->rank, shift = rank - type->rank, n = order_of(rank, like_layout, order);
+    const int rank = like->rank, shift = rank - type->rank, n = skv_strides_order(rank, like_layout, order);
     const int64_t block = rank < 3 ? 1 : skv_layout_block(like_layout);
     int64_t *step = s->step[s->tensors++], stride = 1;
     if (layout != SKV_PLAIN && layout == like_layout) { /* of full rank, its axes in the same order */

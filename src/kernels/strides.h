@@ -22,6 +22,8 @@ typedef struct skv_block {
     int64_t along[SKV_STRIDES_TENSORS]; /* from element to element */
 } skv_block;
 
+/* The axes of a type of this rank in the order in which they lie; of channels in blocks, 1 stands twice. How many. */
+int skv_strides_order(int rank, skv_layout layout, int order[SKV_STRIDES_RANK]);
 /* Starts with the axes of `type`, as they lie in memory in this layout, which pads no channels. */
 void skv_strides_start(skv_strides *s, const skive_type *type, skv_layout layout);
 /* Adds a tensor that broadcasts to that type; it lies in `layout`, which is the type's or SKV_PLAIN. */

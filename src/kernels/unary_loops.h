@@ -2,10 +2,17 @@
 #include <math.h>
 
 #include "kernels/exp_f32.h"
+#include "kernels/math_f32.h"
 #include "kernels/tanh_f32.h"
 #include "kernels/unary.h"
 
 static inline float softplus_f32(float x) { return x > 20.0f ? x : logf(1.0f + expf(x)); }
+
+/* tanh(log(1 + e^x)) = n / (n + 2) with n = e^x (e^x + 2) */
+static inline float mish_f32(float x) {
+    const float e = exp_f32(x), n = e * (e + 2.0f);
+    return x > 20.0f ? x : x * (n / (n + 2.0f));
+}
 
 #define LOOP(expression)                                  \
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) { \
