@@ -3,8 +3,9 @@
 #include "kernel_fixtures.h"
 
 static void elements(void **unused) {
-    static const char *const ops[] = {"Sigmoid",     "Tanh",      "Exp",       "Elu", "Softplus",
-                                      "HardSigmoid", "HardSwish", "LeakyRelu", "Neg", "Abs"};
+    static const char *const ops[] = {"Sigmoid",   "Tanh",      "Exp",   "Elu",  "Softplus", "HardSigmoid",
+                                      "HardSwish", "LeakyRelu", "Neg",   "Abs",  "Erf",      "Mish",
+                                      "Celu",      "Softsign",  "Floor", "Ceil", "Round",    "ThresholdedRelu"};
     (void)unused;
     skive_context *ctx = skv_test_context();
     for (size_t k = 0; k < SKV_COUNT(ops); k++) {
@@ -33,7 +34,7 @@ static void elements(void **unused) {
 static void far_elements(void **unused) {
     static const float values[] = {-1e30f, -200, -88.5f, -20, -1e-20f, 0,        1e-20f,    0.249f,
                                    0.251f, 20,   88.5f,  200, 1e30f,   INFINITY, -INFINITY, NAN};
-    static const char *const ops[] = {"Sigmoid", "Tanh", "Exp", "Softplus", "Elu"};
+    static const char *const ops[] = {"Sigmoid", "Tanh", "Exp", "Softplus", "Elu", "Erf", "Log", "Mish"};
     (void)unused;
     skive_context *ctx = skv_test_context();
     const int64_t n = SKV_COUNT(values);
@@ -50,8 +51,14 @@ static void far_elements(void **unused) {
                           : k == 1 ? tanh(v)
                           : k == 2 ? exp(v)
                           : k == 3 ? (v > 30 ? v : log1p(exp(v)))
+                          : k == 5 ? erf(v)
+                          : k == 6 ? log(v)
+                          : k == 7 ? (v < -100 ? v * 0
+                                      : v > 30 ? v
+                                               : v * tanh(log1p(exp(v))))
                           : v < 0  ? expm1(v)
                                    : v;
+            if (k == 7 && v == -INFINITY) continue; /* 0 times infinity */
             if (k == 2 && want > 3e38) want = INFINITY;
             if (k == 2 && v > 88.02 && isfinite(v)) want = INFINITY; /* exp_f32 ends at 2^127 */
             if (!skv_test_close(skive_tensor_get(&y, i), want, 1e-6, 2e-7))

@@ -193,6 +193,10 @@ static skive_status prepare(skv_kernel_node *n) {
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = i == 0 ? layout : SKV_PLAIN;
     n->out[0].layout = layout;
     SKV_GO(status, fail, lay_out(n, st, layout, logical));
+    for (int d = 0; d < SKIVE_MAX_RANK; d++) { /* of channels in blocks */
+        skv_free(n->ctx, logical[d]);
+        logical[d] = NULL;
+    }
     st->pads = is_pad(n);
     st->item = st->piece = (size_t)skive_dtype_bits(n->in[0].type.dtype) / 8;
     while (st->axes > 1 && unchanged(st->source[st->axes - 1], st->in[st->axes - 1], st->dims[st->axes - 1]))

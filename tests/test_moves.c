@@ -1,0 +1,230 @@
+/* Kernels that move elements, resize, and work on rows, against the reference, on many shapes, types and layouts. Runs
+ * at each instruction-set level. */
+#include "kernel_fixtures.h"
+
+static skive_value *list(skv_builder *b, const int64_t *values, size_t n) { return skv_emit_ints(b, values, n); }
+
+static skive_value *constant(skive_context *ctx, skive_graph *g, skive_dtype t, int rank, const int64_t *dims,
+                             double low, double high) {
+    skive_tensor x = skv_test_random(ctx, t, rank, dims, 9, low, high);
+    skive_value *v = NULL;
+    skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &x, &v));
+    skive_tensor_free(ctx, &x);
+    return v;
+}
+
+static const skive_dtype types[] = {SKIVE_F32, SKIVE_I64, SKIVE_U8, SKIVE_F16};
+
+static void repeated(void **unused) {
+    static const int64_t tiles[][3] = {{1, 1, 1}, {2, 1, 1}, {1, 3, 1}, {1, 1, 4}, {3, 2, 2}};
+    static const struct {
+        int rank;
+        int64_t from[3], to[4];
+    } wider[] = {{3, {2, 1, 5}, {1, 2, 7, 5}},
+                 {3, {2, 3, 1}, {4, 2, 3, 40}},
+                 {1, {5}, {2, 1, 3, 5}},
+                 {0, {0}, {2, 2, 3, 4}},
+                 {2, {3, 1}, {1, 2, 3, 1}}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (size_t t = 0; t < SKV_COUNT(types); t++) {
+        for (size_t k = 0; k < SKV_COUNT(tiles); k++) {
+            skive_graph *g = graph(ctx);
+            skv_builder b = skv_build(g);
+            skive_value *x = any_input(ctx, g, types[t], 3, (int64_t[]){2, 3, 5});
+            give(ctx, g, &b, skv_emit(&b, "Tile", SKV_IN(x, list(&b, tiles[k], 3)), SKV_NONE));
+            check(ctx, g, k ? "pick" : NULL, 0, 0);
+        }
+        for (size_t k = 0; k < SKV_COUNT(wider); k++) {
+            skive_graph *g = graph(ctx);
+            skv_builder b = skv_build(g);
+            skive_value *x = any_input(ctx, g, types[t], wider[k].rank, wider[k].from);
+            give(ctx, g, &b, skv_emit(&b, "Expand", SKV_IN(x, list(&b, wider[k].to, 4)), SKV_NONE));
+            check(ctx, g, "pick", 0, 0);
+        }
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Behind a convolution too, whose layout Slice and Pad of spatial axes keep. */
+static void spatial(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 3 * 2; which++) {
+        const int64_t c = (int64_t[]){3, 16, 19, 32}[which % 4];
+        const bool blocked = which / 12 != 0;
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = tensor_of(ctx, g, c, blocked), *y;
+        if (which / 4 % 3 == 0)
+            y = skv_emit(&b, "Pad",
+                         SKV_IN(x, list(&b, (int64_t[]){0, 0, 1, 2, 0, 0, 0, 1}, 8), skv_emit_scalar(&b, SKIVE_F32, 7)),
+                         SKV_NONE);
+        else if (which / 4 % 3 == 1)
+            y = skv_emit(&b, "Slice",
+                         SKV_IN(x, list(&b, (int64_t[]){1, 0}, 2), list(&b, (int64_t[]){5, 3}, 2),
+                                list(&b, (int64_t[]){2, 3}, 2), list(&b, (int64_t[]){1, 2}, 2)),
+                         SKV_NONE);
+        else
+            y = skv_emit(&b, "Pad", SKV_IN(x, list(&b, (int64_t[]){0, 0, 2, 2, 0, 0, 2, 2}, 8)),
+                         SKV_ATTRS(SKV_STR("mode", "reflect")));
+        give(ctx, g, &b, y);
+        check(ctx, g, "pick", 1e-5, 1e-5);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void gathers(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    const int64_t dims[3] = {4, 5, 6};
+    for (size_t t = 0; t < SKV_COUNT(types); t++) {
+        for (int axis = 0; axis < 3; axis++) {
+            for (int narrow = 0; narrow < 2; narrow++) {
+                const skive_dtype index = narrow ? SKIVE_I32 : SKIVE_I64;
+                const double n = (double)dims[axis];
+                skive_graph *g = graph(ctx);
+                skv_builder b = skv_build(g);
+                skive_value *x = any_input(ctx, g, types[t], 3, dims);
+                skive_value *at = constant(ctx, g, index, 2, (int64_t[]){3, 7}, -n, n - 1);
+                give(ctx, g, &b, skv_emit(&b, "Gather", SKV_IN(x, at), SKV_ATTRS(SKV_INT("axis", axis))));
+                check(ctx, g, "gather", 0, 0);
+                g = graph(ctx);
+                b = skv_build(g);
+                x = any_input(ctx, g, types[t], 3, dims);
+                at = constant(ctx, g, index, 3, (int64_t[]){axis == 0 ? 9 : 3, axis == 1 ? 9 : 5, axis == 2 ? 9 : 4},
+                              -n, n - 1);
+                give(ctx, g, &b, skv_emit(&b, "GatherElements", SKV_IN(x, at), SKV_ATTRS(SKV_INT("axis", axis))));
+                check(ctx, g, "gather", 0, 0);
+            }
+        }
+        for (int form = 0; form < 6; form++) { /* tuples of 1 to 3, and batch axes */
+            const int batch = form < 3 ? 0 : form < 5 ? 1 : 2;
+            const int64_t tuple = form < 3 ? form + 1 : form < 5 ? form - 2 : 1;
+            const int64_t at[3] = {batch > 0 ? 4 : 2, batch > 1 ? 5 : 3, tuple};
+            skive_graph *g = graph(ctx);
+            skv_builder b = skv_build(g);
+            skive_value *x = any_input(ctx, g, types[t], 3, dims), *index = constant(ctx, g, SKIVE_I64, 3, at, -4, 3);
+            give(ctx, g, &b, skv_emit(&b, "GatherND", SKV_IN(x, index), SKV_ATTRS(SKV_INT("batch_dims", batch))));
+            check(ctx, g, "gather", 0, 0);
+        }
+    }
+    skv_test_context_end(ctx);
+}
+
+/* An index out of range is said, in every form. */
+static void outside(void **unused) {
+    static const char *const ops[] = {"Gather", "GatherElements", "GatherND"};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (size_t k = 0; k < SKV_COUNT(ops); k++) {
+        for (int64_t bad = -5; bad <= 4; bad += 9) {
+            const int64_t dims[2] = {4, 4}, one[2] = {1, 1};
+            float values[16] = {0};
+            skive_graph *g = graph(ctx);
+            skv_builder b = skv_build(g);
+            skive_value *x = input(ctx, g, 2, dims), *at = any_input(ctx, g, SKIVE_I64, 2, one);
+            give(ctx, g, &b, skv_emit(&b, ops[k], SKV_IN(x, at), SKV_NONE));
+            const skive_tensor in[2] = {skv_tensor_view(SKIVE_F32, 2, dims, values),
+                                        skv_tensor_view(SKIVE_I64, 2, one, &bad)};
+            skive_tensor y = {0};
+            skv_test_fails(ctx, skive_graph_run(ctx, g, in, 2, &y, 1), SKIVE_ERR_SHAPE, "out of range");
+            skive_graph_free(g);
+        }
+    }
+    skv_test_context_end(ctx);
+}
+
+static const char *const coordinates[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"};
+
+/* Of every type and rule to the nearest; linear and cubic in float32; larger, smaller, uneven, in every layout. */
+static void resized(void **unused) {
+    static const char *const modes[] = {"nearest", "linear", "cubic"};
+    static const int64_t sizes[][2] = {{10, 6}, {5, 6}, {3, 2}, {7, 10}, {15, 1}, {5, 3}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 3 * 4 * 6 * 3; which++) {
+        const int mode = which % 3, rule = which / 3 % 4, size = which / 12 % 6, form = which / 72;
+        const int64_t c = form == 1 ? 19 : 32, to[4] = {2, c, sizes[size][0], sizes[size][1]};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = tensor_of(ctx, g, c, form > 0);
+        give(ctx, g, &b,
+             skv_emit(&b, "Resize", SKV_IN(x, NULL, NULL, list(&b, to, 4)),
+                      SKV_ATTRS(SKV_STR("mode", modes[mode]),
+                                SKV_STR("coordinate_transformation_mode", coordinates[rule]),
+                                SKV_INT("antialias", mode > 0 && size == 2), SKV_INT("exclude_outside", size == 3))));
+        check(ctx, g, size == 5 ? NULL : mode ? "resample_f32" : "pick", 1e-5, 2e-5);
+    }
+    for (size_t t = 0; t < SKV_COUNT(types); t++) { /* one axis, twice as long */
+        for (int axis = 0; axis < 3; axis++) {
+            float scale[3] = {1, 1, 1};
+            scale[axis] = 2;
+            const skive_tensor scales = skv_tensor_view(SKIVE_F32, 1, (int64_t[]){3}, scale);
+            skive_value *v = NULL;
+            skive_graph *g = graph(ctx);
+            skv_builder b = skv_build(g);
+            skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &scales, &v));
+            skive_value *x = any_input(ctx, g, types[t], 3, (int64_t[]){3, 5, 33});
+            give(ctx, g, &b,
+                 skv_emit(&b, "Resize", SKV_IN(x, NULL, v),
+                          SKV_ATTRS(SKV_STR("coordinate_transformation_mode", "asymmetric"),
+                                    SKV_STR("nearest_mode", "floor"))));
+            check(ctx, g, "pick", 0, 0);
+        }
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Over every axis, rows shorter and longer than vectors, far numbers, infinities and NaN. */
+static void softmaxes(void **unused) {
+    static const int64_t shapes[][3] = {{3, 5, 1}, {2, 7, 16}, {4, 3, 17}, {2, 150, 131}, {1, 33, 300}, {6, 1, 10}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 6 * 3 * 2 * 2; which++) {
+        const int64_t *dims = shapes[which % 6], count = dims[0] * dims[1] * dims[2];
+        const bool far = which / 36 != 0;
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 3, dims, 3, far ? -90 : -4, far ? 90 : 4);
+        if (far) {
+            skive_tensor_set(&x, count / 3, -INFINITY);
+            skive_tensor_set(&x, count - 1, NAN);
+        }
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        give(ctx, g, &b,
+             skv_emit(&b, which / 6 % 2 ? "LogSoftmax" : "Softmax", SKV_IN(input(ctx, g, 3, dims)),
+                      SKV_ATTRS(SKV_INT("axis", which / 12 % 3))));
+        check_for(ctx, g, "rows_f32", &x, 2e-5, 2e-6);
+        skive_tensor_free(ctx, &x);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void groups(void **unused) {
+    static const int64_t shapes[][4] = {{2, 6, 5, 3}, {1, 12, 40, 70}, {3, 6, 1, 1}, {2, 6, 1, 17}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 4; which++) {
+        const int64_t *dims = shapes[which % 4], channels = dims[1], n = (int64_t[]){0, 1, 2, 3}[which / 4];
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = input(ctx, g, 4, dims), *scale = parameter(ctx, g, 1, &channels, -1, 2),
+                    *bias = parameter(ctx, g, 1, &channels, -1, 1);
+        x = skv_emit(&b, "Add", SKV_IN(x, skv_emit_scalar(&b, SKIVE_F32, 20)), SKV_NONE);
+        if (n == 0)
+            x = skv_emit(&b, "InstanceNormalization", SKV_IN(x, scale, bias), SKV_NONE);
+        else
+            x = skv_emit(&b, "GroupNormalization", SKV_IN(x, scale, bias), SKV_ATTRS(SKV_INT("num_groups", n)));
+        give(ctx, g, &b, x);
+        check(ctx, g, "rows_f32", 1e-4, 1e-5);
+    }
+    skv_test_context_end(ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(repeated), cmocka_unit_test(spatial),   cmocka_unit_test(gathers), cmocka_unit_test(outside),
+        cmocka_unit_test(resized),  cmocka_unit_test(softmaxes), cmocka_unit_test(groups),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
