@@ -68,7 +68,8 @@ PAIR(or_u8, uint8_t, uint8_t, a | b)
 PAIR(xor_u8, uint8_t, uint8_t, a ^ b)
 
 PAIR(pow_each, float, float, powf(a, b))
-PAIR(pow_cube, float, float, ((void)b, a *a *a))
+PAIR(pow_square, float, float, ((void)b, a *a))
+PAIR(pow_cube, float, float, ((void)b, (double)a *(double)a *(double)a)) /* rounded once, as the reference is */
 PAIR(pow_root, float, float, ((void)b, a == -INFINITY ? INFINITY : sqrtf(a) + 0.0f)) /* of -0 it is 0 */
 PAIR(pow_inverse, float, float, ((void)b, 1.0f / a))
 
