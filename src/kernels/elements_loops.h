@@ -77,7 +77,11 @@ PAIR(pow_inverse, float, float, ((void)b, 1.0f / a))
 static void pow_f32(const skv_block *k, const void *a, const void *b, void *y) {
     const float p = *(const float *)b;
     const bool same = k->row[2] == 0 && k->along[2] == 0;
-    (same && p == 3 ? pow_cube : same && p == 0.5f ? pow_root : same && p == -1 ? pow_inverse : pow_each)(k, a, b, y);
+    (same && p == 2      ? pow_square
+     : same && p == 3    ? pow_cube
+     : same && p == 0.5f ? pow_root
+     : same && p == -1   ? pow_inverse
+                         : pow_each)(k, a, b, y);
 }
 
 #define WHERE(T)                                                                                             \

@@ -1,6 +1,6 @@
 /* What works on rows by themselves, f32: LayerNormalization, RMSNormalization, InstanceNormalization,
- * GroupNormalization, Softmax and LogSoftmax over any axis, Gelu. Rows go to threads whole, so that their number changes
- * nothing. */
+ * GroupNormalization, Softmax and LogSoftmax over any axis, Gelu. Rows go to threads whole, so that their number
+ * changes nothing. */
 #include "kernels/rows.h"
 
 #include <math.h>
