@@ -135,6 +135,41 @@ static void outside(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Every order of four axes, of sizes that whole vectors fill and do not. */
+static void transposed(void **unused) {
+    static const int64_t sizes[][4] = {{3, 32, 2, 48}, {2, 17, 5, 33}, {1, 3, 1, 50}, {16, 1, 3, 16}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 4 * 24; which++) {
+        const int64_t *dims = sizes[which % 4];
+        int64_t left[4] = {0, 1, 2, 3}, perm[4];
+        for (int i = 0, rest = which / 16; i < 4; i++) {
+            const int at = rest % (4 - i);
+            rest /= 4 - i;
+            perm[i] = left[at];
+            for (int k = at; k < 3; k++) left[k] = left[k + 1];
+        }
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = any_input(ctx, g, types[which / 4 % 4], 4, dims);
+        give(ctx, g, &b, skv_emit(&b, "Transpose", SKV_IN(x), SKV_ATTRS(SKV_INTS("perm", perm, 4))));
+        check(ctx, g, "transpose", 0, 0);
+    }
+    for (int which = 0; which < 4 * 3 * 2; which++) {
+        static const char *const forms[] = {"DCR", "CRD", NULL};
+        const char *mode = forms[which / 4 % 3];
+        const int64_t n = which / 12 + 2, dims[4] = {2, 3 * n * n, 4 * n, 5 * n};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = any_input(ctx, g, types[which % 4], 4, dims);
+        give(ctx, g, &b,
+             mode ? skv_emit(&b, "DepthToSpace", SKV_IN(x), SKV_ATTRS(SKV_INT("blocksize", n), SKV_STR("mode", mode)))
+                  : skv_emit(&b, "SpaceToDepth", SKV_IN(x), SKV_ATTRS(SKV_INT("blocksize", n))));
+        check(ctx, g, "transpose", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
 static const char *const coordinates[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"};
 
 /* Of every type and rule to the nearest; linear and cubic in float32; larger, smaller, uneven, in every layout. */
@@ -223,8 +258,9 @@ static void groups(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(repeated), cmocka_unit_test(spatial),   cmocka_unit_test(gathers), cmocka_unit_test(outside),
-        cmocka_unit_test(resized),  cmocka_unit_test(softmaxes), cmocka_unit_test(groups),
+        cmocka_unit_test(repeated), cmocka_unit_test(spatial),    cmocka_unit_test(gathers),
+        cmocka_unit_test(outside),  cmocka_unit_test(resized),    cmocka_unit_test(softmaxes),
+        cmocka_unit_test(groups),   cmocka_unit_test(transposed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -472,6 +472,62 @@ static void squares_are_products(void **state) {
     end(m.g, passed(ctx, m.g, "square-powers", 0), ctx); /* its exponent gives it a dimension */
 }
 
+/* ---- einsum-products ---- */
+
+static void einsum_is_a_product(void **state) {
+    static const struct {
+        const char *equation;
+        int rank[2];
+        int64_t dims[2][4];
+        size_t changes;
+    } cases[] = {
+        {"ij,jk->ik", {2, 2}, {{3, 4}, {4, 5}}, 1},
+        {"ij,kj->ki", {2, 2}, {{3, 4}, {5, 4}}, 1},
+        {"bij,bjk->bik", {3, 3}, {{2, 3, 4}, {2, 4, 5}}, 1},
+        {"bhid,bhjd->bhij", {4, 4}, {{2, 3, 4, 5}, {2, 3, 6, 5}}, 1},
+        {"bihd,bjhd->bhij", {4, 4}, {{2, 4, 3, 5}, {2, 6, 3, 5}}, 1},
+        {"bhij,bjhd->bihd", {4, 4}, {{2, 3, 4, 6}, {2, 6, 3, 5}}, 1},
+        {"nchw,cd->nhwd", {4, 2}, {{2, 3, 4, 5}, {3, 6}}, 1},
+        {"i,j->ij", {1, 1}, {{3}, {4}}, 1},
+        {"i,i->", {1, 1}, {{5}, {5}}, 1},
+        {"i,i->i", {1, 1}, {{5}, {5}}, 1},
+        {"abc,bcd->da", {3, 3}, {{2, 3, 4}, {3, 4, 5}}, 1},
+        {"...ij,...jk->...ik", {3, 3}, {{2, 3, 4}, {2, 4, 5}}, 1},
+        {"...ij,...jk->...ik", {3, 3}, {{1, 3, 4}, {2, 4, 5}}, 0}, /* broadcasts */
+        {"ij,jk->i", {2, 2}, {{3, 4}, {4, 5}}, 0},                 /* k is a sum over one operand */
+        {"ij,jk->k", {2, 2}, {{3, 4}, {4, 5}}, 0},
+        {"ii,ij->j", {2, 2}, {{3, 3}, {3, 5}}, 0},
+    };
+    (void)state;
+    for (size_t k = 0; k < SKV_COUNT(cases); k++) {
+        skive_context *ctx = skv_test_context();
+        const skv_pass_env env = {.ctx = ctx};
+        maker m = start(ctx);
+        skive_value *x = input(&m, SKIVE_F32, cases[k].rank[0], cases[k].dims[0]),
+                    *y = input(&m, SKIVE_F32, cases[k].rank[1], cases[k].dims[1]);
+        output(&m, skv_emit(&m.b, "Einsum", SKV_IN(x, y), SKV_ATTRS(SKV_STR("equation", cases[k].equation))));
+        skive_graph *copy = NULL;
+        skive_tensor before, after, fast;
+        size_t made = 0;
+        skv_test_ok(ctx, skive_graph_copy(ctx, m.g, &copy));
+        skv_test_ok(ctx, skive_graph_infer(copy));
+        skv_test_ok(ctx, skv_pass_find("einsum-products")->run(&env, copy, &made));
+        if (made != cases[k].changes) fail_msg("%s: %zu changes", cases[k].equation, made);
+        skv_test_ok(ctx, skive_graph_infer(copy));
+        skv_test_ok(ctx, skive_graph_check(copy));
+        assert_int_equal(count(copy, "Einsum"), 1 - (int)made);
+        run(ctx, m.g, true, &before);
+        run(ctx, copy, true, &after);
+        run(ctx, m.g, false, &fast);
+        skv_test_tensors(&after, &before, 1e-6, 1e-6);
+        skv_test_tensors(&fast, &before, 1e-5, 1e-5);
+        skive_tensor_free(ctx, &before);
+        skive_tensor_free(ctx, &after);
+        skive_tensor_free(ctx, &fast);
+        end(m.g, copy, ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_branches_are_taken),
@@ -485,6 +541,7 @@ int main(void) {
         cmocka_unit_test(elements_move_as_bytes),
         cmocka_unit_test(dynamic_products_end_in_floats),
         cmocka_unit_test(squares_are_products),
+        cmocka_unit_test(einsum_is_a_product),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

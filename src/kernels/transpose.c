@@ -1,8 +1,10 @@
-/* Transpose of elements of 1, 2, 4 or 8 bytes. Axes that stay side by side are one; what is then contiguous is copied
- * as it is, the rest moves in square tiles, so that both sides stay in the first-level cache. */
+/* Transpose, DepthToSpace and SpaceToDepth of elements of 1, 2, 4 or 8 bytes. Axes that stay side by side are one; what
+ * is then contiguous is copied as it is, the rest moves in square tiles, so that both sides stay in the first-level
+ * cache, and within them in squares of whole vectors. */
 #include <string.h>
 
 #include "kernels/kernel.h"
+#include "ops/shape/common_block.h"
 
 enum { TILE = 16, PARALLEL_FROM = 1 << 15 };
 
@@ -18,37 +20,45 @@ typedef struct transpose_state {
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (skive_dtype_bits(n->in[0].type.dtype) < 8) return skv_decline(why, "4-bit elements");
+    if (skv_type_count(&n->in[0].type) < 1) return skv_decline(why, "empty");
     return true;
 }
 
-/* perm[i]: the input axis that is output axis i. */
-static void read_perm(const skv_kernel_node *n, int *perm) {
+/* The input's axes and perm[i]: the one that is output axis i. */
+static int read_axes(const skv_kernel_node *n, int64_t *dims, int *perm) {
+    const skive_type *x = &n->in[0].type;
+    int64_t sizes[SKIVE_MAX_RANK];
     size_t count;
-    const int rank = n->in[0].type.rank;
+    for (int d = 0; d < x->rank; d++) sizes[d] = x->dims[d].size;
+    if (skv_node_is(n->node, SKV_OP_DEPTH_TO_SPACE)) return skv_depth_to_space_axes(n->node, sizes, dims, perm);
+    if (skv_node_is(n->node, SKV_OP_SPACE_TO_DEPTH)) return skv_space_to_depth_axes(n->node, sizes, dims, perm);
     const int64_t *given = skv_attr_ints(n->node, "perm", &count);
-    for (int i = 0; i < rank; i++) perm[i] = given ? (int)given[i] : rank - 1 - i;
+    for (int i = 0; i < x->rank; i++) {
+        dims[i] = sizes[i];
+        perm[i] = given ? (int)given[i] : x->rank - 1 - i;
+    }
+    return x->rank;
 }
 
 static skive_status prepare(skv_kernel_node *n) {
-    const skive_type *x = &n->in[0].type;
     int perm[SKIVE_MAX_RANK], before = -2;
-    int64_t strides[SKIVE_MAX_RANK], stride = 1;
+    int64_t dims[SKIVE_MAX_RANK], strides[SKIVE_MAX_RANK], stride = 1;
     transpose_state *st = NULL;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     n->in[0].layout = SKV_PLAIN;
-    read_perm(n, perm);
-    for (int d = x->rank - 1; d >= 0; d--) {
+    const int rank = read_axes(n, dims, perm);
+    for (int d = rank - 1; d >= 0; d--) {
         strides[d] = stride;
-        stride *= x->dims[d].size;
+        stride *= dims[d];
     }
-    for (int i = 0; i < x->rank; i++) {
-        if (x->dims[perm[i]].size == 1) continue;
-        if (st->rank && before >= 0 && strides[before] == strides[perm[i]] * x->dims[perm[i]].size) {
-            st->dims[st->rank - 1] *= x->dims[perm[i]].size;
+    for (int i = 0; i < rank; i++) {
+        if (dims[perm[i]] == 1) continue;
+        if (st->rank && before >= 0 && strides[before] == strides[perm[i]] * dims[perm[i]]) {
+            st->dims[st->rank - 1] *= dims[perm[i]];
             st->from[st->rank - 1] = strides[perm[i]];
         } else {
-            st->dims[st->rank] = x->dims[perm[i]].size;
+            st->dims[st->rank] = dims[perm[i]];
             st->from[st->rank++] = strides[perm[i]];
         }
         before = perm[i];
@@ -64,22 +74,71 @@ static skive_status prepare(skv_kernel_node *n) {
     st->outer = 1;
     for (int d = 0; d < st->rank - 1; d++)
         if (d != st->across) st->outer *= st->dims[d];
-    st->size = (size_t)skive_dtype_bits(x->dtype) / 8;
-    st->threads = skv_type_count(x) < PARALLEL_FROM ? 1 : n->threads;
+    st->size = (size_t)skive_dtype_bits(n->in[0].type.dtype) / 8;
+    st->threads = skv_type_count(&n->in[0].type) < PARALLEL_FROM ? 1 : n->threads;
     return SKIVE_OK;
 }
 
+/* A square of whole vectors: when each of N rows has been interleaved with the one N / 2 further, log2 N times, rows are
+ * columns. */
+#define FIRST_2   0, 2
+#define SECOND_2  1, 3
+#define FIRST_4   0, 4, 1, 5
+#define SECOND_4  2, 6, 3, 7
+#define FIRST_8   0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND_8  4, 12, 5, 13, 6, 14, 7, 15
+#define FIRST_16  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define SQUARE(T, N)                                                                                           \
+    typedef T square_##T##_vector __attribute__((vector_size(16)));                                            \
+    static inline __attribute__((always_inline)) void square_##T(const T *x, int64_t from, T *y, int64_t to) { \
+        square_##T##_vector a[N], b[N];                                                                        \
+        for (int j = 0; j < N; j++) memcpy(&a[j], x + j * from, sizeof a[j]);                                  \
+        for (int round = 1; round < N; round *= 2) {                                                           \
+            for (int k = 0; k < N / 2; k++) {                                                                  \
+                b[2 * k] = __builtin_shufflevector(a[k], a[k + N / 2], FIRST_##N);                             \
+                b[2 * k + 1] = __builtin_shufflevector(a[k], a[k + N / 2], SECOND_##N);                        \
+            }                                                                                                  \
+            for (int k = 0; k < N; k++) a[k] = b[k];                                                           \
+        }                                                                                                      \
+        for (int i = 0; i < N; i++) memcpy(y + i * to, &a[i], sizeof a[i]);                                    \
+    }
+SQUARE(uint8_t, 16)
+SQUARE(uint16_t, 8)
+SQUARE(uint32_t, 4)
+SQUARE(uint64_t, 2)
+
 /* y[i][j] = x[j][i]: i along the axis that was the input's last, j along the output's last. */
-#define MOVE(T)                                                                                       \
-    static void move_##T(const T *x, int64_t from, T *y, int64_t to, int64_t across, int64_t along) { \
-        for (int64_t i0 = 0; i0 < across; i0 += TILE) {                                               \
-            const int64_t i1 = i0 + TILE < across ? i0 + TILE : across;                               \
-            for (int64_t j0 = 0; j0 < along; j0 += TILE) {                                            \
-                const int64_t j1 = j0 + TILE < along ? j0 + TILE : along;                             \
-                for (int64_t i = i0; i < i1; i++)                                                     \
-                    for (int64_t j = j0; j < j1; j++) y[i * to + j] = x[j * from + i];                \
-            }                                                                                         \
-        }                                                                                             \
+#define MOVE(T)                                                                                                  \
+    static void rest_##T(const T *x, int64_t from, T *y, int64_t to, int64_t across, int64_t along) {            \
+        for (int64_t i = 0; i < across; i++)                                                                     \
+            for (int64_t j = 0; j < along; j++) y[i * to + j] = x[j * from + i];                                 \
+    }                                                                                                            \
+    static void three_##T(const T *restrict x, int64_t from, T *restrict y, int64_t n) {                         \
+        const T *a = x, *b = x + from, *c = x + 2 * from;                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                        \
+            y[3 * i] = a[i];                                                                                     \
+            y[3 * i + 1] = b[i];                                                                                 \
+            y[3 * i + 2] = c[i];                                                                                 \
+        }                                                                                                        \
+    }                                                                                                            \
+    static void move_##T(const T *x, int64_t from, T *y, int64_t to, int64_t across, int64_t along) {            \
+        enum { N = 16 / sizeof(T) };                                                                             \
+        if (along == 3 && to == 3) {                                                                             \
+            three_##T(x, from, y, across);                                                                       \
+            return;                                                                                              \
+        }                                                                                                        \
+        const int64_t whole_i = across / N * N, whole_j = along / N * N;                                         \
+        for (int64_t i0 = 0; i0 < whole_i; i0 += TILE) {                                                         \
+            const int64_t i1 = i0 + TILE < whole_i ? i0 + TILE : whole_i;                                        \
+            for (int64_t j0 = 0; j0 < whole_j; j0 += TILE) {                                                     \
+                const int64_t j1 = j0 + TILE < whole_j ? j0 + TILE : whole_j;                                    \
+                for (int64_t i = i0; i < i1; i += N)                                                             \
+                    for (int64_t j = j0; j < j1; j += N) square_##T(x + j * from + i, from, y + i * to + j, to); \
+            }                                                                                                    \
+        }                                                                                                        \
+        rest_##T(x + whole_j * from, from, y + whole_j, to, whole_i, along - whole_j);                           \
+        rest_##T(x + whole_i, from, y + whole_i * to, to, across - whole_i, along);                              \
     }
 MOVE(uint8_t)
 MOVE(uint16_t)
@@ -122,7 +181,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const skv_op_kind ops[] = {SKV_OP_TRANSPOSE, SKV_OP_NONE};
+static const skv_op_kind ops[] = {SKV_OP_TRANSPOSE, SKV_OP_DEPTH_TO_SPACE, SKV_OP_SPACE_TO_DEPTH, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_transpose = {
     .name = "transpose",

@@ -4,6 +4,9 @@
 
 #include "ops/common_shape.h"
 
+/* The six axes of the input x, and their order in the output; always 6. */
+int skv_depth_to_space_axes(const skive_node *n, const int64_t *x, int64_t dims[6], int order[6]);
+int skv_space_to_depth_axes(const skive_node *n, const int64_t *x, int64_t dims[6], int order[6]);
 /* y of six axes `order` of x seen as `dims`. */
 void skv_block_permute(skive_dtype dtype, const int64_t dims[6], const int order[6], const void *x, void *y);
 /* The same as nodes: Reshape, Transpose, Reshape to `to`. */

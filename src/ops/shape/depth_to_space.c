@@ -32,19 +32,19 @@ static skive_status infer(skv_infer *c) {
     return skv_infer_limit(c, &c->out[0]);
 }
 
-/* The input's six axes, and their order in the output. */
-static void axes(const skive_node *n, const int64_t *x, int64_t dims[6], int order[6]) {
+int skv_depth_to_space_axes(const skive_node *n, const int64_t *x, int64_t dims[6], int order[6]) {
     const int64_t b = skv_attr_int(n, "blocksize", 1), depth = x[1] / (b * b);
     const int64_t dcr[6] = {x[0], b, b, depth, x[2], x[3]}, crd[6] = {x[0], depth, b, b, x[2], x[3]};
     static const int dcr_order[6] = {0, 3, 4, 1, 5, 2}, crd_order[6] = {0, 1, 4, 2, 5, 3};
     memcpy(dims, is_crd(n) ? crd : dcr, sizeof dcr);
     memcpy(order, is_crd(n) ? crd_order : dcr_order, sizeof dcr_order);
+    return 6;
 }
 
 static skive_status run(const skv_eval *c) {
     int64_t dims[6];
     int order[6];
-    axes(c->node, c->in[0]->dims, dims, order);
+    skv_depth_to_space_axes(c->node, c->in[0]->dims, dims, order);
     skv_block_permute(c->in[0]->dtype, dims, order, c->in[0]->data, c->out[0]->data);
     return SKIVE_OK;
 }
@@ -58,7 +58,7 @@ static skive_status grad(skv_grad *c) {
         return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, c->node->name,
                            "node '%s': the gradient needs a known shape", c->node->name);
     for (int d = 0; d < 4; d++) x[d] = t->dims[d].size;
-    axes(c->node, x, dims, order);
+    skv_depth_to_space_axes(c->node, x, dims, order);
     for (int d = 0; d < 6; d++) {
         turned[d] = dims[order[d]];
         back[order[d]] = d;

@@ -1,4 +1,6 @@
 /* SpaceToDepth: blocks of positions become channels. */
+#include <string.h>
+
 #include "ops/cases.h"
 #include "ops/shape/common_block.h"
 
@@ -21,10 +23,18 @@ static skive_status infer(skv_infer *c) {
     return skv_infer_limit(c, &c->out[0]);
 }
 
+int skv_space_to_depth_axes(const skive_node *n, const int64_t *x, int64_t dims[6], int order[6]) {
+    const int64_t b = skv_attr_int(n, "blocksize", 1), six[6] = {x[0], x[1], x[2] / b, b, x[3] / b, b};
+    static const int moved[6] = {0, 3, 5, 1, 2, 4};
+    memcpy(dims, six, sizeof six);
+    memcpy(order, moved, sizeof moved);
+    return 6;
+}
+
 static skive_status run(const skv_eval *c) {
-    const int64_t *x = c->in[0]->dims, b = skv_attr_int(c->node, "blocksize", 1),
-                  dims[6] = {x[0], x[1], x[2] / b, b, x[3] / b, b};
-    static const int order[6] = {0, 3, 5, 1, 2, 4};
+    int64_t dims[6];
+    int order[6];
+    skv_space_to_depth_axes(c->node, c->in[0]->dims, dims, order);
     skv_block_permute(c->in[0]->dtype, dims, order, c->in[0]->data, c->out[0]->data);
     return SKIVE_OK;
 }
