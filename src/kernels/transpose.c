@@ -79,8 +79,8 @@ static skive_status prepare(skv_kernel_node *n) {
     return SKIVE_OK;
 }
 
-/* A square of whole vectors: when each of N rows has been interleaved with the one N / 2 further, log2 N times, rows are
- * columns. */
+/* A square of whole vectors: when each of N rows has been interleaved with the one N / 2 further, log2 N times, rows
+ * are columns. */
 #define FIRST_2   0, 2
 #define SECOND_2  1, 3
 #define FIRST_4   0, 4, 1, 5

@@ -1,7 +1,7 @@
 /* Einsum of two float32 operands of known shape becomes a matrix product: axes that both have and the result keeps are
- * batches, those that the result does not have are summed over, the others are rows and columns. Operands are transposed
- * and reshaped into that order where they do not stand in it, and so is the result. An axis that one operand alone has
- * and the result does not, an axis twice in an operand, and sizes that broadcast are left to Einsum. */
+ * batches, those that the result does not have are summed over, the others are rows and columns. Operands are
+ * transposed and reshaped into that order where they do not stand in it, and so is the result. An axis that one operand
+ * alone has and the result does not, an axis twice in an operand, and sizes that broadcast are left to Einsum. */
 #include "ops/common_shape.h"
 #include "ops/matrix/common_einsum.h"
 #include "passes/pass.h"
