@@ -310,13 +310,40 @@ static void places(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Few, many, all; ties, NaN, both zeros; every axis. */
+static void best(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 3 * 3 * 3 * 2; which++) {
+        const int axis = which % 3, form = which / 3 % 3, largest = which / 27;
+        const int64_t dims[3] = {5, 141, 7}, count = dims[0] * dims[1] * dims[2],
+                      k = (int64_t[]){1, 5, dims[axis]}[which / 9 % 3];
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 3, dims, 3, -5, 5);
+        for (int64_t i = 0; i < count; i++) {
+            const double v = skive_tensor_get(&x, i);
+            const double odd = i % 11 == 0 ? (double)NAN : i % 7 == 0 ? -0.0 : i % 5 == 0 ? 0.0 : (double)INFINITY;
+            skive_tensor_set(&x, i, form == 0 ? v : form == 1 ? rint(v) : i % 3 ? v : odd);
+        }
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *y[2];
+        (void)skv_emit_n(&b, "TopK", SKV_IN(input(ctx, g, 3, dims), skv_emit_ints(&b, &k, 1)),
+                         SKV_ATTRS(SKV_INT("axis", axis), SKV_INT("largest", largest)), y, 2);
+        give(ctx, g, &b, y[0]);
+        give(ctx, g, &b, y[1]);
+        check_for(ctx, g, "top_k_f32", &x, 0, 0);
+        skive_tensor_free(ctx, &x);
+    }
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arithmetic), cmocka_unit_test(comparisons), cmocka_unit_test(chosen),
         cmocka_unit_test(choices),    cmocka_unit_test(several),     cmocka_unit_test(special),
         cmocka_unit_test(powers),     cmocka_unit_test(layouts),     cmocka_unit_test(conversions),
         cmocka_unit_test(halves),     cmocka_unit_test(reduce_axes), cmocka_unit_test(reduce_long),
-        cmocka_unit_test(places),
+        cmocka_unit_test(places),     cmocka_unit_test(best),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,21 +9,10 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
-static void range_of(const float *x, int64_t n, float *low, float *high) {
-    float least = *low, most = *high;
-#pragma omp simd reduction(min : least) reduction(max : most)
-    for (int64_t i = 0; i < n; i++) {
-        least = x[i] < least ? x[i] : least; /* a NaN is passed over */
-        most = x[i] > most ? x[i] : most;
-    }
-    *low = least;
-    *high = most;
-}
-
 void skv_q8_dynamic(const skv_q8_loops *loops, const float *x, size_t n, uint8_t *y, float *scale, int32_t *zero) {
     float low = 0, high = 0;
     skv_grid_params p;
-    range_of(x, (int64_t)n, &low, &high);
+    loops->range(x, n, &low, &high);
     skv_grid_dynamic_u8(low, high, &p);
     *scale = p.scale;
     *zero = p.zero_point;
@@ -39,7 +28,8 @@ static skive_status run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(min                  \
                                                                          : low) reduction(max \
                                                                                           : high) if (threads > 1)
-    for (int64_t i = 0; i < count; i += CHUNK) range_of(x + i, count - i < CHUNK ? count - i : CHUNK, &low, &high);
+    for (int64_t i = 0; i < count; i += CHUNK)
+        loops->range(x + i, (size_t)(count - i < CHUNK ? count - i : CHUNK), &low, &high);
     skv_grid_params p;
     skv_grid_dynamic_u8(low, high, &p);
     if (c->out[0]) {

@@ -103,6 +103,8 @@ typedef struct skv_q8_loops {
                       const skv_q_add_fixed *f);
     /* nearest_even(x / scale) + zero into [lo, hi], the low byte stored; a NaN gives the zero point */
     void (*quantize)(const float *x, float scale, int32_t zero, int32_t lo, int32_t hi, uint8_t *y, size_t n);
+    /* *low and *high with the least and the largest of x; a NaN is passed over */
+    void (*range)(const float *x, size_t n, float *low, float *high);
     void (*dequantize_u8)(const uint8_t *x, float scale, int32_t zero, float *y, size_t n);
     void (*dequantize_s8)(const int8_t *x, float scale, int32_t zero, float *y, size_t n);
 } skv_q8_loops;

@@ -161,6 +161,32 @@ static void dequantize_s8(const int8_t *x, float scale, int32_t zero, float *y, 
     for (size_t i = 0; i < n; i++) y[i] = (float)(x[i] - zero) * scale;
 }
 
+static void range(const float *x, size_t n, float *low, float *high) {
+    enum { LANES = 64 };
+    float least[LANES], most[LANES];
+    size_t i = 0;
+    for (int l = 0; l < LANES; l++) {
+        least[l] = *low;
+        most[l] = *high;
+    }
+    for (; n - i >= LANES; i += LANES) {
+#pragma omp simd
+        for (int l = 0; l < LANES; l++) {
+            const float v = x[i + (size_t)l];
+            least[l] = v < least[l] ? v : least[l];
+            most[l] = v > most[l] ? v : most[l];
+        }
+    }
+    for (; i < n; i++) {
+        least[0] = x[i] < least[0] ? x[i] : least[0];
+        most[0] = x[i] > most[0] ? x[i] : most[0];
+    }
+    for (int l = 0; l < LANES; l++) {
+        *low = least[l] < *low ? least[l] : *low;
+        *high = most[l] > *high ? most[l] : *high;
+    }
+}
+
 const skv_q8_loops LOOPS = {.add = add,
                             .max = max,
                             .sum = sum,
@@ -169,6 +195,7 @@ const skv_q8_loops LOOPS = {.add = add,
                             .fixed = fixed,
                             .add_fixed = add_fixed,
                             .quantize = quantize,
+                            .range = range,
                             .dequantize_u8 = dequantize_u8,
                             .dequantize_s8 = dequantize_s8};
 
