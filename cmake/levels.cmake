@@ -21,6 +21,7 @@ set(SKIVE_FILES_avx2
   kernels/elements_avx2.c
   kernels/fake_quantize_avx2.c
   kernels/hashed_avx2.c
+  kernels/int8/few_avx2.c
   kernels/int8/gemm_avx2.c
   kernels/int8/loops_avx2.c
   kernels/int8/sparse_avx2.c
@@ -45,6 +46,7 @@ set(SKIVE_FILES_avx512
   kernels/elements_avx512.c
   kernels/fake_quantize_avx512.c
   kernels/hashed_avx512.c
+  kernels/int8/few_avx512.c
   kernels/int8/gemm_avx512.c
   kernels/int8/loops_avx512.c
   kernels/norm_batch_avx512.c
@@ -65,6 +67,7 @@ set(SKIVE_FILES_avx512
 set(SKIVE_PROCESSOR_avx512_vnni x86_64)
 set(SKIVE_FLAGS_avx512_vnni ${SKIVE_FLAGS_avx512} -mavx512vnni $<$<C_COMPILER_ID:GNU>:-fno-tree-ch>)
 set(SKIVE_FILES_avx512_vnni
+  kernels/int8/few_vnni.c
   kernels/int8/gemm_vnni.c
   kernels/int8/sparse_vnni.c)
 

@@ -62,6 +62,19 @@ static void thin(dice *d, skive_tensor *w) {
 
 static int sparse_steps; /* of all plans */
 
+/* Sometimes weights of few bits, all multiples of a number. */
+static void coarsen(dice *d, skive_tensor *w) {
+    static const int low[] = {-8, -2, -1, -1, -3}, high[] = {7, 1, 1, 1, 2};
+    if (coin(d, 40)) return;
+    const int64_t kind = roll(d, 0, 4), most = 127 / (high[kind] + 1);
+    const int64_t factor = coin(d, 30) ? 1 : coin(d, 30) ? 16 : roll(d, 1, most);
+    int8_t *v = w->data;
+    for (int64_t i = 0; i < skive_tensor_count(w); i++) {
+        const int64_t code = v[i] < 0 ? v[i] * -low[kind] / 128 : (v[i] * (high[kind] + 1)) / 128;
+        v[i] = (int8_t)((kind == 2 ? (v[i] < 0 ? -1 : 1) : code) * (factor > most ? most : factor));
+    }
+}
+
 /* All outputs on `x`, by the reference alone or by the kernels of choice on two threads. */
 static void evaluate_as(skive_context *ctx, const skive_graph *g, const skive_tensor *x, size_t n_x, bool reference,
                         bool fixed, skive_tensor *out) {
@@ -228,6 +241,7 @@ static void convolution(skive_context *ctx, uint64_t seed) {
     skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, rank, x_dims, 0, 255)};
     skive_tensor w = integers(ctx, &d, SKIVE_I8, rank, w_dims, -128, 127);
     if (coin(&d, 35)) thin(&d, &w);
+    coarsen(&d, &w);
     int64_t y_dims[5] = {x_dims[0], w_dims[0]};
     for (int a = 0; a < spatial; a++) {
         const int64_t reach = (w_dims[2 + a] - 1) * dilations[a] + 1;
@@ -282,6 +296,7 @@ static void product(skive_context *ctx, uint64_t seed) {
     skive_tensor x = integers(ctx, &d, SKIVE_U8, 2, (const int64_t[]){m, k}, 0, 255);
     skive_tensor w = integers(ctx, &d, SKIVE_I8, 2, (const int64_t[]){n, k}, -128, 127);
     if (coin(&d, 30)) thin(&d, &w);
+    coarsen(&d, &w);
     skive_value *in[1];
     skive_graph *g = graph_of(ctx, &x, 1, in);
     skv_builder b = skv_build(g);

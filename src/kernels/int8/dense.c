@@ -202,7 +202,7 @@ static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t
     place places[SKV_Q8_BLOCK_TILES] = {{0}};
     int32_t *sums = (int32_t *)(void *)(scratch + d->pointer_bytes + d->gathered_bytes);
     find_rows(d, first, tiles, group, x, a, scratch + d->pointer_bytes, places);
-    skv_q8_tile tile = {.groups = d->groups, .out = &d->out, .constants = &d->constants};
+    skv_q8_tile tile = {.groups = d->groups, .factor = d->factor, .out = &d->out, .constants = &d->constants};
     for (size_t panel = panel_from; panel < panel_to; panel++) {
         const size_t index = (size_t)group * d->panels + panel, left = (size_t)d->per_out - panel * gemm->nr;
         const size_t column = ((size_t)(group * d->per_out) + panel * gemm->nr) * d->item;

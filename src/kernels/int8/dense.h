@@ -48,7 +48,7 @@ typedef struct skv_q8_dense {
     size_t pointer_bytes, gathered_bytes; /* of one thread's scratch */
     size_t sum_bytes;                     /* the same: a tile's sums, in fixed point */
     size_t item;                          /* bytes of an output element */
-    int32_t x_zero;
+    int32_t x_zero, factor;               /* of weights of few bits */
     skv_q8_out out;
     char *b; /* in the plan's arena */
     int32_t *init;
@@ -60,6 +60,9 @@ typedef struct skv_q8_dense {
     skv_q8_constants constants;
 } skv_q8_dense;
 
+bool skv_q8_dense_applicable(const skv_kernel_node *n, skv_why *why);
+/* The geometry of a node, and the layouts it wants. */
+skive_status skv_q8_dense_shape(skv_kernel_node *n, skv_conv_shape *s);
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s);
 skive_status skv_q8_dense_run(const skv_kernel_call *c);
 void skv_q8_dense_destroy(skive_context *ctx, void *state);

@@ -1,7 +1,8 @@
 /* Preparing a dense integer convolution: weights into panels, the zero point into the bias, block sizes. */
 #include "kernels/int8/dense.h"
+#include "kernels/int8/few.h"
 
-enum { POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10, TILE_CYCLES = 100, STEP_CYCLES = 8 };
+enum { POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10, TILE_CYCLES = 100, STEP_CYCLES = 8, SKV_Q8_WORD = 4 };
 
 void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_q8_dense *d = state;
@@ -54,6 +55,20 @@ static void pack_wide(const skv_q8_dense *d, const int8_t *w, size_t column, int
     }
 }
 
+static void pack_few(const skv_q8_dense *d, const int8_t *w, size_t column, uint32_t *panel) {
+    const size_t run = d->k / d->taps, words = d->groups * d->gemm->nr;
+    const int64_t window = skv_volume(d->s.g.kernel);
+    size_t at = 0;
+    for (int64_t t = 0; t < window; t++) {
+        for (int64_t i = 0; i < d->per_in; i++) {
+            skv_q8_few_put(d->gemm, panel, column, at, w[i * window + t] / d->factor);
+            if (++at < run) continue;
+            at = 0;
+            panel += words;
+        }
+    }
+}
+
 static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bias, const skv_q_scaling *scaling,
                        int64_t group, size_t panel) {
     const size_t nr = d->gemm->nr, index = (size_t)group * d->panels + panel;
@@ -66,7 +81,10 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
         const int64_t m = group * d->per_out + column;
         const int8_t *from = w + m * row;
         int32_t sum = 0;
-        if (d->gemm->wide) {
+        if (d->gemm->bits) {
+            pack_few(d, from, p, (uint32_t *)(void *)b);
+            for (int64_t i = 0; !d->gemm->wide && i < row; i++) sum += from[i];
+        } else if (d->gemm->wide) {
             pack_wide(d, from, p, (int16_t *)(void *)b);
         } else {
             pack_bytes(d, from, (int8_t *)b + p * d->gemm->k_group);
@@ -116,6 +134,8 @@ static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
         return SKIVE_OK;
     }
     d->reading = SKV_Q8_GATHERED;
+    /* Where a weight cannot be 0, the numbers behind a row must be. */
+    if (d->gemm->bits == 1) return SKIVE_OK;
     if (d->gemm->wide || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || skv_node_is(n->node, SKV_OP_Q_GEMM))
         return SKIVE_OK;
     d->reading = SKV_Q8_LINES;
@@ -133,7 +153,8 @@ static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
     d->groups = (d->k / d->taps + gemm->k_group - 1) / gemm->k_group;
     const size_t row_bytes = d->groups * gemm->k_group * number;
     d->panels = ((size_t)d->per_out + gemm->nr - 1) / gemm->nr;
-    if (!skv_mul_size(row_bytes * d->taps, gemm->nr, &d->panel_bytes))
+    const size_t column_bytes = gemm->bits ? d->groups * SKV_Q8_WORD : row_bytes;
+    if (!skv_mul_size(column_bytes * d->taps, gemm->nr, &d->panel_bytes))
         return skv_fail_at(n->ctx, SKIVE_ERR_LIMIT, n->node->name, "%s: the weights are too large", n->node->op_type);
     const bool gathers = d->reading == SKV_Q8_GATHERED;
     const size_t tile_pointers = d->taps * gemm->mr * sizeof(void *), tile_gathered = gemm->mr * row_bytes;
@@ -283,6 +304,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d, &d));
     d->gemm = gemm;
     d->s = *s;
+    if (gemm->bits) (void)skv_q8_few_bits(w, (size_t)skive_tensor_count(n->in[1].constant), &d->factor);
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &d->x_zero));
     SKV_GO(status, fail, skv_q_scaling_read(n->ctx, n->node, s->m, true, &scaling));
     d->fixed = skv_q8_fixed_of(&scaling);

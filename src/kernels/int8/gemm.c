@@ -2,7 +2,7 @@
  * stand as [n][spatial...][c]. */
 #include "kernels/int8/dense.h"
 
-static bool applicable(const skv_kernel_node *n, skv_why *why) {
+bool skv_q8_dense_applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type;
     if (skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "the output is empty");
     if (!skv_node_is(n->node, SKV_OP_Q_GEMM) && (x->rank < 3 || x->rank > 5))
@@ -10,24 +10,29 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return skv_q8_bytes(n, why) && skv_q8_weights_constant(n, why);
 }
 
-static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
-    skv_conv_shape s;
+skive_status skv_q8_dense_shape(skv_kernel_node *n, skv_conv_shape *s) {
     if (!skv_node_is(n->node, SKV_OP_Q_GEMM)) {
-        SKV_TRY(skv_q8_conv_shape(n, &s));
+        SKV_TRY(skv_q8_conv_shape(n, s));
         n->in[0].layout = n->out[0].layout = SKV_NHWC;
         if (n->n_in > SKV_Q8_OTHER) {
             n->in[SKV_Q8_OTHER].layout = SKV_NHWC;
             n->in_place = 1u << SKV_Q8_OTHER; /* an element is read before it is written, by the same thread */
         }
-    } else {
-        s = (skv_conv_shape){.n = n->in[0].type.dims[0].size,
-                             .c = n->in[0].type.dims[1].size,
-                             .m = n->in[1].type.dims[0].size,
-                             .groups = 1,
-                             .g = {.spatial = 1}};
-        for (int a = 0; a < SKV_SPATIAL; a++)
-            s.g.in[a] = s.g.out[a] = s.g.kernel[a] = s.g.stride[a] = s.g.dilation[a] = 1;
+        return SKIVE_OK;
     }
+    *s = (skv_conv_shape){.n = n->in[0].type.dims[0].size,
+                          .c = n->in[0].type.dims[1].size,
+                          .m = n->in[1].type.dims[0].size,
+                          .groups = 1,
+                          .g = {.spatial = 1}};
+    for (int a = 0; a < SKV_SPATIAL; a++)
+        s->g.in[a] = s->g.out[a] = s->g.kernel[a] = s->g.stride[a] = s->g.dilation[a] = 1;
+    return SKIVE_OK;
+}
+
+static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
+    skv_conv_shape s;
+    SKV_TRY(skv_q8_dense_shape(n, &s));
     return skv_q8_dense_prepare(n, gemm, &s);
 }
 
@@ -40,7 +45,7 @@ static const skv_op_kind ops[] = {SKV_OP_Q_CONV, SKV_OP_Q_CONV_ADD, SKV_OP_Q_GEM
         .brief = text,                                                                              \
         .ops = ops,                                                                                 \
         .isa = SKV_ISA_##level,                                                                     \
-        .applicable = applicable,                                                                   \
+        .applicable = skv_q8_dense_applicable,                                                      \
         .prepare = prepare_##id,                                                                    \
         .run = skv_q8_dense_run,                                                                    \
         .destroy = skv_q8_dense_destroy,                                                            \

@@ -15,15 +15,7 @@ static inline vector multiply_add(vector acc, vector x, vector w) { return _mm51
 
 #include "kernels/int8/gemm_store512.h"
 #include "kernels/int8/gemm_tile.h"
-
-static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero) {
-    (void)zero;
-    uint8_t *to = (uint8_t *)row + at;
-    for (size_t i = 0; i < n; i += 64) {
-        const __mmask64 m = n - i >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << (n - i)) - 1;
-        _mm512_mask_storeu_epi8(to + i, m, _mm512_maskz_loadu_epi8(m, x + i));
-    }
-}
+#include "kernels/int8/gemm_copy512.h"
 
 static const skv_q8_gemm gemm = {
     .mr = MR, .nr = NR, .k_group = 4, .wide = false, .tile = tile, .constants = fill_constants, .copy = copy};

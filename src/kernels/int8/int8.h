@@ -51,6 +51,7 @@ typedef struct skv_q8_tile {
     const void *next;        /* what is read soon: 64 bytes a step are brought into the second-level cache */
     const int32_t *init;     /* [nr] */
     const float *multiplier; /* [nr] */
+    int32_t factor;          /* weights of few bits: what the sums of their codes are multiplied by */
     void *y;
     const size_t *y_at;   /* [rows]: from y to a row's first element, in bytes */
     const uint8_t *other; /* what is added, bytes as far apart as y's; may be y */
@@ -64,6 +65,7 @@ typedef struct skv_q8_gemm {
     size_t mr, nr, k_group;
     bool wide;      /* 16-bit numbers */
     bool by_column; /* the order of a panel; wide ones only */
+    int bits;       /* of a weight in the panel, see few.h; 0: 8, or 16 if wide */
     int32_t shift;  /* of bytes: what the tile subtracts from x before it multiplies; taps cannot be left out then */
     void (*tile)(const skv_q8_tile *t);
     void (*constants)(const skv_q8_out *out, skv_q8_constants *to); /* may be NULL */
