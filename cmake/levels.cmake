@@ -25,6 +25,7 @@ set(SKIVE_FILES_avx2
   kernels/int8/gemm_avx2.c
   kernels/int8/loops_avx2.c
   kernels/int8/sparse_avx2.c
+  kernels/int8/xnor_avx2.c
   kernels/norm_batch_avx2.c
   kernels/pool_conv_weight_avx2.c
   kernels/recurrent_avx2.c
@@ -49,6 +50,7 @@ set(SKIVE_FILES_avx512
   kernels/int8/few_avx512.c
   kernels/int8/gemm_avx512.c
   kernels/int8/loops_avx512.c
+  kernels/int8/xnor_avx512.c
   kernels/norm_batch_avx512.c
   kernels/pool_max_avx512.c
   kernels/recurrent_avx512.c
@@ -69,7 +71,8 @@ set(SKIVE_FLAGS_avx512_vnni ${SKIVE_FLAGS_avx512} -mavx512vnni $<$<C_COMPILER_ID
 set(SKIVE_FILES_avx512_vnni
   kernels/int8/few_vnni.c
   kernels/int8/gemm_vnni.c
-  kernels/int8/sparse_vnni.c)
+  kernels/int8/sparse_vnni.c
+  kernels/int8/xnor_vnni.c)
 
 # NEON is part of every AArch64 CPU.
 set(SKIVE_PROCESSOR_neon aarch64)

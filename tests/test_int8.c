@@ -331,6 +331,66 @@ static void products(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A plan has a step of a kernel of this name. */
+static void runs_on(skive_context *ctx, const skive_graph *g, const char *kernel) {
+    skive_plan *plan = NULL;
+    bool found = false;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, NULL, &plan));
+    for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+        skive_plan_step step;
+        skive_plan_step_get(plan, i, &step);
+        found = found || strstr(step.kernel, kernel);
+    }
+    skive_plan_free(plan);
+    if (!found) fail_msg("nothing runs on %s", kernel);
+}
+
+/* Signs of float32 numbers times weights of one bit. */
+static void signs(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (uint64_t seed = 1; seed <= skv_test_rounds(OTHERS); seed++) {
+        dice d = {seed, 0};
+        const bool conv = coin(&d, 70);
+        const int64_t c = coin(&d, 40) ? 64 * roll(&d, 1, 4) : roll(&d, 1, 200), m = roll(&d, 1, 80);
+        const int64_t kernel = conv ? roll(&d, 1, 3) : 1, side = roll(&d, kernel, 9), pad = roll(&d, 0, 2);
+        const int64_t pads[4] = {pad, roll(&d, 0, pad), roll(&d, 0, 2), pad}, stride[2] = {roll(&d, 1, 2), 1};
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, conv ? 4 : 2,
+                                         (const int64_t[]){roll(&d, 1, 9), c, side, side + 1}, seed, -1, 1);
+        skive_tensor w =
+            skv_test_random(ctx, SKIVE_I8, conv ? 4 : 2, (const int64_t[]){m, c, kernel, kernel}, seed + 1, -128, 127);
+        const int64_t factor = roll(&d, 1, 127);
+        for (int64_t i = 0; i < skive_tensor_count(&w); i++)
+            ((int8_t *)w.data)[i] = (int8_t)(((int8_t *)w.data)[i] < 0 ? -factor : factor);
+        ((float *)x.data)[0] = NAN;
+        skive_value *in[1];
+        skive_graph *g = graph_of(ctx, &x, 1, in);
+        skv_builder b = skv_build(g);
+        double multiplier[80];
+        fill_multipliers(&d, c * kernel * kernel * factor / 8 + 1, multiplier, m);
+        skv_attr_init attrs[8] = {SKV_INT("x_zero_point", 1), SKV_FLTS("multiplier", multiplier, (size_t)m)};
+        size_t n = 2 + output_attrs(&d, attrs + 2);
+        if (conv) {
+            attrs[n++] = SKV_INTS("pads", pads, 4);
+            attrs[n++] = SKV_INTS("strides", stride, 2);
+        }
+        skive_value *bias = bias_of(ctx, &d, &b, m, c), *weights = parameter(ctx, &b, &w);
+        skive_value *positive =
+            skv_emit(&b, "GreaterOrEqual", SKV_IN(in[0], skv_emit_scalar(&b, SKIVE_F32, 0)), SKV_NONE);
+        skive_value *codes =
+            skv_emit(&b, "Where", SKV_IN(positive, skv_emit_scalar(&b, SKIVE_U8, 2), skv_emit_scalar(&b, SKIVE_U8, 0)),
+                     SKV_NONE);
+        finish(ctx, g, &b,
+               skv_emit(&b, conv ? "QConv" : "QGemm", bias ? SKV_IN(codes, weights, bias) : SKV_IN(codes, weights),
+                        (skv_attr_list){attrs, n}));
+        runs_on(ctx, g, "xnor");
+        same_bits(ctx, g, &x, 1, "signs");
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
 static void sums(void **state) {
     skive_context *ctx = skv_test_context();
     (void)state;
@@ -737,6 +797,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),
         cmocka_unit_test(products),
+        cmocka_unit_test(signs),
         cmocka_unit_test(sums),
         cmocka_unit_test(pools),
         cmocka_unit_test(quantizing),
