@@ -1,9 +1,9 @@
 /* One layer with weights of few bits, for bench/run.sh (the protocol is in bench/README.md).
- *     bench_bits conv|gemm SIZES --weights int8|int4|int2|binary [--input u8|binary|f32] [--group N] [--threads N]
+ *     bench_bits conv|gemm SIZES [--weights int8|int4|int2|binary] [--input u8|binary|f32] [--group N] [--threads N]
  * SIZES as for bench_sparse: batch,in,out for a product; batch,in,out,side,kernel for a convolution with padding. With
  * --input u8 the layer is in integers, its output uint8; binary: the signs of float32 inputs times a scale, output
- * float32; f32: float32 inputs, weights with a scale for each N of a column (--group; 0: float32 weights). Timed are all
- * steps but reorders, packing of inputs included. */
+ * float32; f32: float32 inputs, weights of 4 bits with a scale for each N of a column (--group; 0: float32 weights).
+ * Timed are all steps but reorders, packing of inputs included. */
 #include <stdlib.h>
 
 #include "protocol.h"
@@ -97,9 +97,11 @@ static skive_value *layer(bench *b, skive_value *x) {
     } else {
         skive_value *positive =
             node(b, "GreaterOrEqual", (skive_value *[]){x, number(b, "zero", SKIVE_F32, 0)}, 2, NULL);
-        x = node(b, "Where",
-                 (skive_value *[]){positive, number(b, "a", SKIVE_F32, 0.5), number(b, "na", SKIVE_F32, -0.5)}, 3,
-                 NULL);
+        skive_value *codes =
+            node(b, "Where", (skive_value *[]){positive, number(b, "two", SKIVE_U8, 2), number(b, "none", SKIVE_U8, 0)},
+                 3, NULL);
+        x = node(b, "DequantizeLinear",
+                 (skive_value *[]){codes, number(b, "xs", SKIVE_F32, 0.5), number(b, "xz", SKIVE_U8, 1)}, 3, NULL);
     }
     skive_value *y =
         node(b, b->conv ? "Conv" : "Gemm", (skive_value *[]){x, weight(b, b->conv ? 4 : 2, dims)}, 2, &made);

@@ -186,6 +186,20 @@ for spec in 'gemm_b1_4096:20:gemm 1,4096,4096' 'gemm_b1_784x300:200:gemm 1,784,3
         --ours "$build/bench_sparse $layer --codebook 4 --threads 1" --peer "dense:$build/bench_sparse $layer --threads 1"
 done
 
+# One layer with weights of few bits against the same one with int8, by the integer kernels.
+for spec in 'w4_gemm_b1:1.5:20:gemm 1,4096,4096 --weights int4' 'w2_gemm_b1:1.5:20:gemm 1,4096,4096 --weights int2' \
+    'binary_gemm_b1:1.5:20:gemm 1,4096,4096 --weights binary' \
+    'xnor_conv_3x3:2.0:20:conv 1,256,256,14,3 --weights binary --input binary'; do
+    name=bits_${spec%%:*} rest=${spec#*:}
+    goal=${rest%%:*} rest=${rest#*:}
+    count=${rest%%:*} layer=${rest#*:}
+    wanted "$name" || continue
+    ours bench_bits || continue
+    row "$name" "$goal" "$count" "few bits, $layer, 1 thread" \
+        --ours "$build/bench_bits $layer --threads 1" \
+        --peer "int8:$build/bench_bits ${layer%% --*} --weights int8 --threads 1"
+done
+
 # Weight sharing: k-means of a million weights, sort and indices included, on one core.
 for bits in 4 8; do
     name=share_1m_${bits}bit

@@ -1,10 +1,11 @@
-/* Weights of 4, 2 and 1 bits for the integer tiles. They stay packed in memory: the tile takes them apart in registers.
+/* Weights of 4, 2 and 1 bits for the integer tiles. They stay packed in memory: the tile takes them apart in
+ * registers.
  *
- * All weights of a node are a common factor times codes: -8 to 7 in 4 bits, -2 to 1 in 2 (ternary weights among them), -1
- * and 1 in 1 (the bit is set for -1). A panel has a word of 32 bits for each column and group of k_group codes. The word
- * has four lanes of 8 bits or, if the tile is `wide`, two of 16; code k stands in lane k % lanes at step k / lanes, and
- * step 0 has the highest bits of each lane. Each step then is a shift, and what it leaves is multiplied with as many
- * inputs as a lane has codes. */
+ * All weights of a node are a common factor times codes: -8 to 7 in 4 bits, -2 to 1 in 2 (ternary weights among
+ * them), -1 and 1 in 1 (the bit is set for -1). A panel has a word of 32 bits for each column and group of k_group
+ * codes. The word has four lanes of 8 bits or, if the tile is `wide`, two of 16; code k stands in lane k % lanes at
+ * step k / lanes, and step 0 has the highest bits of each lane. Each step then is a shift, and what it leaves is
+ * multiplied with as many inputs as a lane has codes. */
 #ifndef SKV_INT8_FEW_H
 #define SKV_INT8_FEW_H
 

@@ -1,5 +1,5 @@
-/* Tiles of 4 positions by 16 channels with weights of few bits on 256-bit registers: a step's codes are moved to the top
- * of 16-bit lanes and down again, which extends the sign, and vpmaddwd is exact. */
+/* Tiles of 4 positions by 16 channels with weights of few bits on 256-bit registers: a step's codes are moved to the
+ * top of 16-bit lanes and down again, which extends the sign, and vpmaddwd is exact. */
 #if defined(__AVX2__)
 #include <immintrin.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Tiles of 12 positions by 32 channels with weights of few bits on 512-bit registers: a step's codes are moved to the top
- * of 16-bit lanes and down again, which extends the sign, and vpmaddwd is exact. */
+/* Tiles of 12 positions by 32 channels with weights of few bits on 512-bit registers: a step's codes are moved to
+ * the top of 16-bit lanes and down again, which extends the sign, and vpmaddwd is exact. */
 #if defined(__AVX512BW__)
 #include <immintrin.h>
 #include <string.h>

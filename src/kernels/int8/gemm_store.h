@@ -1,5 +1,5 @@
-/* The end of a tile in plain C, and bytes to a gathered row of 16-bit numbers. Included by gemm_scalar.c and few_scalar.c,
- * after MR, NR and ALL. */
+/* The end of a tile in plain C, and bytes to a gathered row of 16-bit numbers. Included by gemm_scalar.c and
+ * few_scalar.c, after MR, NR and ALL. */
 #ifndef SKV_GEMM_STORE_H
 #define SKV_GEMM_STORE_H
 

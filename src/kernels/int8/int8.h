@@ -109,6 +109,8 @@ typedef struct skv_q8_loops {
     void (*range)(const float *x, size_t n, float *low, float *high);
     void (*dequantize_u8)(const uint8_t *x, float scale, int32_t zero, float *y, size_t n);
     void (*dequantize_s8)(const int8_t *x, float scale, int32_t zero, float *y, size_t n);
+    /* 2 where x is not negative, else 0 */
+    void (*signs)(const float *x, uint8_t *y, size_t n);
 } skv_q8_loops;
 extern const skv_q8_loops skv_q8_loops_scalar, skv_q8_loops_avx2, skv_q8_loops_avx512, skv_q8_loops_neon;
 const skv_q8_loops *skv_q8_loops_of(skv_isa isa);

@@ -187,6 +187,11 @@ static void range(const float *x, size_t n, float *low, float *high) {
     }
 }
 
+static void signs(const float *x, uint8_t *y, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) y[i] = x[i] >= 0 ? 2 : 0;
+}
+
 const skv_q8_loops LOOPS = {.add = add,
                             .max = max,
                             .sum = sum,
@@ -197,6 +202,7 @@ const skv_q8_loops LOOPS = {.add = add,
                             .quantize = quantize,
                             .range = range,
                             .dequantize_u8 = dequantize_u8,
-                            .dequantize_s8 = dequantize_s8};
+                            .dequantize_s8 = dequantize_s8,
+                            .signs = signs};
 
 #endif

@@ -34,6 +34,7 @@ static bool is_scalar(const skive_value *v, double x) {
 static bool holds_signs(const skive_value *v) {
     for (int depth = 0; v && v->producer && depth < 8; depth++) {
         const skive_node *n = v->producer;
+        if (skv_node_is(n, SKV_OP_SIGNS)) return true;
         if (skv_node_is(n, SKV_OP_WHERE))
             return (is_scalar(skv_node_in(n, 1), 2) && is_scalar(skv_node_in(n, 2), 0)) ||
                    (is_scalar(skv_node_in(n, 1), 0) && is_scalar(skv_node_in(n, 2), 2));

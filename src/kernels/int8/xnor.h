@@ -1,5 +1,5 @@
-/* Products of signs: weights of one bit and inputs of one bit, 64 channels in a word, the bit set for -1. The product of
- * two signs is the xor of their bits, and the sum over n of them n - 2 * (bits set). */
+/* Products of signs: weights of one bit and inputs of one bit, 64 channels in a word, the bit set for -1. The
+ * product of two signs is the xor of their bits, and the sum over n of them n - 2 * (bits set). */
 #ifndef SKV_INT8_XNOR_H
 #define SKV_INT8_XNOR_H
 

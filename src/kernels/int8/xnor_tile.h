@@ -1,5 +1,5 @@
-/* The tile of sign products for vectors of 64-bit words. Before it stand: the type `vector` of LANES words, load_vector,
- * broadcast, no_bits, add_bits (adds the bits set in each word of a ^ b), put (the words, as int32). */
+/* The tile of sign products for vectors of 64-bit words. Before it stand: the type `vector` of LANES words,
+ * load_vector, broadcast, no_bits, add_bits (adds the bits set in each word of a ^ b), put (the words, as int32). */
 #ifndef SKV_XNOR_TILE_H
 #define SKV_XNOR_TILE_H
 
