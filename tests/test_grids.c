@@ -31,7 +31,7 @@ static skv_grid_params params_of(const skv_grid *g, int k) {
     static const float scales[SETTINGS] = {1, 0.1f, 3.7f, 0.0078125f};
     skv_grid_params p = {.scale = g->scaled ? scales[k] : 1};
     if (g->uniform) p.zero_point = g->low + (int32_t)((int64_t)(g->high - g->low) * k / SETTINGS);
-    if (skv_grid_has_option(g, "levels")) p.levels = some_levels;
+    if (g->own_levels) p.levels = some_levels;
     return p;
 }
 
@@ -174,11 +174,14 @@ static void ranges_are_covered(void **state) {
                 const double low = fmin(ranges[r][0], 0), high = fmax(ranges[r][1], 0);
                 ends_of(q, &p, &first, &last);
                 const double step = g->uniform || skv_grid_has_option(g, "fraction") ? (double)p.scale : 0;
+                const bool positive = g->table && g->table[0] >= 0; /* no level for what is negative */
                 const bool unsigned_codes = q->low >= 0 && g->uniform && !q->asymmetric;
                 assert_true((double)first - step * 0.5001 <= low + 1e-6 * fabs(low) || (unsigned_codes && low >= 0) ||
-                            g->bits == 1);
+                            positive || g->bits == 1);
                 assert_true((double)last + step * 0.5001 >= high * (1 - 1e-6));
-                if (!g->scaled || q->power_of_two || skv_grid_has_option(g, "fraction") || !(high - low > 0)) continue;
+                if (!g->scaled || q->power_of_two || skv_grid_has_option(g, "fraction") || !(high - low > 0) ||
+                    (positive && !(high > 0)))
+                    continue;
                 /* at least one end is reached */
                 assert_true(fabs((double)first - low) <= 1.01 * step + 1e-6 * fabs(low) ||
                             fabs((double)last - high) <= 1.01 * step + 1e-6 * high);
@@ -208,6 +211,7 @@ static void the_least_error_is_found(void **state) {
     (void)state;
     for (size_t i = 0; i < skv_grid_count(); i++) {
         const skv_grid *g = skv_grid_at(i);
+        if (g == &skv_grid_mxfp4 || g == &skv_grid_mxint8) continue; /* scales are powers of two */
         if (!g->scaled || g->bits > 8 || skv_grid_has_option(g, "fraction") || skv_grid_has_option(g, "levels"))
             continue;
         for (int trial = 0; trial < 6; trial++) {
@@ -279,6 +283,59 @@ static void codebooks_are_the_best(void **state) {
         assert_true(error < before / 2);
         before = error;
     }
+    skv_test_context_end(ctx);
+}
+
+/* On numbers that are bell-shaped, of other shapes, and of other fits: never worse than int4. */
+static void piecewise_is_no_worse_than_int4(void **state) {
+    static const char *const texts[][2] = {{"piecewise", "int4"}, {"piecewise:fit=range", "int4:fit=range"}};
+    skive_context *ctx = skv_test_context();
+    enum { MANY = 70000 };
+    float *x = malloc(MANY * sizeof *x), levels[256];
+    int better = 0, trials = 0;
+    (void)state;
+    assert_non_null(x);
+    for (int trial = 0; trial < 26; trial++) {
+        const int n = trial == 25 ? MANY : 3 + 37 * trial, shape = trial % 4;
+        for (int k = 0; k < n; k++) {
+            const float b = bell();
+            x[k] = shape == 0 ? b : shape == 1 ? b * b * b : shape == 2 ? (float)uniform(-1, 1) : fabsf(b) + 0.1f;
+        }
+        for (size_t t = 0; t < 2; t++, trials++) {
+            skv_quantizer two, one;
+            skv_grid_params p, linear;
+            skv_test_ok(ctx, skv_quantizer_parse(ctx, texts[t][0], &two));
+            skv_test_ok(ctx, skv_quantizer_parse(ctx, texts[t][1], &one));
+            skv_test_ok(ctx, two.grid->solve(ctx, &two, x, n, levels, &p));
+            skv_test_ok(ctx, one.grid->solve(ctx, &one, x, n, NULL, &linear));
+            const double a = skv_grid_error(&two, &p, x, n), b = skv_grid_error(&one, &linear, x, n);
+            if (a > b * (1 + 1e-6)) fail_msg("trial %d: %g, int4 has %g", trial, a, b);
+            better += a < 0.95 * b;
+        }
+    }
+    assert_true(better > trials / 2);
+    free(x);
+    skv_test_context_end(ctx);
+}
+
+/* By hand: 5 in a block has the power 4, so elements (up to 6 = 1.5 * 4) have scale 1; 7 is clipped. */
+static void shared_powers(void **state) {
+    skive_context *ctx = skv_test_context();
+    const float x[3] = {5, -0.3f, 7};
+    skv_quantizer q;
+    skv_grid_params p;
+    (void)state;
+    skv_test_ok(ctx, skv_quantizer_parse(ctx, "mxfp4", &q));
+    assert_true(q.per == SKV_PER_GROUP && q.group == 32);
+    skv_test_ok(ctx, q.grid->solve(ctx, &q, x, 3, NULL, &p));
+    assert_true(p.scale == 1);
+    assert_true(skv_grid_decode(&q, &p, skv_grid_encode(&q, &p, 7)) == 6);
+    q.fit = SKV_FIT_RANGE;
+    skv_test_ok(ctx, q.grid->solve(ctx, &q, x, 3, NULL, &p));
+    assert_true(p.scale == 2);
+    skv_test_ok(ctx, skv_quantizer_parse(ctx, "mxint8", &q));
+    skv_test_ok(ctx, q.grid->solve(ctx, &q, x, 3, NULL, &p));
+    assert_true(p.scale == 0.0625f); /* 4 / 64 */
     skv_test_context_end(ctx);
 }
 
@@ -444,6 +501,8 @@ int main(void) {
         cmocka_unit_test(ranges_are_covered),
         cmocka_unit_test(the_least_error_is_found),
         cmocka_unit_test(codebooks_are_the_best),
+        cmocka_unit_test(piecewise_is_no_worse_than_int4),
+        cmocka_unit_test(shared_powers),
         cmocka_unit_test(fixed_point_chooses_its_fraction),
         cmocka_unit_test(gradients),
         cmocka_unit_test(forms_hold_their_grids),

@@ -67,7 +67,7 @@ skive_status skv_gridded_make(skive_context *ctx, skv_gridded *c) {
     SKV_TRY(sort_elements(ctx, c));
     SKV_TRY(skv_alloc_array(ctx, (size_t)c->groups + 1, sizeof *c->params, &c->params));
     SKV_TRY(skv_alloc_array(ctx, n, sizeof *c->code, &c->code));
-    if (skv_grid_has_option(c->q.grid, "levels"))
+    if (c->q.grid->own_levels)
         SKV_TRY(skv_alloc_array(ctx, (size_t)skv_mul_sat(c->groups, (int64_t)c->q.high + 1), sizeof *c->levels,
                                 &c->levels));
     SKV_TRY(skv_alloc_array(ctx, n, sizeof *x, &x));
@@ -115,7 +115,7 @@ skive_status skv_gridded_round(skive_context *ctx, skv_gridded *c, float *y) {
 
 int64_t skv_gridded_bytes(const skv_gridded *c) {
     const int64_t n = skive_tensor_count(c->t), codes = (int64_t)c->q.high - c->q.low + 1;
-    const bool levels = skv_grid_has_option(c->q.grid, "levels");
+    const bool levels = c->q.grid->own_levels;
     int bits = c->q.grid->bits, fewest = 1;
     while (fewest < 32 && (int64_t)1 << fewest < codes) fewest++;
     if (levels) bits = fewest;

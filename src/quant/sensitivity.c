@@ -220,7 +220,7 @@ skive_status skv_sensing_round(const skv_sensing *s, size_t layer, size_t grid, 
 /* Of a codebook as many as its levels need. */
 static int bits_of(const skv_quantizer *q) {
     int bits = 1;
-    if (!skv_grid_has_option(q->grid, "levels")) return q->grid->bits;
+    if (!q->grid->own_levels) return q->grid->bits;
     while ((int64_t)1 << bits <= q->high) bits++;
     return bits;
 }

@@ -35,11 +35,15 @@ bool skv_grid_fills_dtype(const skv_quantizer *q) {
 
 skv_quantizer skv_quantizer_of(const skv_grid *grid) {
     const size_t group = skv_option_index(grid->options, grid->n_options, "group");
-    const bool tensor = group == grid->n_options || strcmp(grid->options[group].text, "tensor") == 0;
+    const char *text = group == grid->n_options ? "tensor" : grid->options[group].text;
+    const long size = strtol(text, NULL, 10);
     return (skv_quantizer){.grid = grid,
                            .low = grid->low,
                            .high = grid->high,
-                           .per = tensor ? SKV_PER_TENSOR : SKV_PER_CHANNEL,
+                           .per = size > 0                      ? SKV_PER_GROUP
+                                  : strcmp(text, "tensor") == 0 ? SKV_PER_TENSOR
+                                                                : SKV_PER_CHANNEL,
+                           .group = size,
                            .fraction = -1};
 }
 
@@ -165,8 +169,7 @@ skive_status skv_quantizer_round(skive_context *ctx, const skv_quantizer *q, ski
     for (int64_t i = 0; i < skive_tensor_count(t); i++) {
         if (!isfinite(x[i])) return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "element %lld is NaN or infinite", (long long)i);
     }
-    if (skv_grid_has_option(q->grid, "levels"))
-        SKV_TRY(skv_alloc_array(ctx, (size_t)q->high + 1, sizeof *levels, &levels));
+    if (q->grid->own_levels) SKV_TRY(skv_alloc_array(ctx, (size_t)q->high + 1, sizeof *levels, &levels));
     const skive_status status = round_groups(ctx, q, levels, t);
     skv_free(ctx, levels);
     return status;

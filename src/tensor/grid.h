@@ -84,8 +84,9 @@ struct skv_grid {
     int32_t low, high; /* the codes */
     const skv_option *options;
     size_t n_options;
-    bool scaled;  /* has a scale */
-    bool uniform; /* the levels are code - zero_point */
+    bool scaled;     /* has a scale */
+    bool uniform;    /* the levels are code - zero_point */
+    bool own_levels; /* the levels are found from the numbers: params.levels */
     skv_grid_gradient gradient;
     const char *form; /* the storage form that holds it in .skv; NULL: as a codebook, or dense in `dtype` */
     skive_dtype

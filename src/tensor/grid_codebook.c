@@ -128,6 +128,7 @@ const skv_grid skv_grid_codebook = {
     .low = 0,
     .high = 15,
     SKV_OPTIONS(options),
+    .own_levels = true,
     .gradient = SKV_GRADIENT_ALL,
     .form = "codebook",
     .encode = encode,

@@ -1,6 +1,6 @@
-/* Fixed point Qm.n in 8 bits: integers -128 to 127 in steps of 2^-n, for processors without a float unit. n, the bits
- * after the point, is given (fixed:4) or chosen: from the one that covers everything, up to 7 bits of the integer part
- * may be given up for more bits after the point, whichever has the least squared error. */
+/* Fixed point Qm.n in 8 bits (integers -128 to 127) and in 16, in steps of 2^-n, for processors without a float
+ * unit. n, the bits after the point, is given (fixed:4) or chosen: from the one that covers everything, up to 7 bits
+ * of the integer part may be given up for more bits after the point, whichever has the least squared error. */
 #include "tensor/grid.h"
 
 static void solve_range(const skv_quantizer *q, double low, double high, skv_grid_params *p) {
@@ -54,6 +54,23 @@ const skv_grid skv_grid_fixed = {
     .uniform = true,
     .form = "int8",
     .dtype = SKIVE_I8,
+    .encode = skv_integer_encode,
+    .decode = skv_integer_decode,
+    .solve_range = solve_range,
+    .solve = solve,
+    .inside = skv_integer_inside,
+};
+
+const skv_grid skv_grid_fixed16 = {
+    .name = "fixed16",
+    .brief = "16-bit fixed point: integers in steps of a power of two",
+    .bits = 16,
+    .low = -32768,
+    .high = 32767,
+    SKV_OPTIONS(options),
+    .scaled = true,
+    .uniform = true,
+    .dtype = SKIVE_I16,
     .encode = skv_integer_encode,
     .decode = skv_integer_decode,
     .solve_range = solve_range,

@@ -133,7 +133,7 @@ const skv_input_spec skv_quantize_inputs[SKV_QUANTIZE_INPUTS] = {
 skive_status skv_fake_quantizer_of(skive_context *ctx, const skive_node *node, skv_quantizer *out) {
     const char *text = skv_attr_string(node, "grid", "");
     const skive_status status = skv_quantizer_parse(ctx, text, out);
-    if (status == SKIVE_ERR_ARGUMENT || (status == SKIVE_OK && skv_grid_has_option(out->grid, "levels")))
+    if (status == SKIVE_ERR_ARGUMENT || (status == SKIVE_OK && out->grid->own_levels))
         return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: \"%.*s\" is not a number grid with fixed levels",
                            node->op_type, skv_utf8_prefix(text, 40), text);
     return status;
