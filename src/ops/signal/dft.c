@@ -1,5 +1,6 @@
 /* DFT: the discrete Fourier transform along one axis of real ([..., 1]) or complex ([..., 2]) numbers; to a given
- * length, cut or padded with zeros; optionally one-sided for a real signal. */
+ * length, cut or padded with zeros; optionally one-sided for a real signal. The one-sided inverse makes the real signal of
+ * the bins that a one-sided transform gave. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 #include "ops/signal/common_dft.h"
@@ -20,10 +21,17 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
     return SKIVE_OK;
 }
 
-/* -1: the attributes contradict each other. */
+static bool is_inverse(const skive_node *n) { return skv_attr_int(n, "inverse", 0) != 0; }
+static bool is_onesided(const skive_node *n) { return skv_attr_int(n, "onesided", 0) != 0; }
+static bool makes_real(const skive_node *n) { return is_inverse(n) && is_onesided(n); }
+
+/* Elements along the axis of the result. */
 static int64_t bins_of(const skive_node *n, int64_t length) {
-    return skv_attr_int(n, "onesided", 0) ? length / 2 + 1 : length;
+    return is_onesided(n) && !is_inverse(n) ? length / 2 + 1 : length;
 }
+
+/* The length of the signal unless it is given; of bins from which a real signal is made, an even one. */
+static int64_t length_of(const skive_node *n, int64_t have) { return makes_real(n) ? 2 * (have - 1) : have; }
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
@@ -33,8 +41,6 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_infer_ints(c, 1, "the length", &length, 1, &n));
     SKV_TRY(skv_infer_ints(c, 2, "the axis", &axis, 1, &n_axis));
-    if (skv_attr_int(c->node, "inverse", 0) && skv_attr_int(c->node, "onesided", 0))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an inverse transform cannot be one-sided", c->node->name);
     if (n == 1 && length < 1)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the length %lld is not valid", c->node->name,
                               (long long)length);
@@ -45,7 +51,10 @@ static skive_status infer(skv_infer *c) {
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must have 1 (real) or 2 (complex) elements",
                               c->node->name);
     c->out[0] = *x;
-    c->out[0].dims[x->rank - 1] = skv_dim(2);
+    if (parts == 1 && makes_real(c->node))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a one-sided inverse transform needs complex numbers",
+                              c->node->name);
+    c->out[0].dims[x->rank - 1] = skv_dim(makes_real(c->node) ? 1 : 2);
     if (has_axis && n_axis != 1) {
         for (int d = 0; d < x->rank - 1; d++) c->out[0].dims[d] = skv_dim_unknown();
         return SKIVE_OK;
@@ -54,22 +63,30 @@ static skive_status infer(skv_infer *c) {
     if (at == x->rank - 1)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis is that of real and imaginary parts",
                               c->node->name);
-    if (!has_length) length = x->dims[at].size;
+    if (!has_length) {
+        length = x->dims[at].size;
+        if (length >= 0 && makes_real(c->node)) {
+            if (length < 2 || length > SKV_MAX_ELEMENTS)
+                return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a real signal cannot be made of %lld bins",
+                                      c->node->name, (long long)length);
+            length = length_of(c->node, length);
+        }
+    }
     c->out[0].dims[at] = skv_dim(length < 0 ? -1 : bins_of(c->node, length));
     return skv_infer_limit(c, &c->out[0]);
 }
 
 static skive_status run(const skv_eval *c) {
     const skive_tensor *x = c->in[0], *y = c->out[0];
-    const bool inverse = skv_attr_int(c->node, "inverse", 0) != 0;
+    const bool inverse = is_inverse(c->node), real = makes_real(c->node);
     int64_t axis = -2, length = 0, outer = 1, inner = 1;
     int n;
     SKV_TRY(skv_eval_ints(c, 2, "the axis", &axis, 1, &n));
     const int a = (int)skv_axis(axis, x->rank);
-    length = x->dims[a];
+    length = length_of(c->node, x->dims[a]);
     SKV_TRY(skv_eval_ints(c, 1, "the length", &length, 1, &n));
     const int64_t parts = x->dims[x->rank - 1], have = x->dims[a], bins = y->dims[a];
-    if (bins != bins_of(c->node, length))
+    if (length < 1 || bins != bins_of(c->node, length))
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the length differs from the planned one");
     for (int d = 0; d < a; d++) outer *= x->dims[d];
     for (int d = a + 1; d < x->rank - 1; d++) inner *= x->dims[d];
@@ -81,12 +98,20 @@ static skive_status run(const skv_eval *c) {
     for (int64_t o = 0; o < outer * inner; o++) {
         const int64_t from = o / inner * have * inner + o % inner, to = o / inner * bins * inner + o % inner;
         for (int64_t i = 0; i < length; i++) {
-            const size_t at = (size_t)((from + i * inner) * parts);
-            in[2 * i] = i < have ? skv_load_f64(x->dtype, x->data, at) : 0;
-            in[2 * i + 1] = i < have && parts == 2 ? skv_load_f64(x->dtype, x->data, at + 1) : 0;
+            /* The other half of the bins of a real signal are the conjugates of the first; the bin of the mean and, in
+             * an even length, that in the middle count as real. */
+            const bool mirrored = real && i > length / 2;
+            const int64_t k = mirrored ? length - i : i;
+            const size_t at = (size_t)((from + k * inner) * parts);
+            in[2 * i] = k < have ? skv_load_f64(x->dtype, x->data, at) : 0;
+            in[2 * i + 1] = k < have && parts == 2 ? skv_load_f64(x->dtype, x->data, at + 1) : 0;
+            if (mirrored) in[2 * i + 1] = -in[2 * i + 1];
+            if (real && (i == 0 || 2 * i == length)) in[2 * i + 1] = 0;
         }
         skv_dft(in, length, bins, inverse, table, out);
-        for (int64_t k = 0; k < 2 * bins; k++)
+        for (int64_t k = 0; real && k < bins; k++)
+            skv_store_f64(y->dtype, y->data, (size_t)(to + k * inner), out[2 * k]);
+        for (int64_t k = 0; !real && k < 2 * bins; k++)
             skv_store_f64(y->dtype, y->data, (size_t)((to + k / 2 * inner) * 2 + k % 2), out[k]);
     }
 done:
@@ -126,6 +151,9 @@ static skive_status grad(skv_grad *c) {
     const bool inverse = skv_attr_int(n, "inverse", 0) != 0;
     int64_t axis = -2, length = 0;
     if (!c->need[0]) return SKIVE_OK;
+    if (makes_real(n))
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "DFT: the one-sided inverse transform has no gradient");
     if (of_axis) (void)skv_read_ints(of_axis, &axis, 1);
     const int at = x->rank > 1 ? (int)skv_axis(axis, x->rank) : -1;
     const bool computed = (skv_node_in(n, 1) && !of_length) || (skv_node_in(n, 2) && !of_axis);
@@ -184,6 +212,21 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("inverse", 1)),
      .n_out = 1,
      CASE_OUT(2, 6, 2)},
+    {.name = "one-sided, back",
+     CASE_IN({CASE_F32(1, 3, 2), CASE_VALUES(10, 0, -2, 2, -2, 0)}),
+     CASE_ATTRS(CASE_INT("inverse", 1), CASE_INT("onesided", 1)),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3, 4),
+     CASE_OUT(1, 4, 1),
+     .no_grad = true},
+    {.name = "one-sided, back to an odd length", /* of 1, 2, 3 */
+     CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(6, 0, -1.5, 0.8660254037844386)},
+             {CASE_SCALAR(SKIVE_I64, 3), .constant = true}),
+     CASE_ATTRS(CASE_INT("inverse", 1), CASE_INT("onesided", 1)),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3),
+     CASE_OUT(1, 3, 1),
+     .no_grad = true},
 };
 
 const skv_op skv_op_dft = {
