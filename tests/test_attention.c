@@ -307,24 +307,35 @@ static void attention_is_found(void **state) {
     }
 }
 
-/* Heads side by side, shared keys, no key after the query. */
-static void causal_kernel(void **state) {
+/* Heads side by side, shared keys, each query sees a window of keys: causal, to both sides, of a part of the keys that
+ * differs by sample. */
+static void windows_of_keys(void **state) {
     (void)state;
-    skive_context *ctx = skv_test_context();
-    skive_graph *g = NULL;
-    skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
-    skv_builder b = skv_build(g);
-    skive_value *q = input(ctx, g, "q", 3, (const int64_t[]){2, 35, 4 * 9}),
-                *k = input(ctx, g, "k", 3, (const int64_t[]){2, 35, 2 * 9});
-    skive_value *v = input(ctx, g, "v", 3, (const int64_t[]){2, 35, 2 * 40});
-    skive_value *y =
-        skv_emit(&b, "Attention", SKV_IN(q, k, v),
-                 SKV_ATTRS(SKV_INT("q_num_heads", 4), SKV_INT("kv_num_heads", 2), SKV_INT("is_causal", 1)));
-    skv_test_ok(ctx, b.status);
-    skv_test_ok(ctx, skive_graph_add_output(g, y));
-    check_run(ctx, g, g, true, 5e-6);
-    skive_graph_free(g);
-    skv_test_context_end(ctx);
+    static const struct {
+        int64_t causal, left, right, lengths[2]; /* lengths[0] < 0: none */
+    } windows[] = {
+        {1, -1, -1, {-1, 0}},  {0, 3, 0, {-1, 0}},   {0, 0, 20, {-1, 0}}, {1, 17, 5, {-1, 0}},
+        {0, -1, -1, {35, 20}}, {1, -1, -1, {9, 35}}, {1, 4, -1, {0, 30}}, {0, 2, 7, {33, 1}},
+    };
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+        skv_builder b = skv_build(g);
+        skive_value *q = input(ctx, g, "q", 3, (const int64_t[]){2, 35, 4 * 9}),
+                    *k = input(ctx, g, "k", 3, (const int64_t[]){2, 35, 2 * 9});
+        skive_value *v = input(ctx, g, "v", 3, (const int64_t[]){2, 35, 2 * 40});
+        skive_value *lengths = windows[i].lengths[0] < 0 ? NULL : skv_emit_ints(&b, windows[i].lengths, 2);
+        skive_value *y = skv_emit(
+            &b, "Attention", SKV_IN(q, k, v, NULL, NULL, NULL, lengths),
+            SKV_ATTRS(SKV_INT("q_num_heads", 4), SKV_INT("kv_num_heads", 2), SKV_INT("is_causal", windows[i].causal),
+                      SKV_INT("left_window_size", windows[i].left), SKV_INT("right_window_size", windows[i].right)));
+        skv_test_ok(ctx, b.status);
+        skv_test_ok(ctx, skive_graph_add_output(g, y));
+        check_run(ctx, g, g, true, 5e-6);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
 }
 
 static skive_status simplify_body(skive_context *ctx, void *user) {
@@ -359,7 +370,7 @@ int main(void) {
         cmocka_unit_test(graphs_are_cleaned),
         cmocka_unit_test(unknown_passes_are_refused),
         cmocka_unit_test(attention_is_found),
-        cmocka_unit_test(causal_kernel),
+        cmocka_unit_test(windows_of_keys),
         cmocka_unit_test(allocations_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ const skv_attention_loops *skv_attention_loops_of(skv_isa isa) {
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
-        if (n->in[i].absent) continue;
+        if (n->in[i].absent || i == SKV_ATT_LENGTHS) continue;
         if (i > SKV_ATT_MASK) return skv_decline(why, "past keys");
         if (n->in[i].type.dtype != SKIVE_F32 && !(i == SKV_ATT_MASK && n->in[i].type.dtype == SKIVE_BOOL))
             return skv_decline(why, "not float32");
@@ -66,34 +66,37 @@ static skive_status prepare(skv_kernel_node *n) {
     return SKIVE_OK;
 }
 
-static void add_mask(const skv_attention *a, const void *mask, int64_t b, int64_t h, int64_t i, float *s, int64_t n) {
+static void add_mask(const skv_attention *a, const void *mask, int64_t b, int64_t h, int64_t i, float *s, int64_t first,
+                     int64_t n) {
     const int64_t at = b * a->mask_step[0] + h * a->mask_step[1] + i * a->mask_step[2], step = a->mask_step[3];
     const int64_t known = a->mask_len < n ? a->mask_len : n;
     if (a->bool_mask) {
         const uint8_t *m = (const uint8_t *)mask + at;
-        for (int64_t j = 0; j < known; j++) s[j] = m[j * step] ? s[j] : -INFINITY;
+        for (int64_t j = first; j < known; j++) s[j] = m[j * step] ? s[j] : -INFINITY;
     } else {
         const float *m = (const float *)mask + at;
-        for (int64_t j = 0; j < known; j++) s[j] += m[j * step];
+        for (int64_t j = first; j < known; j++) s[j] += m[j * step];
     }
-    for (int64_t j = known; j < n; j++) s[j] = -INFINITY;
+    for (int64_t j = known < first ? first : known; j < n; j++) s[j] = -INFINITY;
 }
 
 /* Scores of one query to probabilities. A query that sees no key gets zeros. */
-static void finish_row(const attention_state *st, const void *mask, int64_t b, int64_t h, int64_t i, float *s) {
-    const skv_attention *a = &st->a;
-    const int64_t n = a->causal && i + 1 < a->kv_len ? i + 1 : a->kv_len;
+static void finish_row(const skv_attention *a, const skv_row_loops *rows, const void *mask, int64_t b, int64_t h,
+                       int64_t i, float *s) {
     const float scale = (float)a->scale;
-    for (int64_t j = 0; j < n; j++) s[j] *= scale;
-    if (a->has_mask) add_mask(a, mask, b, h, i, s, n);
-    bool any = !a->has_mask;
-    for (int64_t j = 0; !any && j < n; j++) any = s[j] != -INFINITY;
-    if (any) st->rows->softmax(s, s, n);
-    for (int64_t j = any ? n : 0; j < a->kv_len; j++) s[j] = 0;
+    int64_t first, n;
+    skv_attention_sees(a, b, i, &first, &n);
+    for (int64_t j = first; j < n; j++) s[j] *= scale;
+    if (a->has_mask) add_mask(a, mask, b, h, i, s, first, n);
+    bool any = !a->has_mask && n > first;
+    for (int64_t j = first; !any && j < n; j++) any = s[j] != -INFINITY;
+    if (any) rows->softmax(s + first, s + first, n - first);
+    for (int64_t j = 0; j < (any ? first : a->kv_len); j++) s[j] = 0;
+    for (int64_t j = any ? n : a->kv_len; j < a->kv_len; j++) s[j] = 0;
 }
 
-static void one_head(const skv_kernel_call *c, const attention_state *st, int64_t head, float *scratch) {
-    const skv_attention *a = &st->a;
+static void one_head(const skv_kernel_call *c, const attention_state *st, const skv_attention *a, int64_t head,
+                     float *scratch) {
     const int64_t b = head / a->q_heads, h = head % a->q_heads, shared = h / (a->q_heads / a->kv_heads);
     const int64_t q_row = a->packed ? a->q_heads : 1, kv_row = a->packed ? a->kv_heads : 1;
     const float *q = (const float *)c->in[0] + skv_attention_at(a->packed, b, h, 0, a->q_heads, a->q_len, a->size);
@@ -112,7 +115,7 @@ static void one_head(const skv_kernel_call *c, const attention_state *st, int64_
         const int64_t m = a->q_len - i < STRIP ? a->q_len - i : STRIP;
         st->products->product(m, st->padded, a->size, q + i * q_row * a->size, q_row * a->size, turned, st->padded, s,
                               st->padded);
-        for (int64_t r = 0; r < m; r++) finish_row(st, mask, b, h, i + r, s + r * st->padded);
+        for (int64_t r = 0; r < m; r++) finish_row(a, st->rows, mask, b, h, i + r, s + r * st->padded);
         st->products->product(m, a->v_size, a->kv_len, s, st->padded, v, kv_row * a->v_size, y + i * q_row * a->v_size,
                               q_row * a->v_size);
     }
@@ -122,10 +125,13 @@ static skive_status run(const skv_kernel_call *c) {
     const attention_state *st = c->n->state;
     const int64_t heads = st->a.batch * st->a.q_heads;
     const int threads = st->threads;
+    skv_attention a = st->a;
+    if (c->n->n_in > SKV_ATT_LENGTHS && !c->n->in[SKV_ATT_LENGTHS].absent)
+        SKV_TRY(skv_attention_lengths(c->ctx, c->n->node, c->in[SKV_ATT_LENGTHS], &a));
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int t = 0; t < threads; t++) {
         for (int64_t h = heads * t / threads; h < heads * (t + 1) / threads; h++)
-            one_head(c, st, h, (float *)c->scratch + (size_t)t * st->each);
+            one_head(c, st, &a, h, (float *)c->scratch + (size_t)t * st->each);
     }
     return SKIVE_OK;
 }

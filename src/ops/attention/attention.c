@@ -1,6 +1,7 @@
-/* Attention (Vaswani et al., 2017), as of opset 23: for each head, softmax(scale Q K' + mask) V. Q may have more heads
+/* Attention (Vaswani et al., 2017), as of opset 25: for each head, softmax(scale Q K' + mask) V. Q may have more heads
  * than K and V (grouped queries: head h reads keys h / (q_heads / kv_heads)); past_key and past_value are prepended to
- * K and V; softcap bounds the scores by softcap * tanh(score / softcap) before the mask. With 3 dimensions the heads
+ * K and V, or nonpad_kv_seqlen says how many keys of each sample are no padding; left_window_size and
+ * right_window_size limit how far from its own position a query sees; softcap bounds the scores by softcap * tanh(score / softcap) before the mask. With 3 dimensions the heads
  * are concatenated in the last one. Outputs: Y, present_key, present_value, and the scores at the stage that
  * qk_matmul_output_mode names. */
 #include "ops/attention/common_attention.h"
@@ -9,7 +10,8 @@ static const skv_attr_spec attrs[] = {
     {"is_causal", SKV_ATTR_INT, SKV_OPTIONAL},         {"kv_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
     {"q_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},       {"qk_matmul_output_mode", SKV_ATTR_INT, SKV_OPTIONAL},
     {"scale", SKV_ATTR_FLOAT, SKV_OPTIONAL},           {"softcap", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-    {"softmax_precision", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"softmax_precision", SKV_ATTR_INT, SKV_OPTIONAL}, {"left_window_size", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"right_window_size", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
 static int64_t product(int64_t a, int64_t b) { return a < 0 || b < 0 ? -1 : skv_mul_sat(a, b); }
@@ -83,8 +85,10 @@ static skive_status run(const skv_eval *c) {
         types[i] = skive_type_make(c->in[i]->dtype, c->in[i]->rank, c->in[i]->dims);
         in[i] = &types[i];
     }
-    const skv_attention a = skv_attention_of(c->node, in);
-    for (size_t i = 0; i < SKV_ATT_INPUTS && i < c->n_in; i++)
+    skv_attention a = skv_attention_of(c->node, in);
+    SKV_GO(status, done,
+           skv_attention_lengths(c->ctx, c->node, in[SKV_ATT_LENGTHS] ? c->in[SKV_ATT_LENGTHS]->data : NULL, &a));
+    for (size_t i = 0; i < SKV_ATT_LENGTHS && i < c->n_in; i++)
         SKV_GO(status, done, skv_doubles_read(c->ctx, c->in[i], &m.in[i]));
     for (size_t i = 0; i < 4; i++)
         SKV_GO(status, done, skv_result_open(c->ctx, i < c->n_out ? c->out[i] : NULL, &m.out[i]));
@@ -108,9 +112,9 @@ static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
     SKV_TRY(skv_grad_only_first(c, 1));
     if (!c->dout[0]) return SKIVE_OK;
-    if (skv_node_in(n, SKV_ATT_PAST_K))
+    if (skv_node_in(n, SKV_ATT_PAST_K) || skv_node_in(n, SKV_ATT_LENGTHS))
         return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                           "Attention with past keys has no gradient");
+                           "Attention with past keys or nonpad_kv_seqlen has no gradient");
     skive_value *mask = skv_node_in(n, SKV_ATT_MASK), *out[4] = {NULL};
     skv_attr_init buffer[SKV_ATTRS_COPY];
     skv_emit_n(c->b, "AttentionGrad", SKV_IN(c->dout[0], n->inputs[0], n->inputs[1], n->inputs[2], mask),
@@ -177,6 +181,7 @@ static void couple(skv_couple *c) {
                                SKV_CIN(SKV_ATT_V, 0),
                                SKV_CIN(SKV_ATT_PAST_K, 0),
                                SKV_CIN(SKV_ATT_PAST_V, 0),
+                               SKV_CIN(SKV_ATT_LENGTHS, 0),
                                SKV_COUT(0, 0),
                                SKV_COUT(1, 0),
                                SKV_COUT(2, 0),
@@ -254,6 +259,25 @@ static const skv_op_case cases[] = {
      .n_out = 4,
      CASE_EXPECT(4),
      .no_grad = true},
+    {.name = "a window to the left", /* equal scores: means of at most two values */
+     CASE_IN({CASE_F32(1, 1, 3, 1), CASE_VALUES(0, 0, 0)}, {CASE_F32(1, 1, 3, 1)},
+             {CASE_F32(1, 1, 3, 1), CASE_VALUES(2, 4, 10)}),
+     CASE_ATTRS(CASE_INT("left_window_size", 1), CASE_INT("right_window_size", 0)),
+     .n_out = 1,
+     CASE_EXPECT(2, 3, 7),
+     .no_grad = true},
+    {.name = "windows to both sides",
+     CASE_IN({CASE_F32(2, 2, 4, 2)}, {CASE_F32(2, 2, 5, 2)}, {CASE_F32(2, 2, 5, 2)}),
+     CASE_ATTRS(CASE_INT("left_window_size", 1), CASE_INT("right_window_size", 2)),
+     .n_out = 1},
+    {.name = "lengths, causal", /* one key: the first of two queries sees none; three: one query sees two, one three */
+     CASE_IN({CASE_F32(2, 1, 2, 1), CASE_VALUES(0, 0, 0, 0)}, {CASE_F32(2, 1, 3, 1)},
+             {CASE_F32(2, 1, 3, 1), CASE_VALUES(2, 4, 9, 1, 3, 8)}, CASE_ABSENT, CASE_ABSENT, CASE_ABSENT,
+             {CASE_I64(2), CASE_VALUES(1, 3), .constant = true}),
+     CASE_ATTRS(CASE_INT("is_causal", 1)),
+     .n_out = 1,
+     CASE_EXPECT(0, 2, 2, 4),
+     .no_grad = true},
 };
 
 const skv_op skv_op_attention = {
@@ -262,7 +286,7 @@ const skv_op skv_op_attention = {
     .brief = "scaled dot-product attention of several heads",
     .since = 23,
     .min_in = 3,
-    .max_in = 6,
+    .max_in = 7,
     .min_out = 1,
     .max_out = 4,
     SKV_LIST(attrs),

@@ -11,7 +11,8 @@ static const skv_attr_spec attrs[] = {
     {"is_causal", SKV_ATTR_INT, SKV_OPTIONAL},         {"kv_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
     {"q_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},       {"qk_matmul_output_mode", SKV_ATTR_INT, SKV_OPTIONAL},
     {"scale", SKV_ATTR_FLOAT, SKV_OPTIONAL},           {"softcap", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-    {"softmax_precision", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"softmax_precision", SKV_ATTR_INT, SKV_OPTIONAL}, {"left_window_size", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"right_window_size", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
 static skive_status infer(skv_infer *c) {

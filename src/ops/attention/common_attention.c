@@ -35,6 +35,8 @@ skv_attention skv_attention_of(const skive_node *n, const skive_type *const in[S
     a.size = qs < 0 || !a.packed ? qs : a.q_heads > 0 ? qs / a.q_heads : -1;
     a.v_size = vs < 0 || !a.packed ? vs : a.kv_heads > 0 ? vs / a.kv_heads : -1;
     a.causal = skv_attr_int(n, "is_causal", 0) != 0;
+    a.left = skv_attr_int(n, "left_window_size", -1);
+    a.right = skv_attr_int(n, "right_window_size", -1);
     a.softcap = skv_attr_float(n, "softcap", 0);
     a.scale = skv_attr_float(n, "scale", a.size > 0 ? 1 / sqrt((double)a.size) : 1);
     if (in[SKV_ATT_MASK] && in[SKV_ATT_MASK]->rank >= 0) mask_steps(in[SKV_ATT_MASK], &a);
@@ -95,15 +97,53 @@ static skive_status check_past(skv_infer *c, const skv_attention *a, const skive
     return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the past does not match the keys and values", c->node->op_type);
 }
 
+static skive_status check_windows(skv_infer *c) {
+    static const char *const names[] = {"left_window_size", "right_window_size"};
+    for (size_t i = 0; i < SKV_COUNT(names); i++) {
+        const int64_t size = skv_attr_int(c->node, names[i], -1);
+        if (size < -1)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "%s: %s is %lld; it may be -1 (no limit) or more",
+                                  c->node->op_type, names[i], (long long)size);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status check_lengths(skv_infer *c, const skv_attention *a, const skive_type *const in[SKV_ATT_INPUTS],
+                                  size_t first) {
+    const skive_type *t = in[SKV_ATT_LENGTHS];
+    if (!t) return SKIVE_OK;
+    SKV_TRY(skv_want_dtype(c, first + SKV_ATT_LENGTHS, SKIVE_I64));
+    if (in[SKV_ATT_PAST_K])
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "%s: nonpad_kv_seqlen cannot be given together with past keys",
+                              c->node->op_type);
+    if (t->rank >= 0 && (t->rank != 1 || differ(t->dims[0].size, a->batch)))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: nonpad_kv_seqlen must have one number for each sample",
+                              c->node->op_type);
+    return SKIVE_OK;
+}
+
+skive_status skv_attention_lengths(skive_context *ctx, const skive_node *n, const int64_t *lengths, skv_attention *a) {
+    a->lengths = lengths;
+    for (int64_t b = 0; lengths && b < a->batch; b++) {
+        if (lengths[b] < 0 || lengths[b] > a->kv_len)
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name,
+                               "node '%s': sample %lld has %lld keys that are no padding (nonpad_kv_seqlen), and there "
+                               "are %lld keys",
+                               n->name, (long long)b, (long long)lengths[b], (long long)a->kv_len);
+    }
+    return SKIVE_OK;
+}
+
 skive_status skv_attention_infer(skv_infer *c, size_t first, skv_attention *out) {
     const skive_type *in[SKV_ATT_INPUTS] = {NULL};
     for (size_t i = 0; i < SKV_ATT_INPUTS; i++) in[i] = skv_in_type(c, first + i);
     *out = (skv_attention){.batch = -1};
     for (size_t i = 0; i < SKV_ATT_INPUTS; i++) {
-        if (!in[i] || (i == SKV_ATT_MASK && in[i]->dtype == SKIVE_BOOL)) continue;
+        if (!in[i] || i == SKV_ATT_LENGTHS || (i == SKV_ATT_MASK && in[i]->dtype == SKIVE_BOOL)) continue;
         SKV_TRY(skv_want_float(c, first + i));
     }
     SKV_TRY(skv_want_same_dtype(c, first + SKV_ATT_Q, first + SKV_ATT_K));
+    SKV_TRY(check_windows(c));
     for (size_t i = 0; i < 3; i++) {
         if (!in[i] || in[i]->rank < 0) return SKIVE_OK;
         SKV_TRY(skv_want_rank(c, first + i, 3, 4));
@@ -116,6 +156,7 @@ skive_status skv_attention_infer(skv_infer *c, size_t first, skv_attention *out)
     *out = skv_attention_of(c->node, in);
     SKV_TRY(check_heads(c, out, in));
     SKV_TRY(check_past(c, out, in));
+    SKV_TRY(check_lengths(c, out, in, first));
     return mask && mask->rank >= 0 ? check_mask(c, out, mask) : SKIVE_OK;
 }
 
@@ -146,10 +187,12 @@ void skv_attention_row(const skv_attention *a, const double *q, const double *k,
     const double *keys = k + (b * a->kv_heads + h / (a->q_heads / a->kv_heads)) * a->kv_len * a->size;
     double most = -INFINITY, sum = 0;
     bool any = false;
+    int64_t first, end;
+    skv_attention_sees(a, b, i, &first, &end);
     for (int64_t j = 0; j < a->kv_len; j++) {
         double dot = 0, bias = 0;
         for (int64_t d = 0; d < a->size; d++) dot += query[d] * keys[j * a->size + d];
-        if (a->causal && j > i + a->past_len) bias = -INFINITY;
+        if (j < first || j >= end) bias = -INFINITY;
         if (a->has_mask && j >= a->mask_len) bias = -INFINITY;
         if (a->has_mask && j < a->mask_len) {
             const double m =
