@@ -1,9 +1,9 @@
-/* Attention (Vaswani et al., 2017), as of opset 25: for each head, softmax(scale Q K' + mask) V. Q may have more heads
- * than K and V (grouped queries: head h reads keys h / (q_heads / kv_heads)); past_key and past_value are prepended to
- * K and V, or nonpad_kv_seqlen says how many keys of each sample are no padding; left_window_size and
- * right_window_size limit how far from its own position a query sees; softcap bounds the scores by softcap * tanh(score / softcap) before the mask. With 3 dimensions the heads
- * are concatenated in the last one. Outputs: Y, present_key, present_value, and the scores at the stage that
- * qk_matmul_output_mode names. */
+/* Attention (Vaswani et al., 2017), as of opset 25: for each head, softmax(scale Q K' + mask) V. Q may have more
+ * heads than K and V (grouped queries: head h reads keys h / (q_heads / kv_heads)); past_key and past_value are
+ * prepended to K and V, or nonpad_kv_seqlen says how many keys of each sample are no padding; left_window_size and
+ * right_window_size limit how far from its own position a query sees; softcap bounds the scores by softcap * tanh(score
+ * / softcap) before the mask. With 3 dimensions the heads are concatenated in the last one. Outputs: Y, present_key,
+ * present_value, and the scores at the stage that qk_matmul_output_mode names. */
 #include "ops/attention/common_attention.h"
 
 static const skv_attr_spec attrs[] = {

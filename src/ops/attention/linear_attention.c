@@ -1,6 +1,6 @@
-/* LinearAttention: attention whose keys and values are summed up in a state S of d_k x d_v for each head of keys, so that
- * a step costs the same however long the past is (Katharopoulos et al., 2020). With query q, key k, value v, decay g and
- * rate b of a position:
+/* LinearAttention: attention whose keys and values are summed up in a state S of d_k x d_v for each head of keys, so
+ * that a step costs the same however long the past is (Katharopoulos et al., 2020). With query q, key k, value v, decay
+ * g and rate b of a position:
  *
  *     linear         S += k v'                                gated          S = exp(g) S, then as linear
  *     delta          S += k (b (v - S' k))'                   gated_delta    S = exp(g) S, then as delta

@@ -1,6 +1,6 @@
 /* DFT: the discrete Fourier transform along one axis of real ([..., 1]) or complex ([..., 2]) numbers; to a given
- * length, cut or padded with zeros; optionally one-sided for a real signal. The one-sided inverse makes the real signal of
- * the bins that a one-sided transform gave. */
+ * length, cut or padded with zeros; optionally one-sided for a real signal. The one-sided inverse makes the real signal
+ * of the bins that a one-sided transform gave. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 #include "ops/signal/common_dft.h"
