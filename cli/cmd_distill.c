@@ -112,6 +112,9 @@ static skive_status settings(cli_job *j) {
     if (status == SKIVE_OK && init && (l->generations > 0 || cli_has(a, "assistant")))
         status = cli_fail(a, SKIVE_ERR_ARGUMENT,
                           "--student-init starts one student from its teacher, not with --self or --assistant");
+    if (status == SKIVE_OK && cli_has(a, "cache") && (l->generations > 0 || cli_has(a, "assistant")))
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT,
+                          "--cache keeps the answers of one teacher, and --self and --assistant have others later");
     if (status != SKIVE_OK || j->how->epochs > 0) return status;
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; it must be between 1 and 1000000");
 }

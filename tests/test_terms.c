@@ -198,7 +198,7 @@ static const term_case cases[] = {
     {"hidden", {3, {2, 3, 2}}, {3, {2, 3, 4}}, {0}, {0}, 0.923213637662, NULL, 0},
     {"attention-maps", {4, {1, 2, 2, 2}}, {4, {1, 2, 2, 2}}, {0}, {0}, 1.71382752142, NULL, 0},
     {"attention-maps", {4, {1, 2, 2, 2}}, {4, {1, 3, 2, 2}}, {0}, {0}, 0.359145400323, NULL, 0},
-    {"contrastive:negatives=0,width=4", {2, {3, 2}}, {2, {3, 3}}, {0}, {0}, 11.0135207584, three, 0},
+    {"contrastive:negatives=0,width=4", {2, {3, 2}}, {2, {3, 3}}, {0}, {0}, 14.1605915053, three, 0},
     {"kl", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 0.470032984344, two, 3},
     {"dkd", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 2.57672045296, two, 3},
     {"logits", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 5.90820451892, two, 3},
@@ -261,7 +261,7 @@ static double against(const skive_tensor *x, const skive_tensor *y, const skive_
     const double k = (double)skive_tensor_count(drawn), less = 1 / (2 * 4 * 0.07 * 0.07) + log(k);
     double sum = 0;
     for (int64_t i = 0; i < 2; i++) {
-        sum += log1p(exp(less - product(x, i, y, i, 4) / 0.07));
+        if (y) sum += log1p(exp(less - product(x, i, y, i, 4) / 0.07));
         for (int64_t n = 0; n < (int64_t)k; n++) {
             const int64_t other = (int64_t)skive_tensor_get(drawn, n);
             if (other == indices[i] || classes[other] == labels[i]) continue;
@@ -325,7 +325,7 @@ static void a_memory_bank(void **state) {
     skv_test_ok(t.ctx, skive_graph_run(t.ctx, t.g, t.in, t.n_in, out, 7));
     const skive_tensor *students = tensor_of(t.g, "t.students"), *teachers = tensor_of(t.g, "t.teachers");
     const double expected = against(&out[2], &out[3], teachers, &out[1], indices, labels, classes) +
-                            against(&out[3], &out[2], students, &out[1], indices, labels, classes);
+                            against(&out[3], NULL, students, &out[1], indices, labels, classes);
     const double got = skive_tensor_get(&out[0], 0);
     if (!skv_test_close(got, expected, 1e-5, 1e-6)) fail_msg("the term is %.9g, expected %.9g", got, expected);
     /* What is remembered: the classes, and rows that moved by three quarters and are of length 1 again. */

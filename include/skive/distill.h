@@ -32,6 +32,17 @@ typedef struct skive_distill_options {
     /* [1 + n_more_teachers] weights of the teachers; those of 0 share what the others leave of 1. NULL: all 0. */
     const double *weights;
     const char *const *names; /* [1 + n_more_teachers] for messages, or NULL */
+    /* File that keeps the teachers' scores of each sample. It is made where there is none, and filled as samples are
+     * seen; a later run of the same teachers, data and augmentation takes them from there, with the bits of a run
+     * without it. A file of other answers is refused. Not with terms on values inside the networks, nor with transforms
+     * that mix samples. NULL: none. */
+    const char *cache;
+    /* What augmentation draws repeats after so many epochs, so that as many views of each sample are kept; 0: it does
+     * not, and each epoch is a view. */
+    int64_t cache_views;
+    /* What the teachers see of augmented samples: "same" as the student, "own" (draws of their own), "plain" (not
+     * augmented, as if each sample had one view). The last two only with terms on scores. NULL: same. */
+    const char *teacher_view;
 } skive_distill_options;
 SKIVE_API skive_distill_options skive_distill_options_default(void); /* T 4, alpha 0.7 */
 

@@ -300,6 +300,9 @@ skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, cons
                                const struct skv_feeds *feeds, skive_loader **out);
 /* Epochs that are started from now on have only the samples chosen[n], at least one; NULL: all. Borrowed. */
 void skv_loader_choose(skive_loader *l, const uint32_t *chosen, size_t n);
+/* What transforms draw repeats after so many epochs (0: it does not), and is that of epochs `shift` later. Before the
+ * first epoch is started. */
+void skv_loader_views(skive_loader *l, uint64_t repeat, uint64_t shift);
 /* skive_loader_start_epoch, beginning with batch `first` of the epoch. */
 skive_status skv_loader_start_at(skive_loader *l, uint64_t epoch, size_t first);
 

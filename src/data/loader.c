@@ -53,6 +53,11 @@ void skv_loader_choose(skive_loader *l, const uint32_t *chosen, size_t n) {
     l->n_chosen = n;
 }
 
+void skv_loader_views(skive_loader *l, uint64_t repeat, uint64_t shift) {
+    l->repeat = repeat;
+    l->shift = shift;
+}
+
 /* The samples of the epoch in their order. */
 static void set_order(skive_loader *l, uint64_t epoch) {
     const size_t n = l->chosen ? l->n_chosen : l->ds->count;

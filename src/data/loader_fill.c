@@ -88,7 +88,7 @@ static skv_transform_run run_of(const skv_loader_worker *w, const skv_lane *in, 
     const skive_loader *l = w->loader;
     skv_transform_run run = {.list = &in->transforms,
                              .seed = l->transform_seed,
-                             .epoch = l->epoch,
+                             .epoch = (l->repeat ? l->epoch % l->repeat : l->epoch) + l->shift,
                              .index = index,
                              .content = in->content,
                              .scratch = w->scratch,

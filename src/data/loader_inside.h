@@ -65,6 +65,7 @@ struct skive_loader {
     const uint32_t *chosen; /* [n_chosen] the samples of the next epochs; NULL: all */
     size_t n_chosen;
     uint64_t seed, transform_seed;
+    uint64_t repeat, shift; /* transforms draw for epoch % repeat + shift; repeat 0: for each epoch anew */
     skv_lane *lanes; /* [n_lanes] inputs */
     size_t n_lanes, n_answers;
     bool mixes;          /* transforms mix the samples of a batch */

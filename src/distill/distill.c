@@ -31,6 +31,22 @@ static const skv_option options_of_distillation[] = {
      .family = &skv_combine_family,
      SKV_FIELD(TEXT, skive_distill_options, combine),
      .brief = "how several teachers become one (default: mean, or weights where some are given)"},
+    {.name = "cache",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_distill_options, cache),
+     .brief = "file that keeps the teacher's answers for this and later runs"},
+    {.name = "cache-views",
+     .type = SKV_OPTION_INTEGER,
+     .most = 1e6,
+     SKV_FIELD(INT, skive_distill_options, cache_views),
+     .brief = "what augmentation draws repeats after so many epochs, so that the cache stays small (default: it does "
+              "not)"},
+    {.name = "teacher-view",
+     .type = SKV_OPTION_CHOICE,
+     .choices = skv_teacher_view_name,
+     .what = "view of the teacher",
+     SKV_FIELD(TEXT, skive_distill_options, teacher_view),
+     .brief = "what the teacher sees of augmented samples: same (as the student), own, plain (default: same)"},
 };
 
 const skv_table skv_distill_table = {"distill", options_of_distillation, SKV_LENGTH(options_of_distillation), NULL};
@@ -153,7 +169,10 @@ static skive_status run(skive_context *ctx, const lesson *l, const skive_distill
                                      .n_terms = l->n_terms,
                                      .teachers = l->teachers,
                                      .n_teachers = l->n_teachers,
-                                     .combine = o->combine};
+                                     .combine = o->combine,
+                                     .cache = o->cache,
+                                     .views = o->cache_views,
+                                     .view = o->teacher_view};
     const skv_fit fit = {.model = student,
                          .train = train,
                          .validation = validation,

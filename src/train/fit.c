@@ -47,12 +47,14 @@ static skive_status build_trainer(fit_state *s) {
                                      .scale = fit->scale,
                                      .class_weights = s->class_weights,
                                      .batch = s->batch,
-                                     .shares = s->shares};
+                                     .shares = s->shares,
+                                     .apart = true};
     skv_problem *p = &s->problem;
     SKV_TRY(skv_problem_build(s->ctx, &setup, p));
     s->head = p->head;
     /* What all targets told holds for the few of a validation set. */
     SKV_TRY(say_kinds(s, s->current));
+    SKV_TRY(skv_fit_make_answers(s));
     const skv_trainer_setup trainer = {.graph = p->graph,
                                        .input = p->inputs[0],
                                        .labels = p->labels,
@@ -159,6 +161,7 @@ skive_status skv_fit_feed_batch(fit_state *s, const skive_batch *batch, double e
         SKV_TRY(skv_trainer_feed(s->trainer, skv_labels_name(k, name), &batch->targets[s->goals.items[k].target]));
     }
     SKV_TRY(feed_indices(s, batch));
+    if (s->answers) SKV_TRY(skv_answers_feed(s->answers, &s->taught, s->view, s->trainer));
     return feed_courses(s, epoch);
 }
 
@@ -166,11 +169,11 @@ skive_status skv_fit_feed_batch(fit_state *s, const skive_batch *batch, double e
 static skive_status replay(const skv_watch *w, int64_t most, skive_status (*each)(void *self, skv_trainer *t),
                            void *self) {
     fit_state *s = w->run;
-    SKV_TRY(skive_loader_start_epoch(s->loader, (uint64_t)w->epoch - 1));
+    SKV_TRY(skv_fit_start(s, (uint64_t)w->epoch - 1, 0));
     for (int64_t i = 0; i < most && i < (int64_t)s->batches; i++) {
         skive_batch batch;
         skv_step step;
-        SKV_TRY(skive_loader_next(s->loader, &batch));
+        SKV_TRY(skv_fit_next(s, &batch));
         if (batch.end) break;
         SKV_TRY(skv_fit_feed_batch(s, &batch, w->epoch));
         SKV_TRY(skv_trainer_forward_backward(s->trainer, 0, &step));
@@ -275,13 +278,14 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
     s->batches = skv_growth_batches(&s->growth, epoch);
     SKV_TRY(skv_growth_begin(&s->growth, epoch, s->current));
     skv_loader_choose(s->loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
-    SKV_TRY(skv_loader_start_at(s->loader, (uint64_t)epoch, (size_t)p->in_epoch));
+    if (s->teacher_loader) skv_loader_choose(s->teacher_loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
+    SKV_TRY(skv_fit_start(s, (uint64_t)epoch, (size_t)p->in_epoch));
     for (size_t i = (size_t)p->in_epoch; i < s->batches; i++) {
         skive_batch batch;
         double loss;
         int64_t correct = 0;
         const double asked = skv_now();
-        SKV_TRY(skive_loader_next(s->loader, &batch));
+        SKV_TRY(skv_fit_next(s, &batch));
         const double waited = skv_now() - asked;
         if (batch.end) break;
         const double at = epoch + ((double)i + 1) / (double)s->batches;
@@ -378,6 +382,7 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(check_fit(s));
     SKV_TRY(skv_fit_tell_idle(s->ctx, &s->course, s->info.labelled && s->goals.n < 2));
     SKV_TRY(find_shares(s));
+    SKV_TRY(skv_fit_check_views(s));
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
     SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));
@@ -396,13 +401,7 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(scale_goals(s));
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
-    skive_loader_options l = skive_loader_options_default();
-    l.batch = (size_t)s->batch;
-    l.drop_last = true;
-    l.seed = o->seed;
-    l.transforms = o->augment;
-    l.scores = s->shares;
-    SKV_TRY(skv_feeds_loader(s->ctx, &s->feeds, s->fit->train, &l, &s->loader));
+    SKV_TRY(skv_fit_make_loaders(s));
     SKV_TRY(build_trainer(s)); /* the last to take memory: it can do with less */
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }
@@ -513,7 +512,9 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
         if (named != SKIVE_OK) status = named;
     }
     skv_journal_close(s.journal, &s.point, status);
+    skv_answers_free(s.answers);
     skive_loader_free(s.loader);
+    skive_loader_free(s.teacher_loader);
     skv_growth_free(&s.growth);
     skv_feeds_free(&s.feeds);
     skv_trainer_free(s.trainer);

@@ -47,8 +47,8 @@ static skive_status rate_step(void *user, int64_t i, double rate, double *loss) 
     skive_batch batch;
     int64_t correct;
     char text[24];
-    if ((size_t)i % batches == 0) SKV_TRY(skive_loader_start_epoch(s->loader, (uint64_t)((size_t)i / batches)));
-    SKV_TRY(skive_loader_next(s->loader, &batch));
+    if ((size_t)i % batches == 0) SKV_TRY(skv_fit_start(s, (uint64_t)((size_t)i / batches), 0));
+    SKV_TRY(skv_fit_next(s, &batch));
     SKV_TRY(skv_fit_feed_batch(s, &batch, (double)(i + 1) / (double)batches));
     SKV_TRY(skv_trainer_step(s->trainer, rate, loss, &correct));
     return skv_progress_at(&s->progress, (double)i + 1, "rate %.3g  loss %s", rate,

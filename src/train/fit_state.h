@@ -4,6 +4,7 @@
 
 #include "data/feed.h"
 #include "data/transform.h"
+#include "train/answers.h"
 #include "train/curriculum.h"
 #include "train/journal.h"
 #include "train/train.h"
@@ -16,11 +17,14 @@ typedef struct fit_state {
     skv_problem problem; /* its graph is the trainer's */
     skv_trainer *trainer;
     skv_rule_uses rules;
-    skv_course course; /* of the learning rate */
-    bool counts;       /* the epoch that ended may be the best */
-    uint8_t stopped;   /* the run has ended before its last epoch */
-    int64_t *indices;  /* [batch] */
-    skive_loader *loader;
+    skv_course course;                     /* of the learning rate */
+    bool counts;                           /* the epoch that ended may be the best */
+    uint8_t stopped;                       /* the run has ended before its last epoch */
+    int64_t *indices;                      /* [batch] */
+    skive_loader *loader, *teacher_loader; /* the second: of views that only the teacher sees, or NULL */
+    skv_answers *answers;                  /* of teachers that run by themselves, or NULL */
+    skive_batch taught;                    /* the batch as the teacher sees it */
+    uint64_t view;                         /* number of the view that the epoch has of the samples */
     skv_feeds feeds;
     skive_dataset_info info;
     skv_goals goals;
@@ -41,6 +45,14 @@ typedef struct fit_state {
 
 /* Copies a batch, and what depends on the moment, into the inputs of the trainer. `epoch`: done after the step. */
 skive_status skv_fit_feed_batch(fit_state *s, const skive_batch *batch, double epoch);
+/* The epoch begins with batch `first`; batches of it. */
+skive_status skv_fit_start(fit_state *s, uint64_t epoch, size_t first);
+skive_status skv_fit_next(fit_state *s, skive_batch *out);
+/* What the options say of the teachers' views and cache: refuses what has no effect or cannot be. */
+skive_status skv_fit_check_views(fit_state *s);
+skive_status skv_fit_make_loaders(fit_state *s);
+/* Between the problem and the trainer. */
+skive_status skv_fit_make_answers(fit_state *s);
 /* May a finished run be made longer? Not where something counts its steps. */
 bool skv_fit_may_extend(const skv_fit *fit);
 /* The samples of the epochs by the option `curriculum`; before the settings are collected. */

@@ -211,6 +211,52 @@ static bool combines(const skv_objective *o) {
     return false;
 }
 
+/* Into the builder's graph. */
+static void merge_each(skv_builder *b, const skv_objective *o, const skv_loss_site *at, lessons *l) {
+    for (size_t i = 0; i < o->n_teachers && b->status == SKIVE_OK; i++) {
+        skv_teacher_merge(b, &o->teachers[i], i, at, &l->teachers[i]);
+        for (size_t k = 0; k <= at->n_more && b->status == SKIVE_OK; k++)
+            l->scores[k * o->n_teachers + i] = k ? l->teachers[i].more[k - 1] : l->teachers[i].scores;
+    }
+}
+
+/* An answer: an output there, and an input here. */
+static skive_status add_answer(skive_graph *g, skv_apart *apart, skive_value **score) {
+    char name[48];
+    (void)snprintf(name, sizeof name, "skive.answer.%zu", apart->n + 1);
+    SKV_TRY(skive_graph_add_output(apart->graph, *score));
+    SKV_TRY(skive_graph_add_input(g, name, &(*score)->type, &apart->to[apart->n]));
+    *score = apart->to[apart->n++];
+    return SKIVE_OK;
+}
+
+static skive_status build_apart(skive_graph *g, const skv_objective *o, const skv_loss_site *at, skive_value **inputs,
+                                lessons *l) {
+    skive_context *ctx = g->ctx;
+    skv_apart *apart = at->apart;
+    skv_loss_site there = *at;
+    there.inputs = inputs;
+    SKV_TRY(skive_graph_create(ctx, "teachers", &apart->graph));
+    for (size_t i = 0; i < at->feeds->n; i++)
+        SKV_TRY(skive_graph_add_input(apart->graph, at->inputs[i]->name, &at->inputs[i]->type, &inputs[i]));
+    skv_builder b = skv_build(apart->graph);
+    merge_each(&b, o, &there, l);
+    SKV_TRY(b.status);
+    const size_t n = o->n_teachers * (at->n_more + 1);
+    SKV_TRY(skv_alloc_array(ctx, n, sizeof(skive_value *), &apart->to));
+    for (size_t i = 0; i < n; i++) SKV_TRY(add_answer(g, apart, &l->scores[i]));
+    return SKIVE_OK;
+}
+
+/* Into a graph of their own, whose outputs are inputs of the builder's. */
+static void merge_apart(skv_builder *b, const skv_objective *o, const skv_loss_site *at, lessons *l) {
+    skive_value **inputs = NULL;
+    if (b->status != SKIVE_OK) return;
+    b->status = skv_alloc_array(b->graph->ctx, at->feeds->n, sizeof *inputs, &inputs);
+    if (b->status == SKIVE_OK) b->status = build_apart(b->graph, o, at, inputs, l);
+    skv_free(b->graph->ctx, inputs);
+}
+
 static void merge_all(skv_builder *b, const skv_objective *o, const skv_loss_site *at, lessons *l) {
     skive_context *ctx = b->graph->ctx;
     const size_t outputs = at->n_more + 1;
@@ -220,10 +266,10 @@ static void merge_all(skv_builder *b, const skv_objective *o, const skv_loss_sit
     if (b->status == SKIVE_OK)
         b->status = skv_alloc_array(ctx, (o->n_teachers + 1) * outputs, sizeof(skive_value *), &l->scores);
     if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, outputs, sizeof *l->combined, &l->combined);
-    for (size_t i = 0; i < o->n_teachers && b->status == SKIVE_OK; i++) {
-        skv_teacher_merge(b, &o->teachers[i], i, at, &l->teachers[i]);
-        for (size_t k = 0; k < outputs && b->status == SKIVE_OK; k++)
-            l->scores[k * o->n_teachers + i] = k ? l->teachers[i].more[k - 1] : l->teachers[i].scores;
+    if (at->apart && skv_objective_asks_scores(o)) {
+        merge_apart(b, o, at, l);
+    } else {
+        merge_each(b, o, at, l);
     }
     for (size_t k = 0; k < outputs && combines(o) && b->status == SKIVE_OK; k++)
         skv_combine_build(b, o, k ? &at->more[k - 1] : at, l->scores + k * o->n_teachers, &l->combined[k]);
@@ -250,6 +296,21 @@ skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const s
         if (l.combined[k].more) sum = skv_emit(b, "Add", SKV_IN(sum, l.combined[k].more), SKV_NONE);
     end_lessons(b->graph->ctx, o, at->n_more + 1, &l);
     return b->status == SKIVE_OK ? sum : NULL;
+}
+
+bool skv_objective_asks_scores(const skv_objective *o) {
+    bool any = false;
+    for (size_t i = 0; i < o->n_terms; i++) {
+        const skv_loss *loss = o->terms[i].loss;
+        if (loss && loss->needs_features) return false;
+        any = any || (loss && loss->needs_teacher);
+    }
+    return any;
+}
+
+const char *skv_teacher_view_name(size_t i) {
+    static const char *const names[] = {"same", "own", "plain"};
+    return i < sizeof names / sizeof names[0] ? names[i] : NULL;
 }
 
 bool skv_term_changes(const skv_term *t) { return t->course || t->from > 0 || t->until > 0; }
@@ -282,6 +343,8 @@ void skv_objective_settings(const skv_objective *o, skv_text *out) {
         }
     }
     if (o->combine) skv_settings_text(out, "combine", o->combine);
+    if (o->view) skv_settings_text(out, "view of the teacher (--teacher-view)", o->view);
+    if (o->views) skv_settings_number(out, "views of a sample (--cache-views)", (double)o->views);
     for (size_t i = 0; i < o->n_teachers; i++) {
         const skive_graph *g = o->teachers[i].graph;
         char what[48];

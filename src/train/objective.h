@@ -170,7 +170,20 @@ typedef struct skv_objective {
     const skv_teacher *teachers;
     size_t n_teachers;
     const char *combine; /* how several teachers become one (combines.inc); NULL: mean */
+    const char *cache;   /* file for their answers (answers.h); NULL: none */
+    int64_t views;       /* what augmentation draws repeats after so many epochs; 0: it does not */
+    const char *view;    /* of the samples, that teachers see: "same" as the student, "own", "plain"; NULL: same */
 } skv_objective;
+/* The names of the views. */
+const char *skv_teacher_view_name(size_t i);
+/* Teachers whose answers are computed beside the training graph: a graph of their own. */
+typedef struct skv_apart {
+    skive_graph *graph; /* inputs as the student's; NULL: they are in the training graph */
+    skive_value **to;   /* [n] the input of the training graph for each of its outputs */
+    size_t n;
+} skv_apart;
+/* Are scores all that the terms ask of teachers, and do they ask? */
+bool skv_objective_asks_scores(const skv_objective *o);
 /* The loss on the labels alone. */
 extern const skv_objective skv_objective_labels;
 /* The loss that the options name, or the one that fits the head: cross-entropy for classes, binary cross-entropy for
@@ -199,6 +212,7 @@ typedef struct skv_loss_site {
     const struct skv_loss_site *more; /* the sites of the others, in the order of the goals */
     size_t n_more;
     skv_memories *memories; /* of the terms; filled when they are built */
+    skv_apart *apart;       /* filled where teachers can be apart; NULL: they are in the graph */
 } skv_loss_site;
 /* A scalar, or NULL with the builder's status set. course[i] gets the input (a scalar) of the factor on term i, NULL
  * where it stays; [n_terms] */

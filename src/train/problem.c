@@ -182,6 +182,7 @@ static skive_status build_loss(const skv_problem_setup *s, skv_problem *p, skv_l
     sites[0].more = sites + 1;
     sites[0].n_more = n - 1;
     sites[0].memories = &p->memories;
+    sites[0].apart = s->apart ? &p->apart : NULL;
     p->loss = b.status == SKIVE_OK ? skv_objective_build(&b, s->objective, &sites[0], p->courses) : NULL;
     return b.status;
 }
@@ -223,6 +224,8 @@ skive_status skv_problem_build(skive_context *ctx, const skv_problem_setup *s, s
 
 void skv_problem_free(skive_context *ctx, skv_problem *p) {
     skive_graph_free(p->graph);
+    skive_graph_free(p->apart.graph);
+    skv_free(ctx, p->apart.to);
     skv_free(ctx, p->updates);
     skv_free(ctx, p->courses);
     skv_free(ctx, p->inputs);

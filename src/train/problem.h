@@ -26,6 +26,7 @@ typedef struct skv_problem_setup {
     int64_t batch;
     int64_t shares; /* labels are rows of so many shares of classes, not numbers of classes; 0: they are not */
     bool inference; /* BatchNormalization with its running statistics, no Dropout: for scores of a finished model */
+    bool apart;     /* teachers of whom only scores are asked may run in a plan of their own (answers.h) */
     bool quiet;     /* no notes of what the output is taken for */
 } skv_problem_setup;
 
@@ -37,6 +38,7 @@ typedef struct skv_problem {
     skv_stat_update *updates; /* of statistics; freed by skv_problem_free */
     size_t n_updates;
     skv_memories memories; /* of the terms */
+    skv_apart apart;       /* the teachers, where they run by themselves */
     skive_value **courses; /* [terms of the objective] input of a factor, or NULL */
 } skv_problem;
 /* Errors: DATA (targets that do not fit the model), SHAPE, ARGUMENT, UNSUPPORTED. */

@@ -122,7 +122,7 @@ show("attention-maps", ((a - b) ** 2).mean())
 show("attention-maps heads", ((a.mean(1) - teacher(1, 3, 2, 2).mean(1)) ** 2).mean())
 
 labels = np.array([0, 1, 0])
-s, t = unit(student(3, 2) @ own(2, 4), 1), unit(teacher(3, 3) @ own(3, 4), 1)
+s, t = unit(student(3, 2) @ own(2, 4) + own(4), 1), unit(teacher(3, 3) @ own(3, 4) + own(4), 1)
 u = s @ t.T / 0.07
 mask = (labels[:, None] == labels[None]) & ~np.eye(3, dtype=bool)
 e = np.where(mask, 0, np.exp(u))

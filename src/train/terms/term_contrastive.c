@@ -1,17 +1,20 @@
 /* Contrastive representation distillation (CRD: Tian, Krishnan & Isola 2020). Student's and teacher's values go through
- * a linear layer each (trained along) to `width` numbers and are divided by their length: s_i and t_i. The pair
- * (s_i, t_i) of a sample is told apart from pairs with other samples.
+ * a linear layer with a bias each (trained along) to `width` numbers and are divided by their length: s_i and t_i. The
+ * pair (s_i, t_i) of a sample is told apart from pairs with other samples.
  *
  * With a memory bank: all t and s of the data set are kept and follow slowly, m <- momentum m + (1 - momentum) t, of
  * length 1 again. K of them are drawn in each step; those of a sample's own class or of itself do not count for it.
- * With h(u) = 1 / (1 + K exp(c - u / tau)), the term is the mean of -log h(s_i . t_i) - sum_k log(1 - h(s_i . m_k)),
- * and the same with student and teacher exchanged. c is the logarithm of the mean of exp(u / tau) over random vectors,
- * 1 / (2 width tau^2), which the paper estimates from the first batch; and the samples of a step share the K that are
- * drawn, where the paper draws for each. tau is 0.07, K 16384, width 128, momentum 0.5, the weight 0.8, as published.
+ * With h(u) = 1 / (1 + K exp(c - u / tau)), the term is the mean of -log h(s_i . t_i) - sum_k log(1 - h(s_i . m_k))
+ * - sum_k log(1 - h(t_i . m'_k)), with m of the teacher's bank and m' of the student's. The paper adds -log h twice,
+ * each with a gradient to one side only; counted once with a gradient to both sides, it moves both alike. c is the
+ * logarithm of the mean of exp(u / tau) over random vectors, 1 / (2 width tau^2), which the paper estimates from the
+ * first batch; and the samples of a step share the K that are drawn, where the paper draws for each. tau is 0.07, K
+ * 16384, width 128, momentum 0.5, the weight 0.8, as published.
  *
  * With negatives=0 the other samples of the batch are the negatives: the mean of -log(exp(s_i . t_i / tau) /
  * sum_j exp(s_i . t_j / tau)) over both directions (InfoNCE), without those of the sample's own class. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "train/terms/term.h"
@@ -64,8 +67,11 @@ static skive_value *embedded(skv_builder *b, const crd *c, skive_value *x, const
         skv_term_refuse(b, c->a, "contrastive", "their sizes are not known before the model runs");
         return NULL;
     }
+    char shift[40];
+    (void)snprintf(shift, sizeof shift, "%s.shift", what);
     skive_value *w = skv_term_parameter(b, c->a, what, 2, dims, 1 / sqrt((double)dims[0]));
-    return skv_term_unit(b, skv_term_two(b, "MatMul", rows, w), 1);
+    skive_value *zero = skv_term_filled(b, c->a, shift, rows->type.dtype, 1, &c->width, 0, true);
+    return skv_term_unit(b, skv_term_two(b, "Add", skv_term_two(b, "MatMul", rows, w), zero), 1);
 }
 
 static skive_value *cast(skv_builder *b, skive_value *x, skive_dtype to) {
@@ -146,17 +152,18 @@ static void remember(skv_builder *b, const crd *c, skive_value *to, skive_value 
                     skv_emit(b, "ScatterND", SKV_IN(to, unsqueezed(b, c->a->indices, 1), mixed), SKV_NONE));
 }
 
-/* mean of softplus(-own) + sum over the negatives of softplus(u), with u and own less c + log K. */
-static skive_value *against(skv_builder *b, const crd *c, skive_value *x, skive_value *own, skive_value *of) {
+static double offset(const crd *c) { /* c + log K */
+    return 1 / (2 * (double)c->width * c->tau * c->tau) + log((double)c->negatives);
+}
+
+/* mean of the sum over the negatives of softplus(u - c - log K). */
+static skive_value *against(skv_builder *b, const crd *c, skive_value *x, skive_value *of) {
     if (b->status != SKIVE_OK) return NULL;
-    const double less = 1 / (2 * (double)c->width * c->tau * c->tau) + log((double)c->negatives);
     skive_value *m = cast(b, skv_term_two(b, "Gather", of, c->drawn), x->type.dtype);
     skive_value *u = skv_term_times(b, skv_term_two(b, "MatMul", x, skv_term_transpose(b, m)), 1 / c->tau);
-    skive_value *others = skv_term_one(b, "Softplus", skv_term_plus(b, u, -less));
+    skive_value *others = skv_term_one(b, "Softplus", skv_term_plus(b, u, -offset(c)));
     others = skv_emit(b, "Where", SKV_IN(c->excluded, skv_term_scalar(b, x, 0), others), SKV_NONE);
-    skive_value *negative = skv_term_reduce(b, "ReduceSum", others, 1, false);
-    skive_value *positive = skv_term_one(b, "Softplus", skv_term_plus(b, skv_term_times(b, own, -1), less));
-    return skv_term_mean(b, skv_term_two(b, "Add", positive, negative));
+    return skv_term_mean(b, skv_term_reduce(b, "ReduceSum", others, 1, false));
 }
 
 static skive_value *of_memory(skv_builder *b, crd *c, skive_value *s, skive_value *t) {
@@ -166,7 +173,9 @@ static skive_value *of_memory(skv_builder *b, crd *c, skive_value *s, skive_valu
     skive_value *of_student = bank(b, c, "students"), *of_teacher = bank(b, c, "teachers");
     skive_value *own =
         skv_term_times(b, skv_term_reduce(b, "ReduceSum", skv_term_two(b, "Mul", s, t), 1, false), 1 / c->tau);
-    skive_value *sum = skv_term_two(b, "Add", against(b, c, s, own, of_teacher), against(b, c, t, own, of_student));
+    skive_value *positive = skv_term_one(b, "Softplus", skv_term_plus(b, skv_term_times(b, own, -1), offset(c)));
+    skive_value *sum = skv_term_two(b, "Add", against(b, c, s, of_teacher), against(b, c, t, of_student));
+    sum = skv_term_two(b, "Add", skv_term_mean(b, positive), sum);
     remember(b, c, of_student, s);
     remember(b, c, of_teacher, t);
     if (b->status == SKIVE_OK)
