@@ -66,7 +66,7 @@ struct skive_loader {
     size_t n_chosen;
     uint64_t seed, transform_seed;
     uint64_t repeat, shift; /* transforms draw for epoch % repeat + shift; repeat 0: for each epoch anew */
-    skv_lane *lanes; /* [n_lanes] inputs */
+    skv_lane *lanes;        /* [n_lanes] inputs */
     size_t n_lanes, n_answers;
     bool mixes;          /* transforms mix the samples of a batch */
     int64_t shares;      /* labels are rows of so many shares of classes; 0: they are numbers of classes */
