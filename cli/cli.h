@@ -198,6 +198,9 @@ skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, ski
 /* The same without labels, even if the set has them. */
 skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, skive_graph *model,
                               skive_dataset **out);
+/* Training samples of the form of `like`, without labels; of the set of --data those that --limit leaves out. */
+skive_status cli_open_unlabelled(cli_args *a, const char *spec, skive_graph *model, const skive_dataset *like,
+                                 skive_dataset **out);
 /* The training samples, and those held out for validation (NULL with --no-validation, which trains on all). */
 skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model, skive_dataset **train,
                                skive_dataset **validation);

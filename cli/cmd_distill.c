@@ -22,6 +22,10 @@ static const cli_option options[] = {
     {"assistant", 0, "NETWORK", "a network between the two: it learns from the teacher, and the student from it",
      false},
     {"student-init", 0, "teacher", "start with the teacher's parameters, of numbered layers with every n-th", false},
+    {"unlabelled", 0, "SET",
+     "more samples, without labels or with labels that are not used: alpha is 1 for them; the set of --data with "
+     "--limit: those that the limit leaves out",
+     false},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
@@ -148,6 +152,12 @@ static skive_status check_temperature(cli_job *j) {
                     "--temperature softens scores of classes, and the targets are values; leave it out");
 }
 
+static skive_status open_unlabelled(cli_job *j) {
+    distill_lesson *l = j->own;
+    const char *spec = cli_text(j->a, "unlabelled", NULL);
+    return spec ? cli_open_unlabelled(j->a, spec, j->graph, j->train, &l->unlabelled) : SKIVE_OK;
+}
+
 static skive_status open_all(cli_job *j) {
     cli_args *a = j->a;
     distill_lesson *l = j->own;
@@ -166,6 +176,7 @@ static skive_status open_all(cli_job *j) {
     all[0] = j->graph;
     memcpy(all + 1, l->teachers, l->n_teachers * sizeof *all);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, all, l->n_teachers + 1);
+    if (status == SKIVE_OK) status = open_unlabelled(j);
     if (status == SKIVE_OK && cli_has(a, "temperature")) status = check_temperature(j);
     if (status == SKIVE_OK && cli_has(a, "student-init"))
         status = skive_model_start_from(j->graph, l->teachers[0], NULL);
@@ -178,6 +189,8 @@ skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *
     /* Only --self does without a teacher, and its first model is trained before. */
     if (l->n_teachers == 0) return skive_train(j->a->ctx, student, j->train, j->validation, j->how, NULL, 0, report);
     o->terms = l->terms;
+    o->unlabelled = l->unlabelled;
+    if (j->dry) o->cache = NULL; /* nothing is written */
     o->more_teachers = (const skive_graph *const *)(l->teachers + 1);
     o->n_more_teachers = l->n_teachers - 1;
     o->weights = l->weights;
@@ -212,6 +225,7 @@ static skive_status run(cli_args *a) {
         free(l.names[i]);
     }
     free(l.terms);
+    skive_dataset_free(l.unlabelled);
     return status;
 }
 

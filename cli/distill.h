@@ -18,6 +18,7 @@ typedef struct distill_lesson {
     char *names[MOST_TEACHERS]; /* files */
     double weights[MOST_TEACHERS];
     size_t n_teachers;
+    skive_dataset *unlabelled;
     char *terms; /* separated by ';' */
     distill_trial trials[MOST_TRIALS];
     size_t n_trials;                      /* 1: there is nothing to try */

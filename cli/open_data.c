@@ -86,6 +86,31 @@ static skive_status open_split(cli_args *a, const char *spec, skive_split split,
     return skive_dataset_open(a->ctx, spec, &o, out);
 }
 
+skive_status cli_open_unlabelled(cli_args *a, const char *spec, skive_graph *model, const skive_dataset *like,
+                                 skive_dataset **out) {
+    skive_dataset_options o = skive_dataset_options_default();
+    skive_dataset_info info;
+    const bool same = strcmp(spec, cli_text(a, "data", "")) == 0;
+    int64_t limit = 0;
+    skive_status status = cli_integer(a, "limit", 1, INT64_MAX, &limit);
+    if (status == SKIVE_OK) status = read_options(a, &o);
+    if (status != SKIVE_OK) return status;
+    if (same && !limit)
+        return cli_fail(
+            a, SKIVE_ERR_ARGUMENT,
+            "--unlabelled %s: it is the set of --data, all of whose samples have labels; with --limit, those "
+            "that it leaves out are taken",
+            spec);
+    skive_dataset_get_info(like, &info);
+    o.split = same ? info.split : SKIVE_SPLIT_TRAIN_FULL;
+    o.model = model;
+    o.targets = SKIVE_TARGETS_NONE;
+    o.classes_by_order = true;
+    if (same) o.skip = (size_t)limit;
+    if (info.n_inputs == 1) o.preprocessing = info.preprocessing;
+    return skive_dataset_open(a->ctx, spec, &o, out);
+}
+
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_graph *model, skive_dataset **out) {
     return open_split(a, spec, split, model, true, true, NULL, out);
 }

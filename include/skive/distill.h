@@ -32,6 +32,10 @@ typedef struct skive_distill_options {
     /* [1 + n_more_teachers] weights of the teachers; those of 0 share what the others leave of 1. NULL: all 0. */
     const double *weights;
     const char *const *names; /* [1 + n_more_teachers] for messages, or NULL */
+    /* More samples, whose labels are not used: alpha is 1 for them. An epoch has them and those of `train` in one random
+     * order, and the loss is the mean over both. They have the form of those of `train`, which has one class label a
+     * sample. Borrowed during the call. NULL: none. */
+    const skive_dataset *unlabelled;
     /* File that keeps the teachers' scores of each sample. It is made where there is none, and filled as samples are
      * seen; a later run of the same teachers, data and augmentation takes them from there, with the bits of a run
      * without it. A file of other answers is refused. Not with terms on values inside the networks, nor with transforms

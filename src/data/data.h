@@ -163,6 +163,11 @@ skive_status skv_dataset_parts_check(skive_context *ctx, const skive_dataset *ds
 skive_status skv_dataset_parts_finish(skive_context *ctx, skive_dataset *ds);
 void skv_dataset_parts_free(skive_dataset *ds);
 
+/* Both as one set: first the samples of a set with one class label each, then those of another of the same form, whose
+ * labels are -1 whatever they are there. Both must outlive it. Errors: DATA (they differ; says in what). */
+skive_status skv_dataset_join(skive_context *ctx, const skive_dataset *labelled, const skive_dataset *unlabelled,
+                              skive_dataset **out);
+
 /* ---- helpers of the kinds ---- */
 
 /* Reads a pair of IDX files into ds: u8, labels, total, dims. known_classes 0: any label. */

@@ -285,10 +285,15 @@ static skive_status choose_samples(skive_context *ctx, const skive_dataset_optio
         memmove(ds->order, ds->order + first, ds->count * sizeof *ds->order);
         qsort(ds->order, ds->count, sizeof *ds->order, by_number);
     }
-    if (o->limit && o->limit < ds->count) { /* a random choice: files are often sorted by class */
+    if (o->skip >= ds->count && o->skip)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, "skip", "%s: of %zu samples, none is left without the first %zu",
+                           ds->spec, ds->count, o->skip);
+    if (o->skip || (o->limit && o->limit < ds->count)) { /* a random choice: files are often sorted by class */
+        const size_t left = ds->count - o->skip;
         if (!ds->order) SKV_TRY(identity(ctx, ds->count, &ds->order));
         skv_rng_shuffle(o->seed, STREAM_LIMIT, ds->order, ds->count);
-        ds->count = o->limit;
+        ds->count = o->limit && o->limit < left ? o->limit : left;
+        memmove(ds->order, ds->order + o->skip, ds->count * sizeof *ds->order);
         qsort(ds->order, ds->count, sizeof *ds->order, by_number);
     }
     return SKIVE_OK;

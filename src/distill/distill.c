@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "data/data.h"
 #include "distill/distill.h"
 #include "train/combine.h"
 #include "train/train.h"
@@ -144,12 +145,18 @@ static skive_status share_run(lesson *l) {
 static skive_status add_terms(lesson *l, const skive_distill_options *o) {
     size_t most = 1;
     for (const char *at = o->terms; at && *at; at++) most += *at == ';';
-    SKV_TRY(skv_alloc_array(l->ctx, most + 2, sizeof *l->terms, &l->terms));
-    SKV_TRY(skv_alloc_array(l->ctx, most + 2, sizeof *l->alone, &l->alone));
+    SKV_TRY(skv_alloc_array(l->ctx, most + 3, sizeof *l->terms, &l->terms));
+    SKV_TRY(skv_alloc_array(l->ctx, most + 3, sizeof *l->alone, &l->alone));
     SKV_TRY(skv_alloc_array(l->ctx, most, sizeof *l->texts, &l->texts));
     skv_soft_labels_terms(o->alpha, o->temperature, l->terms);
     l->terms[0].teacher = SKV_ALL_TEACHERS;
     l->n_terms = 2;
+    if (o->unlabelled && o->alpha < 1) { /* what samples with a label leave to it, those without give to the teacher */
+        l->terms[2] = l->terms[0];
+        l->terms[2].weight = 1 - o->alpha;
+        l->terms[2].rest = true;
+        l->n_terms = 3;
+    }
     SKV_TRY(parse_terms(l, o, most));
     if (o->alpha == 0 && l->n_terms > 2) { /* soft labels without a weight are not computed */
         l->terms[0] = l->terms[1];
@@ -170,6 +177,7 @@ static skive_status run(skive_context *ctx, const lesson *l, const skive_distill
                                      .teachers = l->teachers,
                                      .n_teachers = l->n_teachers,
                                      .combine = o->combine,
+                                     .partly = o->unlabelled != NULL,
                                      .cache = o->cache,
                                      .views = o->cache_views,
                                      .view = o->teacher_view};
@@ -181,6 +189,16 @@ static skive_status run(skive_context *ctx, const lesson *l, const skive_distill
                          .may_grow = true,
                          .what = "distill"};
     return skv_fit_run(ctx, &fit, report);
+}
+
+static skive_status join(skive_context *ctx, const skive_dataset *train, const skive_dataset *unlabelled,
+                         skive_dataset **out) {
+    SKV_TRY(skv_dataset_join(ctx, train, unlabelled, out));
+    skv_note(ctx,
+             "%zu samples have labels, and %zu have none, which learn from the teacher alone; the accuracy on the "
+             "training samples is not told",
+             train->count, unlabelled->count);
+    return SKIVE_OK;
 }
 
 skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher, skive_dataset *train,
@@ -196,12 +214,15 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
     SKV_TRY(skv_train_options_check(ctx, &how));
     SKV_NEED(ctx, "more_teachers", o.more_teachers || !o.n_more_teachers);
     lesson l = {.ctx = ctx};
+    skive_dataset *both = NULL;
     skive_status status;
     SKV_GO(status, done, add_teachers(&l, &o, teacher, student));
+    if (o.unlabelled) SKV_GO(status, done, join(ctx, train, o.unlabelled, &both));
     SKV_GO(status, done, add_terms(&l, &o));
     SKV_GO(status, done, skive_graph_to_inference(student));
-    status = run(ctx, &l, &o, student, train, validation, &how, report);
+    status = run(ctx, &l, &o, student, both ? both : train, validation, &how, report);
 done:
+    skive_dataset_free(both);
     lesson_free(&l);
     return status;
 }

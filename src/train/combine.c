@@ -49,7 +49,7 @@ static skive_status check(skive_context *ctx, const skv_combine *how, const skv_
     const bool free_of_labels = how->without_labels && how->without_labels(values);
     const bool exclusive =
         at->head->task != SKIVE_TASK_VALUES && !skv_head_is_sigmoid(at->head) && at->logits->type.rank == 2;
-    const bool labelled = at->labels->type.dtype == SKIVE_I64 && at->labels->type.rank == 1;
+    const bool labelled = !at->partly && at->labels->type.dtype == SKIVE_I64 && at->labels->type.rank == 1;
     if (weights && !how->takes_weights)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "combine",
                            "combine '%s' finds weights of its own; leave those of the teachers out, or take 'weights'",

@@ -250,7 +250,9 @@ static void count_batch(skv_checkpoint *p, const skive_batch *batch, double loss
 }
 
 /* Is the right class counted in each step? */
-static bool has_accuracy(const fit_state *s) { return s->info.labelled && s->head.task <= SKIVE_TASK_VALUES; }
+static bool has_accuracy(const fit_state *s) {
+    return s->info.labelled && s->head.task <= SKIVE_TASK_VALUES && !s->fit->objective->partly;
+}
 
 static skive_status report_progress(fit_state *s, int epoch) {
     const skv_checkpoint *p = &s->point;
@@ -341,6 +343,12 @@ static skive_status find_shares(fit_state *s) {
     SKV_TRY(skv_transforms_parse(s->ctx, s->o->augment, &list));
     if (s->info.labelled && !s->info.label_rank && skv_transforms_mixing(&list))
         s->shares = s->head.task == SKIVE_TASK_BINARY ? 2 : s->head.scores > 0 ? s->head.scores : s->info.classes;
+    if (s->fit->objective->partly && s->shares)
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "augment",
+                           "transforms that mix samples need the labels of all, and some have none");
+    if (s->fit->objective->partly && s->o->curriculum)
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "curriculum",
+                           "a curriculum needs the labels of all samples, and some have none");
     return SKIVE_OK;
 }
 

@@ -34,7 +34,12 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *counted = skv_loss_counted(b, a, &labels);
     skv_loss_args of_places = *a;
     of_places.labels = labels;
-    return skv_emit(b, "Neg", SKV_IN(skv_loss_mean(b, skv_weight_samples(b, &of_places, sum), counted)), SKV_NONE);
+    sum = skv_weight_samples(b, &of_places, sum);
+    if (a->partly && counted) { /* the mean is over all samples: each has its share of the loss, with a label or not */
+        sum = skv_emit(b, "Mul", SKV_IN(sum, counted), SKV_NONE);
+        counted = NULL;
+    }
+    return skv_emit(b, "Neg", SKV_IN(skv_loss_mean(b, sum, counted)), SKV_NONE);
 }
 
 const skv_loss skv_loss_cross_entropy = {
@@ -42,5 +47,6 @@ const skv_loss skv_loss_cross_entropy = {
     .brief = "softmax cross-entropy with class labels, of samples or of places, or with probabilities",
     SKV_OPTIONS(options),
     .weighs = true,
+    .partly = true,
     .build = build,
 };

@@ -50,7 +50,8 @@ int skv_loss_class_axis(skv_builder *b, const skv_loss_args *a) {
 
 skive_value *skv_loss_counted(skv_builder *b, const skv_loss_args *a, skive_value **labels) {
     *labels = a->labels;
-    if (b->status != SKIVE_OK || a->labels->type.dtype != SKIVE_I64 || a->labels->type.rank < 2) return NULL;
+    if (b->status != SKIVE_OK || a->labels->type.dtype != SKIVE_I64 || (a->labels->type.rank < 2 && !a->partly))
+        return NULL;
     skive_value *zero = skv_emit_scalar(b, SKIVE_I64, 0);
     skive_value *counts = skv_emit(b, "GreaterOrEqual", SKV_IN(a->labels, zero), SKV_NONE);
     *labels = skv_emit(b, "Max", SKV_IN(a->labels, zero), SKV_NONE);

@@ -163,6 +163,8 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
                           .output = at->head->value,
                           .labels = at->labels,
                           .indices = at->indices,
+                          .partly = at->partly,
+                          .rest = t->rest,
                           .label_smoothing = at->options->label_smoothing,
                           .temperature = t->temperature,
                           .sigmoid = skv_head_is_sigmoid(at->head),
@@ -183,6 +185,12 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
         b->status =
             skv_fail_at(b->graph->ctx, SKIVE_ERR_ARGUMENT, "terms",
                         "term '%s' is of scores of classes, and the targets are values; take 'logits'", loss->name);
+        return NULL;
+    }
+    if (at->partly && !needs_teacher(&(skv_term){.loss = loss}) && !loss->partly) {
+        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_ARGUMENT, "unlabelled",
+                                "the loss '%s' needs a label of each sample, and some have none; take cross-entropy",
+                                loss->name);
         return NULL;
     }
     args.teacher = taught(b, t, loss, at, which, l, args.temperature);
@@ -343,6 +351,7 @@ void skv_objective_settings(const skv_objective *o, skv_text *out) {
         }
     }
     if (o->combine) skv_settings_text(out, "combine", o->combine);
+    if (o->partly) skv_settings_text(out, "samples without labels (--unlabelled)", "some");
     if (o->view) skv_settings_text(out, "view of the teacher (--teacher-view)", o->view);
     if (o->views) skv_settings_number(out, "views of a sample (--cache-views)", (double)o->views);
     for (size_t i = 0; i < o->n_teachers; i++) {

@@ -27,6 +27,8 @@ typedef struct skv_loss_args {
     skive_value *indices;          /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
     int64_t samples;               /* of the data set */
     struct skv_memories *memories; /* of the run; see skv_term_memory */
+    bool partly; /* class labels of -1 are of samples without one, which do not count but for the mean's number */
+    bool rest;   /* the term is of samples without a label alone */
     double label_smoothing, temperature;
     bool sigmoid;                     /* each score by itself, not a softmax over all */
     bool blank_last;                  /* of sequences: the last class is the blank */
@@ -62,6 +64,7 @@ typedef struct skv_loss {
     bool raw;            /* of those: with the targets as they are, never standardised */
     const char *kind;    /* what it makes of the output (skive/output.h), "embedding"; NULL: scores or values */
     bool weighs;         /* knows weights of the classes */
+    bool partly;         /* knows samples without a label; of losses on labels and of terms that use them */
     /* Of teaching terms (terms.inc): */
     double weight;     /* beside the other terms, where none is given; 0: 1 */
     skv_pairing pairs; /* the values that belong together where none are named */
@@ -141,6 +144,7 @@ typedef struct skv_term {
     const char *example;        /* of the teacher */
     bool pairs;                 /* the values are found by the loss's `pairs` instead */
     double temperature;         /* 1 */
+    bool rest;                  /* of samples without a label alone; a loss that knows them */
     double from, until;         /* part of the run in which it counts; until 0: to the end */
 } skv_term;
 #define SKV_ALL_TEACHERS SIZE_MAX
@@ -170,6 +174,7 @@ typedef struct skv_objective {
     const skv_teacher *teachers;
     size_t n_teachers;
     const char *combine; /* how several teachers become one (combines.inc); NULL: mean */
+    bool partly;         /* some samples have no label: -1 */
     const char *cache;   /* file for their answers (answers.h); NULL: none */
     int64_t views;       /* what augmentation draws repeats after so many epochs; 0: it does not */
     const char *view;    /* of the samples, that teachers see: "same" as the student, "own", "plain"; NULL: same */
@@ -208,6 +213,7 @@ typedef struct skv_loss_site {
     const skv_loss *loss;             /* on these labels; NULL: as options->loss, or the one that fits the head */
     const char *loss_text;            /* its text form with options */
     double weight;                    /* of all losses on this output */
+    bool partly;                      /* some samples have no label */
     const struct skv_goals *goals;    /* all outputs that are trained; NULL: this is the only one */
     const struct skv_loss_site *more; /* the sites of the others, in the order of the goals */
     size_t n_more;

@@ -154,6 +154,7 @@ static skive_status find_site(skive_context *ctx, const skv_problem_setup *s, si
                           .loss = goal ? goal->loss : NULL,
                           .loss_text = goal ? goal->loss_text : NULL,
                           .weight = goal ? goal->weight : 1,
+                          .partly = s->objective->partly,
                           .goals = goal ? s->goals : NULL};
     SKV_TRY(check_head(ctx, s, targets, at->class_weights, at->loss ? at->loss : skv_loss_for(s->options, head), head));
     if (s->quiet) return SKIVE_OK;

@@ -87,6 +87,14 @@ static skive_value *equal(skv_builder *b, skive_value *column, skive_value *row)
     return skv_term_two(b, "Equal", unsqueezed(b, column, 1), unsqueezed(b, row, 0));
 }
 
+/* Of samples without a label no class is known, and none is the same. */
+static skive_value *of_one_class(skv_builder *b, const skv_loss_args *a, skive_value *row) {
+    skive_value *same = equal(b, a->labels, row);
+    if (!a->partly || b->status != SKIVE_OK) return same;
+    skive_value *known = skv_term_two(b, "GreaterOrEqual", a->labels, skv_emit_scalar(b, SKIVE_I64, 0));
+    return skv_term_two(b, "And", same, unsqueezed(b, known, 1));
+}
+
 /* ---- in the batch ---- */
 
 static skive_value *one_way(skv_builder *b, skive_value *products, skive_value *own) {
@@ -100,8 +108,9 @@ static skive_value *of_batch(skv_builder *b, const crd *c, skive_value *s, skive
         skv_term_times(b, skv_term_reduce(b, "ReduceSum", skv_term_two(b, "Mul", s, t), 1, false), 1 / c->tau);
     if (b->status != SKIVE_OK) return NULL;
     if (skv_term_has_classes(c->a)) {
-        skive_value *same = cast(b, equal(b, c->a->labels, c->a->labels), u->type.dtype);
-        same = skv_term_two(b, "Sub", same, skv_term_one(b, "EyeLike", u));
+        skive_value *same = cast(b, of_one_class(b, c->a, c->a->labels), u->type.dtype);
+        same = skv_term_two(b, "Max", skv_term_two(b, "Sub", same, skv_term_one(b, "EyeLike", u)),
+                            skv_term_scalar(b, u, 0));
         u = skv_term_two(b, "Sub", u, skv_term_times(b, same, 1e4));
     }
     skive_value *sum = skv_term_two(b, "Add", one_way(b, u, own), one_way(b, skv_term_transpose(b, u), own));
@@ -124,7 +133,7 @@ static void draw(skv_builder *b, crd *c) {
     /* The classes of samples that were not seen yet are -1. */
     skive_value *classes = skv_term_filled(b, a, "classes", SKIVE_I64, 1, &n, -1, false);
     skive_value *of_drawn = skv_term_two(b, "Gather", classes, c->drawn);
-    c->excluded = skv_term_two(b, "Or", c->excluded, equal(b, a->labels, of_drawn));
+    c->excluded = skv_term_two(b, "Or", c->excluded, of_one_class(b, a, of_drawn));
     skv_term_memory(b, a, classes,
                     skv_emit(b, "ScatterND", SKV_IN(classes, unsqueezed(b, a->indices, 1), a->labels), SKV_NONE));
 }

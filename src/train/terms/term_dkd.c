@@ -35,7 +35,7 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     const double alpha = a->options ? skv_option_real(a->options, "alpha") : 1,
                  beta = a->options ? skv_option_real(a->options, "beta") : 8, t = skv_term_temperature(a);
     if (b->status != SKIVE_OK) return NULL;
-    if (!skv_term_has_classes(a) || a->sigmoid || a->logits->type.rank != 2) {
+    if (!skv_term_has_classes(a) || a->partly || a->sigmoid || a->logits->type.rank != 2) {
         b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_DATA, "dkd",
                                 "term 'dkd' needs one class label a sample and a score for each class");
         return NULL;

@@ -10,7 +10,8 @@ static skive_value *log_softmax(skv_builder *b, skive_value *x) {
 
 /* Of single sigmoids, with q = sigmoid(z / T) and p the teacher's: softplus(z) - softplus(y) - p (z - y), mean over
  * all. */
-static skive_value *of_sigmoids(skv_builder *b, skive_value *z, skive_value *y) {
+static skive_value *of_sigmoids(skv_builder *b, const skv_loss_args *a, skive_value *z, skive_value *y) {
+    (void)a;
     skive_value *p = skv_emit(b, "Sigmoid", SKV_IN(y), SKV_NONE);
     skive_value *soft = skv_emit(
         b, "Sub", SKV_IN(skv_emit(b, "Softplus", SKV_IN(z), SKV_NONE), skv_emit(b, "Softplus", SKV_IN(y), SKV_NONE)),
@@ -20,12 +21,18 @@ static skive_value *of_sigmoids(skv_builder *b, skive_value *z, skive_value *y) 
                     SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 
-static skive_value *of_softmax(skv_builder *b, skive_value *z, skive_value *y) {
+/* Of samples without a label alone, where the term is of those; the mean is over all. */
+static skive_value *of_softmax(skv_builder *b, const skv_loss_args *a, skive_value *z, skive_value *y) {
     skive_value *log_p = log_softmax(b, y), *log_q = log_softmax(b, z);
     skive_value *p = skv_emit(b, "Exp", SKV_IN(log_p), SKV_NONE);
     skive_value *terms = skv_emit(b, "Mul", SKV_IN(p, skv_emit(b, "Sub", SKV_IN(log_p, log_q), SKV_NONE)), SKV_NONE);
     skive_value *sum = skv_emit(b, "ReduceSum", SKV_IN(terms, skv_emit_ints(b, (const int64_t[]){-1}, 1)),
                                 SKV_ATTRS(SKV_INT("keepdims", 0)));
+    if (a->rest && b->status == SKIVE_OK) {
+        skive_value *without = skv_term_two(b, "Less", a->labels, skv_emit_scalar(b, SKIVE_I64, 0));
+        without = skv_emit(b, "Cast", SKV_IN(without), SKV_ATTRS(SKV_INT("to", z->type.dtype)));
+        sum = skv_term_two(b, "Mul", sum, without);
+    }
     return skv_emit(b, "ReduceMean", SKV_IN(sum), SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 
@@ -36,7 +43,7 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *cool = skv_emit_scalar(b, dtype, 1.0 / t);
     skive_value *y = skv_emit(b, "Mul", SKV_IN(a->teacher, cool), SKV_NONE);
     skive_value *z = skv_emit(b, "Mul", SKV_IN(a->logits, cool), SKV_NONE);
-    skive_value *mean = (a->sigmoid ? of_sigmoids : of_softmax)(b, z, y);
+    skive_value *mean = (a->sigmoid ? of_sigmoids : of_softmax)(b, a, z, y);
     return skv_emit(b, "Mul", SKV_IN(mean, skv_emit_scalar(b, dtype, t * t)), SKV_NONE);
 }
 
