@@ -361,6 +361,141 @@ static void other_answers_are_refused(void **state) {
     assert_int_equal(unlink(text), 0);
 }
 
+/* ---- samples without labels ---- */
+
+enum { WITH = 40, WITHOUT = 24 };
+
+static skive_graph *linear(skive_context *ctx, uint64_t seed) {
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {SIDE, NULL}, {SIDE, NULL}}};
+    const int64_t w[2] = {PIXELS, CLASSES};
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "linear", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
+    y = skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "w", 2, w, seed, -0.3, 0.3)), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    return g;
+}
+
+static void log_softmax_of(const skive_graph *g, const float *x, double temperature, double *out) {
+    const float *w = skive_graph_find_value(g, "w")->storage->tensor.data;
+    double sum = 0;
+    for (int c = 0; c < CLASSES; c++) {
+        out[c] = 0;
+        for (int k = 0; k < PIXELS; k++) out[c] += (double)x[k] * (double)w[k * CLASSES + c] / temperature;
+        sum += exp(out[c]);
+    }
+    for (int c = 0; c < CLASSES; c++) out[c] -= log(sum);
+}
+
+/* The sum over the samples: (1 - alpha) cross-entropy + alpha T^2 KL with a label, T^2 KL without. */
+static double loss_of(const lesson *l, const skive_dataset *set, bool labelled) {
+    double sum = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        float x[PIXELS];
+        double p[CLASSES], q[CLASSES], hard[CLASSES], kl = 0;
+        int64_t label;
+        skv_test_ok(l->ctx, skive_dataset_read(l->ctx, set, i, x, &label));
+        log_softmax_of(l->teacher, x, l->o.temperature, p);
+        log_softmax_of(l->student, x, l->o.temperature, q);
+        log_softmax_of(l->student, x, 1, hard);
+        for (int c = 0; c < CLASSES; c++) kl += l->o.temperature * l->o.temperature * exp(p[c]) * (p[c] - q[c]);
+        sum += labelled ? (1 - l->o.alpha) * -hard[label] + l->o.alpha * kl : kl;
+    }
+    return sum;
+}
+
+static skive_dataset *some(skive_context *ctx, size_t skip, size_t limit) {
+    skive_dataset_options o = skive_dataset_options_default();
+    skive_dataset *set = NULL;
+    o.split = SKIVE_SPLIT_TRAIN;
+    o.skip = skip;
+    o.limit = limit;
+    skv_test_ok(ctx, skive_dataset_open(ctx, blobs, &o, &set));
+    assert_int_equal(set->count, limit);
+    return set;
+}
+
+static lesson begin_linear(void) {
+    lesson l = begin();
+    skive_graph_free(l.student);
+    skive_graph_free(l.teacher);
+    skive_dataset_free(l.set);
+    l.student = linear(l.ctx, 1);
+    l.teacher = linear(l.ctx, 2);
+    l.set = some(l.ctx, 0, WITH);
+    l.o.alpha = 0.3;
+    l.o.temperature = 2;
+    return l;
+}
+
+/* All samples in one batch: the loss before the first step is that of the formula. */
+static void samples_without_labels_learn_from_the_teacher(void **state) {
+    lesson l = begin_linear();
+    skive_dataset *more = some(l.ctx, WITH, WITHOUT);
+    skive_train_report r;
+    (void)state;
+    for (size_t i = 0; i < WITH; i++)
+        for (size_t k = 0; k < WITHOUT; k++) assert_true(l.set->order[i] != more->order[k]);
+    l.how.batch = WITH + WITHOUT;
+    l.o.train = &l.how;
+    l.o.unlabelled = more;
+    const double expected = (loss_of(&l, l.set, true) + loss_of(&l, more, false)) / (WITH + WITHOUT);
+    skv_test_ok(l.ctx, skive_distill(l.ctx, l.student, l.teacher, l.set, NULL, &l.o, &r));
+    assert_true(isnan(r.epochs[0].train_accuracy));
+    if (!skv_test_close(r.epochs[0].loss, expected, 1e-5, 1e-6))
+        fail_msg("the loss is %.9g, expected %.9g", r.epochs[0].loss, expected);
+    skive_train_report_free(l.ctx, &r);
+    skive_dataset_free(more);
+    finish(&l);
+}
+
+static void unlabelled_refused(const char *terms, const char *loss, const char *combine, const char *part) {
+    lesson l = begin_linear();
+    skive_dataset *more = some(l.ctx, WITH, WITHOUT);
+    const skive_graph *second[1] = {l.teacher};
+    l.o.unlabelled = more;
+    l.o.terms = terms;
+    l.how.loss = loss;
+    l.o.combine = combine;
+    l.o.more_teachers = second;
+    l.o.n_more_teachers = combine != NULL;
+    l.how.batch = WITH;
+    skv_test_fails(l.ctx, run(&l), terms ? SKIVE_ERR_DATA : SKIVE_ERR_ARGUMENT, part);
+    skive_dataset_free(more);
+    finish(&l);
+}
+
+static void what_needs_labels_is_refused(void **state) {
+    (void)state;
+    unlabelled_refused("dkd", NULL, NULL, "one class label a sample");
+    unlabelled_refused(NULL, "binary-cross-entropy", NULL, "some have none");
+    unlabelled_refused(NULL, NULL, "learned", "one class label a sample");
+    /* Terms on values go on, and samples of another form do not. */
+    lesson l = begin_linear();
+    skive_dataset *more = some(l.ctx, WITH, WITHOUT), *image = NULL;
+    char path[SKV_TEST_PATH], spec[SKV_TEST_PATH + 8];
+    const int64_t dims[4] = {3, 1, 2, 2};
+    const double x[12] = {0};
+    l.o.unlabelled = more;
+    l.o.terms = "contrastive:width=4";
+    l.how.batch = WITH;
+    skv_test_ok(l.ctx, run(&l));
+    save("small.npy", SKIVE_F32, 4, dims, x);
+    snprintf(spec, sizeof spec, "npy:%s", file(path, "small.npy"));
+    skive_dataset_options o = skive_dataset_options_default();
+    o.split = SKIVE_SPLIT_TRAIN_FULL;
+    skv_test_ok(l.ctx, skive_dataset_open(l.ctx, spec, &o, &image));
+    l.o.unlabelled = image;
+    skv_test_fails(l.ctx, run(&l), SKIVE_ERR_DATA, "its samples are [1,2,2]");
+    skive_dataset_free(image);
+    skive_dataset_free(more);
+    finish(&l);
+}
+
 /* ---- models from models ---- */
 
 /* The ensemble answers with the mean of the members' probabilities. */
@@ -480,6 +615,8 @@ int main(void) {
         cmocka_unit_test(a_cache_changes_no_bit),
         cmocka_unit_test(views_may_repeat),
         cmocka_unit_test(other_answers_are_refused),
+        cmocka_unit_test(samples_without_labels_learn_from_the_teacher),
+        cmocka_unit_test(what_needs_labels_is_refused),
         cmocka_unit_test(a_resumed_run_has_the_same_bits),
         cmocka_unit_test(an_ensemble_is_the_mean),
         cmocka_unit_test(a_student_starts_from_every_nth_layer),
