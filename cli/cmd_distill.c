@@ -22,6 +22,9 @@ static const cli_option options[] = {
     {"assistant", 0, "NETWORK", "a network between the two: it learns from the teacher, and the student from it",
      false},
     {"student-init", 0, "teacher", "start with the teacher's parameters, of numbered layers with every n-th", false},
+    {"exits", 0, "auto|VALUE+...",
+     "early exits at these places of the student, which learn from its last one; measured on validation", false},
+    {"mutual", 0, "N", "N students that learn from the labels and from one another; the best is written", false},
     {"unlabelled", 0, "SET",
      "more samples, without labels or with labels that are not used: alpha is 1 for them; the set of --data with "
      "--limit: those that the limit leaves out",
@@ -101,7 +104,7 @@ static skive_status settings(cli_job *j) {
     cli_args *a = j->a;
     const char *init = cli_text(a, "student-init", NULL);
     for (size_t i = 0; i < CLI_COUNT(needed); i++) {
-        if (!cli_has(a, needed[i]) && (i || !cli_has(a, "self")))
+        if (!cli_has(a, needed[i]) && (i || !(cli_has(a, "self") || cli_has(a, "exits") || cli_has(a, "mutual"))))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is missing", needed[i]);
     }
     if (init && strcmp(init, "teacher") != 0)
@@ -112,6 +115,7 @@ static skive_status settings(cli_job *j) {
     if (status == SKIVE_OK) status = read_teachers(a, l);
     if (status == SKIVE_OK) status = join_terms(a, l);
     if (status == SKIVE_OK) status = distill_read_trials(j);
+    if (status == SKIVE_OK) status = distill_check_more(j);
     if (status == SKIVE_OK) status = distill_check_plan(j);
     if (status == SKIVE_OK && init && (l->generations > 0 || cli_has(a, "assistant")))
         status = cli_fail(a, SKIVE_ERR_ARGUMENT,
@@ -177,6 +181,7 @@ static skive_status open_all(cli_job *j) {
     memcpy(all + 1, l->teachers, l->n_teachers * sizeof *all);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, all, l->n_teachers + 1);
     if (status == SKIVE_OK) status = open_unlabelled(j);
+    if (status == SKIVE_OK && cli_has(a, "exits")) status = distill_add_exits(j);
     if (status == SKIVE_OK && cli_has(a, "temperature")) status = check_temperature(j);
     if (status == SKIVE_OK && cli_has(a, "student-init"))
         status = skive_model_start_from(j->graph, l->teachers[0], NULL);
@@ -186,16 +191,19 @@ static skive_status open_all(cli_job *j) {
 skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *report) {
     distill_lesson *l = j->own;
     skive_distill_options *o = skive_options_distill(j->options);
-    /* Only --self does without a teacher, and its first model is trained before. */
-    if (l->n_teachers == 0) return skive_train(j->a->ctx, student, j->train, j->validation, j->how, NULL, 0, report);
+    /* --self does without a teacher, and its first model is trained before; exits learn from the last one. */
+    const bool alone = l->n_teachers == 0;
+    if (alone && !cli_has(j->a, "exits"))
+        return skive_train(j->a->ctx, student, j->train, j->validation, j->how, NULL, 0, report);
     o->terms = l->terms;
     o->unlabelled = l->unlabelled;
     if (j->dry) o->cache = NULL; /* nothing is written */
     o->more_teachers = (const skive_graph *const *)(l->teachers + 1);
-    o->n_more_teachers = l->n_teachers - 1;
-    o->weights = l->weights;
+    o->n_more_teachers = alone ? 0 : l->n_teachers - 1;
+    o->weights = alone ? NULL : l->weights;
     o->names = (const char *const *)l->names;
-    return skive_distill(j->a->ctx, student, l->teachers[0], j->train, j->validation, o, report);
+    const skive_status status = skive_distill(j->a->ctx, student, l->teachers[0], j->train, j->validation, o, report);
+    return status == SKIVE_OK && cli_has(j->a, "exits") ? distill_measure_exits(j) : status;
 }
 
 static json_t *report_json(const cli_job *j) {
@@ -226,6 +234,7 @@ static skive_status run(cli_args *a) {
     }
     free(l.terms);
     skive_dataset_free(l.unlabelled);
+    skive_exits_report_free(a->ctx, &l.exits);
     return status;
 }
 

@@ -25,6 +25,8 @@ typedef struct distill_lesson {
     int64_t generations;                  /* 0: not asked for */
     double figures[MOST_GENERATIONS + 2]; /* of the first model or teacher, each generation, and the ensemble */
     int best;                             /* generation; 0: not known */
+    int64_t mutual;                       /* students that teach one another; 0: not asked for */
+    skive_exits_report exits;             /* n 0: not measured */
     double assistant;                     /* its figure */
     const char *figure;                   /* what the figures are */
     skive_train_report report;
@@ -41,6 +43,28 @@ skive_status distill_read_trials(cli_job *j);
 skive_status distill_check_plan(cli_job *j);
 /* The whole work: trials, assistant, generations. */
 skive_status distill_plan(cli_job *j);
+/* ---- figures of validation (distill_plan.c) ---- */
+
+/* The accuracy, or where there is none the loss with its sign turned; NaN without validation. */
+skive_status distill_measure(cli_job *j, const skive_graph *g, double *out);
+bool distill_beats(double a, double b); /* is a better? One that is not a number never is */
+void distill_cell(cli_table *t, const distill_lesson *l, double figure);
+const char *distill_head_of(const distill_lesson *l);
+/* Another start: a built-in network with another seed, a file as it is. */
+skive_status distill_fresh(cli_job *j, int64_t generation, const skive_graph *like, skive_graph **out);
+
+/* ---- early exits and mutual learning (distill_more.c) ---- */
+
+/* Reads --exits and --mutual, and refuses what does not go with them. */
+skive_status distill_check_more(cli_job *j);
+/* Puts the exits into the student, and their terms to the others. */
+skive_status distill_add_exits(cli_job *j);
+/* Behind the training. */
+skive_status distill_measure_exits(cli_job *j);
+skive_status distill_mutual(cli_job *j);
+void distill_print_more(const cli_job *j);
+void distill_more_json(const cli_job *j, json_t *json);
+
 void distill_print_plan(const cli_job *j);
 void distill_plan_json(const cli_job *j, json_t *json);
 /* Of a dry run: who teaches what, by which terms, and the runs that there would be. */

@@ -8,7 +8,7 @@
 /* ---- figures ---- */
 
 /* Of validation: the accuracy, or where there is none the loss with its sign turned. */
-static skive_status measure(cli_job *j, const skive_graph *g, double *out) {
+skive_status distill_measure(cli_job *j, const skive_graph *g, double *out) {
     distill_lesson *l = j->own;
     skive_eval_report r;
     *out = NAN;
@@ -23,9 +23,9 @@ static skive_status measure(cli_job *j, const skive_graph *g, double *out) {
 }
 
 /* Is figure a better than b? One that is not a number never is. */
-static bool beats(double a, double b) { return isnan(b) ? !isnan(a) : a > b; }
+bool distill_beats(double a, double b) { return isnan(b) ? !isnan(a) : a > b; }
 
-static void cell(cli_table *t, const distill_lesson *l, double figure) {
+void distill_cell(cli_table *t, const distill_lesson *l, double figure) {
     if (isnan(figure))
         cli_table_cell(t, "-");
     else if (l->figure && strcmp(l->figure, "loss") == 0)
@@ -34,7 +34,7 @@ static void cell(cli_table *t, const distill_lesson *l, double figure) {
         cli_table_cell(t, "%.2f", 100 * figure);
 }
 
-static const char *head_of(const distill_lesson *l) {
+const char *distill_head_of(const distill_lesson *l) {
     return l->figure && strcmp(l->figure, "loss") == 0 ? "validation loss" : "validation, %";
 }
 
@@ -98,7 +98,7 @@ static skive_status try_one(cli_job *j, distill_trial *t, int epochs) {
     j->how->log = j->how->tensorboard = NULL;
     use(j, t);
     if (status == SKIVE_OK) status = distill_once(j, g, NULL);
-    if (status == SKIVE_OK) status = measure(j, g, &t->figure);
+    if (status == SKIVE_OK) status = distill_measure(j, g, &t->figure);
     t->epochs = epochs;
     *j->how = given;
     skive_graph_free(g);
@@ -110,7 +110,8 @@ static size_t halve(distill_lesson *l, size_t left) {
     for (size_t keep = (left + 1) / 2; left > keep; left--) {
         size_t worst = l->n_trials;
         for (size_t i = 0; i < l->n_trials; i++)
-            if (!l->trials[i].out && (worst == l->n_trials || !beats(l->trials[i].figure, l->trials[worst].figure)))
+            if (!l->trials[i].out &&
+                (worst == l->n_trials || !distill_beats(l->trials[i].figure, l->trials[worst].figure)))
                 worst = i;
         l->trials[worst].out = true;
     }
@@ -164,7 +165,7 @@ static skive_status teach_assistant(cli_job *j) {
     j->how->log = j->how->tensorboard = NULL;
     if (status == SKIVE_OK) status = distill_once(j, assistant, NULL);
     *j->how = given;
-    if (status == SKIVE_OK) status = measure(j, assistant, &l->assistant);
+    if (status == SKIVE_OK) status = distill_measure(j, assistant, &l->assistant);
     char *name = status == SKIVE_OK ? cli_format("assistant %s", spec) : NULL;
     if (status == SKIVE_OK && !name) status = SKIVE_ERR_MEMORY;
     if (status != SKIVE_OK) {
@@ -185,7 +186,7 @@ typedef struct family {
 } family;
 
 /* Another start: a built-in network with another seed, a file as it is. */
-static skive_status fresh(cli_job *j, int64_t generation, const skive_graph *like, skive_graph **out) {
+skive_status distill_fresh(cli_job *j, int64_t generation, const skive_graph *like, skive_graph **out) {
     const char *spec = cli_text(j->a, "student", NULL);
     const uint64_t seed = skive_context_seed(j->a->ctx);
     if (cli_is_file(spec)) return skive_graph_copy(j->a->ctx, j->graph, out);
@@ -201,7 +202,7 @@ static skive_status measure_ensemble(cli_job *j, const family *f) {
     if (!j->validation || f->n < 2) return SKIVE_OK;
     skive_status status =
         skive_model_ensemble(j->a->ctx, (const skive_graph *const *)f->members, f->n, j->validation, &g);
-    if (status == SKIVE_OK) status = measure(j, g, &l->figures[l->generations + 1]);
+    if (status == SKIVE_OK) status = distill_measure(j, g, &l->figures[l->generations + 1]);
     skive_graph_free(g);
     return status;
 }
@@ -232,14 +233,14 @@ static skive_status begin(cli_job *j, family *f) {
     if (l->n_teachers) {
         bool fits = false;
         status = fits_data(j, l->teachers[0], &fits);
-        return status == SKIVE_OK && fits ? measure(j, l->teachers[0], &l->figures[0]) : status;
+        return status == SKIVE_OK && fits ? distill_measure(j, l->teachers[0], &l->figures[0]) : status;
     }
     skive_graph *teacher = NULL;
     char *name = NULL;
-    status = fresh(j, 0, NULL, &f->first);
+    status = distill_fresh(j, 0, NULL, &f->first);
     if (status == SKIVE_OK)
         status = skive_train(j->a->ctx, f->first, j->train, j->validation, j->how, NULL, 0, &l->report);
-    if (status == SKIVE_OK) status = measure(j, f->first, &l->figures[0]);
+    if (status == SKIVE_OK) status = distill_measure(j, f->first, &l->figures[0]);
     if (status == SKIVE_OK) status = skive_graph_copy(j->a->ctx, f->first, &teacher);
     if (status == SKIVE_OK && !(name = cli_format("first model"))) status = SKIVE_ERR_MEMORY;
     if (status == SKIVE_OK)
@@ -253,7 +254,7 @@ static skive_status begin(cli_job *j, family *f) {
 static bool is_best(const distill_lesson *l, const family *f, int64_t i) {
     if (l->best == 0 && !f->first) return true;
     const double figure = l->figures[i], best = l->figures[l->best];
-    return (isnan(figure) && isnan(best)) || beats(figure, best);
+    return (isnan(figure) && isnan(best)) || distill_beats(figure, best);
 }
 
 static skive_status raise_one(cli_job *j, family *f, int64_t i) {
@@ -261,9 +262,9 @@ static skive_status raise_one(cli_job *j, family *f, int64_t i) {
     skive_train_report report = {0};
     skive_graph *g = NULL, *teacher = NULL;
     char *name = NULL;
-    skive_status status = fresh(j, i, l->teachers[0], &g);
+    skive_status status = distill_fresh(j, i, l->teachers[0], &g);
     if (status == SKIVE_OK) status = distill_once(j, g, &report);
-    if (status == SKIVE_OK) status = measure(j, g, &l->figures[i]);
+    if (status == SKIVE_OK) status = distill_measure(j, g, &l->figures[i]);
     if (status == SKIVE_OK) status = skive_graph_copy(j->a->ctx, g, &teacher);
     if (status == SKIVE_OK && !(name = cli_format("generation %lld", (long long)i))) status = SKIVE_ERR_MEMORY;
     if (status != SKIVE_OK) {
@@ -332,6 +333,7 @@ skive_status distill_check_plan(cli_job *j) {
     distill_lesson *l = j->own;
     cli_args *a = j->a;
     const char *what = l->n_trials > 1           ? "several values of -T or --alpha"
+                       : l->mutual > 0           ? "--mutual"
                        : cli_has(a, "assistant") ? "--assistant"
                        : l->generations > 0      ? "--self"
                                                  : NULL;
@@ -381,6 +383,7 @@ skive_status distill_plan(cli_job *j) {
     distill_lesson *l = j->own;
     skive_status status = SKIVE_OK;
     if (j->dry) tell_plan(j);
+    if (l->mutual > 0 && !j->how->find_lr) return distill_mutual(j);
     if (j->dry || j->how->find_lr) return distill_once(j, j->graph, &l->report);
     if (l->n_trials > 1) status = try_all(j);
     if (status == SKIVE_OK && cli_has(j->a, "assistant")) status = teach_assistant(j);
@@ -389,20 +392,20 @@ skive_status distill_plan(cli_job *j) {
 }
 
 static void print_trials(const distill_lesson *l) {
-    const char *const heads[] = {"temperature", "alpha", "epochs", head_of(l), "<"};
+    const char *const heads[] = {"temperature", "alpha", "epochs", distill_head_of(l), "<"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     for (size_t i = 0; t && i < l->n_trials; i++) {
         cli_table_cell(t, "%g", l->trials[i].temperature);
         cli_table_cell(t, "%g", l->trials[i].alpha);
         cli_table_cell(t, "%d", l->trials[i].epochs);
-        cell(t, l, l->trials[i].figure);
+        distill_cell(t, l, l->trials[i].figure);
         cli_table_cell(t, "%s", l->trials[i].out ? "" : "used");
     }
     if (t) cli_table_print(t, stdout);
 }
 
 static void print_generations(const distill_lesson *l) {
-    const char *const heads[] = {"<generation", head_of(l), "<"};
+    const char *const heads[] = {"<generation", distill_head_of(l), "<"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     for (int64_t i = 0; t && i <= l->generations + 1; i++) {
         if (i == l->generations + 1 && isnan(l->figures[i])) continue;
@@ -412,7 +415,7 @@ static void print_generations(const distill_lesson *l) {
             cli_table_cell(t, "%lld", (long long)i);
         else
             cli_table_cell(t, "ensemble of %lld", (long long)l->generations);
-        cell(t, l, l->figures[i]);
+        distill_cell(t, l, l->figures[i]);
         cli_table_cell(t, "%s", i == l->best ? "written" : "");
     }
     if (t) cli_table_print(t, stdout);
@@ -429,12 +432,14 @@ void distill_print_plan(const cli_job *j) {
             cli_printf("assistant %s: validation %.2f %%", cli_text(j->a, "assistant", ""), 100 * l->assistant);
     }
     if (l->generations > 0) print_generations(l);
+    distill_print_more(j);
 }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 void distill_plan_json(const cli_job *j, json_t *json) {
     const distill_lesson *l = j->own;
+    distill_more_json(j, json);
     const double sign = l->figure && strcmp(l->figure, "loss") == 0 ? -1 : 1;
     if (l->figure) json_object_set_new(json, "figure", cli_json_text(l->figure));
     if (l->n_trials > 1) {

@@ -82,10 +82,11 @@ static skive_status build(term_graph *t, const term_case *c, skive_dtype dtype) 
     const double scale = c->scale > 0 ? c->scale : 1;
     skive_value *s = feed(t, "s", &c->student, dtype);
     skive_value *teacher = constant(t, "t", &c->teacher, dtype, scale);
+    const bool own = term.loss->own;
     skv_loss_args args = {.logits = inside ? NULL : s,
                           .teacher = inside ? NULL : teacher,
-                          .feature = inside ? s : NULL,
-                          .example = inside ? teacher : NULL,
+                          .feature = inside || own ? s : NULL,
+                          .example = inside || own ? teacher : NULL,
                           .options = &store.values,
                           .temperature = 4,
                           .samples = 1,
@@ -200,6 +201,7 @@ static const term_case cases[] = {
     {"attention-maps", {4, {1, 2, 2, 2}}, {4, {1, 3, 2, 2}}, {0}, {0}, 0.359145400323, NULL, 0},
     {"contrastive:negatives=0,width=4", {2, {3, 2}}, {2, {3, 3}}, {0}, {0}, 14.1605915053, three, 0},
     {"kl", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 0.470032984344, two, 3},
+    {"peer:value=x", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 0.543071175178, two, 3},
     {"dkd", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 2.57672045296, two, 3},
     {"logits", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 5.90820451892, two, 3},
     {"standardized", {2, {2, 4}}, {2, {2, 4}}, {0}, {0}, 0.529802576457, two, 3},

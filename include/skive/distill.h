@@ -4,6 +4,7 @@
 #ifndef SKIVE_DISTILL_H
 #define SKIVE_DISTILL_H
 
+#include <skive/eval.h>
 #include <skive/train.h>
 
 #ifdef __cplusplus
@@ -53,10 +54,58 @@ SKIVE_API skive_distill_options skive_distill_options_default(void); /* T 4, alp
 /* Trains `student` in place. The teacher is not modified; it runs in the same graph, in inference form. Both take the
  * same samples; each keeps its own normalisation, and images are resized for a teacher of another size. Classes are
  * matched by name where both have names. Errors: SHAPE (outputs differ, values of a term do not fit), DATA (a class
- * that a teacher does not know), NOT_FOUND (a value that a term names), ARGUMENT, as skive_train. */
+ * that a teacher does not know), NOT_FOUND (a value that a term names), ARGUMENT, as skive_train. `teacher` may be NULL
+ * where the terms are of the model itself ("peer"): the labels have the weight 1 then. */
 SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher,
                                      skive_dataset *train, skive_dataset *validation,
                                      const skive_distill_options *options, skive_train_report *report);
+
+/* ---- early exits ---- */
+
+/* Puts further outputs, "exit1", "exit2" ..., at earlier places of a network for classes: the maps of a place are
+ * averaged to about 4 x 4 places, and a linear layer makes scores of them. `where`: "auto" (the last maps of each size
+ * but the smallest), or names of values with '+' between. The metadata name the output that was there as the model's
+ * answer, and the exits ("skive.exits"). `set` says what the answer is. *added (may be NULL) is their number. With the
+ * terms "peer:value=exit1;..." skive_distill trains them. Errors: NOT_FOUND (a value), SHAPE (no maps to put one at; the
+ * model has no scores of classes), GRAPH (it has exits already), MEMORY; the graph is unchanged then. */
+SKIVE_API skive_status skive_model_add_exits(skive_graph *graph, const skive_dataset *set, const char *where,
+                                             size_t *added);
+
+typedef struct skive_exit {
+    char *name;          /* of the output */
+    double accuracy;     /* of all samples that are measured, if all left here */
+    double share;        /* of them that leave here, with the threshold */
+    double milliseconds; /* of one sample up to here: median of runs at batch 1 */
+    int64_t macs;        /* the same in multiply-adds */
+} skive_exit;
+typedef struct skive_exits_report {
+    size_t n;          /* exits and, as the last, the answer */
+    skive_exit *exits; /* [n] */
+    double
+        threshold; /* a sample leaves at the first exit whose largest probability is at least this; above 1: none does */
+    double accuracy;           /* of the samples that leave so */
+    double last;               /* accuracy of the last exit alone */
+    double early;              /* share of samples that leave before it */
+    double milliseconds;       /* of a sample, mean over where they leave */
+    size_t chosen_on, samples; /* the threshold was found on so many samples, and all else is of as many others */
+} skive_exits_report;
+/* Finds the lowest threshold at which samples that leave early are right as often as the last exit, on every second
+ * sample of the set, and measures it on the others. Writes it to the metadata ("skive.exits.threshold"). Errors:
+ * NOT_FOUND (the model has no exits), DATA (too few samples, no labels), as skive_evaluate. */
+SKIVE_API skive_status skive_exits_measure(skive_context *ctx, skive_graph *graph, skive_dataset *set,
+                                           skive_exits_report *out);
+SKIVE_API void skive_exits_report_free(skive_context *ctx, skive_exits_report *report);
+
+/* ---- mutual learning ---- */
+
+/* Students that learn from the labels and from one another at the same time (Zhang et al. 2018): for each the
+ * cross-entropy and the mean over the others of T^2 KL(other || it), with options->temperature. They are trained in
+ * place, on the same samples in one graph, and take the same inputs with the same settings. Figures of `report`, and the
+ * best epoch, are of the first. Of the options those of teachers and alpha have no effect. Errors: ARGUMENT (fewer than
+ * two), SHAPE (they differ in inputs or scores), as skive_train. */
+SKIVE_API skive_status skive_distill_mutual(skive_context *ctx, skive_graph *const *students, size_t n,
+                                            skive_dataset *train, skive_dataset *validation,
+                                            const skive_distill_options *options, skive_train_report *report);
 
 /* Several models as one that answers with the mean of their probabilities (of regression, of their values): the mean of
  * an ensemble. All take the same inputs; `set` says what the answer is. *out is freed by skive_graph_free. Errors:

@@ -76,6 +76,7 @@ static void lesson_free(lesson *l) {
 
 static skive_status add_teachers(lesson *l, const skive_distill_options *o, const skive_graph *first,
                                  const skive_graph *student) {
+    if (!first) return SKIVE_OK; /* the terms are of the student itself */
     l->n_teachers = o->n_more_teachers + 1;
     SKV_TRY(skv_alloc_array(l->ctx, l->n_teachers, sizeof *l->teachers, &l->teachers));
     for (size_t i = 0; i < l->n_teachers; i++) {
@@ -142,22 +143,29 @@ static skive_status share_run(lesson *l) {
     return SKIVE_OK;
 }
 
+static void of_teachers(lesson *l, const skive_distill_options *o) {
+    skv_soft_labels_terms(o->alpha, o->temperature, l->terms);
+    l->terms[0].teacher = SKV_ALL_TEACHERS;
+    l->n_terms = 2;
+    if (!o->unlabelled || o->alpha == 1) return;
+    l->terms[2] = l->terms[0]; /* what samples with a label leave to it, those without give to the teacher */
+    l->terms[2].weight = 1 - o->alpha;
+    l->terms[2].rest = true;
+    l->n_terms = 3;
+}
+
 static skive_status add_terms(lesson *l, const skive_distill_options *o) {
     size_t most = 1;
     for (const char *at = o->terms; at && *at; at++) most += *at == ';';
     SKV_TRY(skv_alloc_array(l->ctx, most + 3, sizeof *l->terms, &l->terms));
     SKV_TRY(skv_alloc_array(l->ctx, most + 3, sizeof *l->alone, &l->alone));
     SKV_TRY(skv_alloc_array(l->ctx, most, sizeof *l->texts, &l->texts));
-    skv_soft_labels_terms(o->alpha, o->temperature, l->terms);
-    l->terms[0].teacher = SKV_ALL_TEACHERS;
-    l->n_terms = 2;
-    if (o->unlabelled && o->alpha < 1) { /* what samples with a label leave to it, those without give to the teacher */
-        l->terms[2] = l->terms[0];
-        l->terms[2].weight = 1 - o->alpha;
-        l->terms[2].rest = true;
-        l->n_terms = 3;
-    }
+    if (l->n_teachers)
+        of_teachers(l, o);
+    else
+        l->terms[l->n_terms++] = (skv_term){.weight = 1, .temperature = 1};
     SKV_TRY(parse_terms(l, o, most));
+    if (!l->n_teachers) return share_run(l);
     if (o->alpha == 0 && l->n_terms > 2) { /* soft labels without a weight are not computed */
         l->terms[0] = l->terms[1];
         memmove(&l->terms[1], &l->terms[2], (l->n_terms - 2) * sizeof *l->terms);
@@ -204,7 +212,7 @@ static skive_status join(skive_context *ctx, const skive_dataset *train, const s
 skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher, skive_dataset *train,
                            skive_dataset *validation, const skive_distill_options *options,
                            skive_train_report *report) {
-    SKV_NEED(ctx, "ctx, student, teacher, train", ctx, student, teacher, train);
+    SKV_NEED(ctx, "ctx, student, train", ctx, student, train);
     skive_distill_options o = skive_distill_options_default();
     if (report) *report = (skive_train_report){0};
     skive_train_options how = skive_train_options_default();
@@ -213,6 +221,7 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
     SKV_TRY(skv_train_options_take(ctx, o.train, &how));
     SKV_TRY(skv_train_options_check(ctx, &how));
     SKV_NEED(ctx, "more_teachers", o.more_teachers || !o.n_more_teachers);
+    SKV_NEED(ctx, "teacher", teacher || (o.terms && !o.n_more_teachers && !o.unlabelled && !o.weights && !o.combine));
     lesson l = {.ctx = ctx};
     skive_dataset *both = NULL;
     skive_status status;

@@ -16,6 +16,9 @@
 #define SKV_META_INPUT_TEXT  "skive.input.text"
 #define SKV_META_OUTPUT_NAME "skive.output.name" /* of several outputs, the one that is the model's answer */
 #define SKV_META_OUTPUT_KIND "skive.output.kind" /* a name of skive_output_kind_name */
+#define SKV_META_EXITS       "skive.exits"       /* names of outputs that answer earlier, separated by commas */
+#define SKV_META_EXITS_THRESHOLD \
+    "skive.exits.threshold" /* a sample leaves at the first whose largest probability is at least this */
 /* Names of the classes, in the order of the scores, one a line; "\n" is a line break and "\\" a backslash in a name. */
 #define SKV_META_CLASSES "skive.classes"
 /* Rules under which parameters are trained, "NAME=RULE:OPTIONS", one a line (train/rule_text.c). */

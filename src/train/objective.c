@@ -195,6 +195,13 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
     }
     args.teacher = taught(b, t, loss, at, which, l, args.temperature);
     if (b->status != SKIVE_OK) return NULL;
+    if (loss->own) {
+        args.example = at->logits;
+        b->status = skv_value_named(b->graph->ctx, b->graph, t->feature, &args.feature);
+        if (b->status == SKIVE_OK && t->example)
+            b->status = skv_value_named(b->graph->ctx, b->graph, t->example, &args.example);
+        if (b->status != SKIVE_OK) return NULL;
+    }
     skive_value *value =
         loss->needs_features ? build_pairs(b, t, loss, &args, l) : build_loss(b, loss, &args, at->head);
     if (at->weight == 1 || b->status != SKIVE_OK) return value;
@@ -205,7 +212,7 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
 static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t index, const skv_loss_site *at,
                                const lessons *l, skive_value **course) {
     const skv_term *t = &o->terms[index];
-    const bool inside = t->loss && t->loss->needs_features;
+    const bool inside = t->loss && (t->loss->needs_features || t->loss->own);
     skive_value *sum = build_on(b, o, index, at, 0, l);
     for (size_t k = 1; k <= at->n_more && !inside && b->status == SKIVE_OK; k++)
         sum = skv_emit(b, "Add", SKV_IN(sum, build_on(b, o, index, at, k, l)), SKV_NONE);

@@ -59,6 +59,7 @@ typedef struct skv_loss {
     size_t n_options;
     bool needs_teacher;  /* a teacher's scores */
     bool needs_features; /* a value of the model, and one of a teacher, by name */
+    bool own;            /* two values of the model itself: the one that a term names, and another or its scores */
     bool needs_indices;  /* the samples' numbers */
     bool on_output;      /* compares what the model gives out; otherwise the logits */
     bool raw;            /* of those: with the targets as they are, never standardised */

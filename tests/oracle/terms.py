@@ -132,6 +132,8 @@ z, y, labels = student(2, 4), 3 * teacher(2, 4), np.array([1, 3])
 for T in (4.0,):
     p, q = np.exp(log_softmax(y / T)), np.exp(log_softmax(z / T))
     show("kl", T * T * (p * np.log(p / q)).sum(1).mean())
+    hard = -log_softmax(z)[[0, 1], labels].mean()
+    show("peer", 0.7 * T * T * (p * np.log(p / q)).sum(1).mean() + 0.3 * hard)
     one = np.eye(4, dtype=bool)[labels]
     pt, qt = p[one], q[one]
     target = pt * np.log(pt / qt) + (1 - pt) * np.log((1 - pt) / (1 - qt))

@@ -301,3 +301,32 @@ done:
     skv_free(ctx, leads);
     return status;
 }
+
+skive_status skv_stage_values(skive_context *ctx, const skive_graph *g, const skive_value *scores, skive_value **out,
+                              size_t *n) {
+    skive_node **order = NULL;
+    bool *leads = NULL;
+    values list = {.n = 0};
+    skive_status status;
+    SKV_GO(status, done, skv_graph_topo(g, &order));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_values + 1, sizeof *leads, &leads));
+    network net = {
+        .g = g, .who = "the model", .prefix = "", .end = UINT32_MAX, .logits = scores, .leads = leads, .order = order};
+    mark(&net);
+    stages(&net, &list);
+    memcpy(out, list.items, list.n * sizeof *out);
+    *n = list.n;
+done:
+    skv_free(ctx, order);
+    skv_free(ctx, leads);
+    return status;
+}
+
+skive_status skv_value_named(skive_context *ctx, const skive_graph *g, const char *name, skive_value **out) {
+    network net = {.g = g, .who = "the model", .prefix = "", .end = g->n_values};
+    (void)ctx;
+    *out = skive_graph_find_value(g, name);
+    for (uint32_t i = 0; !*out && i < g->n_nodes; i++)
+        if (g->nodes[i]->name && strcmp(g->nodes[i]->name, name) == 0) *out = g->nodes[i]->outputs[0];
+    return *out ? SKIVE_OK : no_such(&net, name);
+}

@@ -33,6 +33,23 @@ static skive_status bind(skive_context *ctx, const skv_loss *loss, skv_term_text
     return SKIVE_OK;
 }
 
+static skive_status bind_own(skive_context *ctx, const skv_loss *loss, skv_term_text *store, skv_term *out) {
+    const char *value = skv_option_text(&store->values, "value"), *by = skv_option_text(&store->values, "by");
+    if (skv_option_integer(&store->values, "of") > 0)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name,
+                           "term '%s' compares values of the model itself and has no teacher; leave of= out",
+                           loss->name);
+    if (!value || !*value || (by && !*by))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name,
+                           "term '%s' needs the name of the scores that %s: %s=NAME", loss->name,
+                           by ? "teach" : "learn", by ? "by" : "value");
+    (void)snprintf(store->feature, sizeof store->feature, "%s", value);
+    (void)snprintf(store->example, sizeof store->example, "%s", by ? by : "");
+    out->feature = store->feature;
+    out->example = by ? store->example : NULL;
+    return SKIVE_OK;
+}
+
 /* Schedules of a weight have no options, and none that waits for figures of validation. */
 static skive_status check_schedule(skive_context *ctx, const char *text) {
     const char *at = strstr(text, "schedule=");
@@ -73,5 +90,6 @@ skive_status skv_term_parse(skive_context *ctx, const char *text, double tempera
     if (out->weight == 0)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name, "term '%s' has the weight 0 and would have no effect",
                            loss->name);
+    if (loss->own) return bind_own(ctx, loss, store, out);
     return loss->needs_features ? bind(ctx, loss, store, out) : SKIVE_OK;
 }

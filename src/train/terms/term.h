@@ -64,6 +64,8 @@ skive_value *skv_term_unit(skv_builder *b, skive_value *x, int axis);
 skive_value *skv_term_cosines(skv_builder *b, skive_value *x, skive_value *y);
 skive_value *skv_term_detach(skv_builder *b, skive_value *x); /* the same numbers, without a gradient */
 
+extern const skv_loss skv_loss_kl;
+
 /* ---- bindings ---- */
 
 /* A pair of values with their types, for messages: "'a' float32[64,16,8,8] of the model and ...". */
@@ -101,5 +103,11 @@ typedef struct skv_pair {
 skive_status skv_term_pairs(skive_context *ctx, const skive_graph *g, const skv_term *t, const skv_loss *loss,
                             const skive_value *logits, uint32_t end, const skv_merged_teacher *teacher, skv_pair *out,
                             size_t *n);
+
+/* The last map of each size that leads to `scores`, in order: [SKV_PAIRS_MOST]. */
+skive_status skv_stage_values(skive_context *ctx, const skive_graph *g, const skive_value *scores, skive_value **out,
+                              size_t *n);
+/* A value of the graph by its name, or by that of the node whose first output it is. Errors: NOT_FOUND. */
+skive_status skv_value_named(skive_context *ctx, const skive_graph *g, const char *name, skive_value **out);
 
 #endif
