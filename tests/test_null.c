@@ -30,6 +30,10 @@ static const char *const optional[] = {
     "skive_distill validation",
     "skive_distill options",
     "skive_distill report",
+    "skive_distill_mutual validation",
+    "skive_distill_mutual options",
+    "skive_distill_mutual report",
+    "skive_model_add_exits added",
     "skive_model_start_from copied",
     "skive_plan_create options",
     "skive_exec_set_tap tap",
@@ -290,6 +294,20 @@ static void distill_cases(fixture *f) {
     REFUSED(skive_model_ensemble, members, skive_model_ensemble(c, NULL, 1, f->ds, &made));
     REFUSED(skive_model_ensemble, set, skive_model_ensemble(c, members, 1, NULL, &made));
     REFUSED(skive_model_ensemble, out, skive_model_ensemble(c, members, 1, f->ds, NULL));
+    skive_graph *students[2] = {f->g, f->g};
+    SILENT(skive_distill_mutual, ctx, skive_distill_mutual(NULL, students, 2, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill_mutual, students, skive_distill_mutual(c, NULL, 2, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill_mutual, train, skive_distill_mutual(c, students, 2, NULL, NULL, NULL, NULL));
+    SILENT(skive_model_add_exits, graph, skive_model_add_exits(NULL, f->ds, "auto", NULL));
+    REFUSED(skive_model_add_exits, set, skive_model_add_exits(f->g, NULL, "auto", NULL));
+    REFUSED(skive_model_add_exits, where, skive_model_add_exits(f->g, f->ds, NULL, NULL));
+    skive_exits_report exits;
+    SILENT(skive_exits_measure, ctx, skive_exits_measure(NULL, f->g, f->ds, &exits));
+    REFUSED(skive_exits_measure, graph, skive_exits_measure(c, NULL, f->ds, &exits));
+    REFUSED(skive_exits_measure, set, skive_exits_measure(c, f->g, NULL, &exits));
+    REFUSED(skive_exits_measure, out, skive_exits_measure(c, f->g, f->ds, NULL));
+    IGNORED(skive_exits_report_free, ctx, skive_exits_report_free(NULL, NULL));
+    IGNORED(skive_exits_report_free, report, skive_exits_report_free(c, NULL));
     SILENT(skive_model_start_from, student, skive_model_start_from(NULL, f->g, NULL));
     REFUSED(skive_model_start_from, teacher, skive_model_start_from(f->g, NULL, NULL));
     skive_distill_options o = skive_distill_options_default();

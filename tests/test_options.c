@@ -348,6 +348,13 @@ static skive_status distill_of(fixture *f, skive_graph *g, const void *options) 
     return status;
 }
 
+static skive_status mutual_of(fixture *f, skive_graph *g, const void *options) {
+    skive_graph *students[2] = {g, network(f)};
+    const skive_status status = skive_distill_mutual(f->ctx, students, 2, f->set, NULL, options, NULL);
+    skive_graph_free(students[1]);
+    return status;
+}
+
 static skive_status sensitivity_of(fixture *f, skive_graph *g, const void *options) {
     skive_sensitivity_report r;
     const skive_status status = skive_sensitivity(f->ctx, g, f->set, f->set, options, &r);
@@ -409,6 +416,7 @@ ON_GRAPH(quantize_data_free, data_free_of(f, options))
 ON_GRAPH(quantize_dynamic, skive_quantize_dynamic(f->ctx, g, options, NULL))
 ON_GRAPH(train, skive_train(f->ctx, g, f->set, NULL, options, NULL, 0, NULL))
 ON_GRAPH(distill, distill_of(f, g, options))
+ON_GRAPH(mutual, mutual_of(f, g, options))
 ON_GRAPH(prune, skive_prune(f->ctx, g, NULL, NULL, options, NULL))
 ON_GRAPH(share, skive_share(f->ctx, g, NULL, NULL, options, NULL))
 ON_GRAPH(factorize, factorize_flat(f, g, options))
@@ -464,6 +472,7 @@ static void test_older(void **state) {
     CHECK("skive_data_sheet", skive_sheet_options, sheet, columns);
     CHECK("skive_train", skive_train_options, train, batch);
     CHECK("skive_distill", skive_distill_options, distill, alpha);
+    CHECK("skive_distill_mutual", skive_distill_options, mutual, alpha);
     CHECK("skive_prune", skive_prune_options, prune, schedule);
     CHECK("skive_share", skive_share_options, share, init);
     CHECK("skive_factorize", skive_factorize_options, factorize, rank);

@@ -306,7 +306,13 @@ static void a_memory_bank(void **state) {
     skv_builder b = skv_build(t.g);
     skive_value *value = term.loss->build(&b, &args);
     skv_test_ok(t.ctx, b.status);
-    assert_int_equal(memories.n, 3);
+    assert_int_equal(memories.n, 4);
+    /* All were seen. */
+    skive_tensor *seen = &skive_graph_find_value(t.g, "t.seen")->storage->tensor;
+    for (int64_t i = 0; i < SAMPLES; i++) {
+        assert_true(skive_tensor_get(seen, i) == 0);
+        skive_tensor_set(seen, i, 1);
+    }
     /* Half of the classes are known. */
     skive_tensor *known = &skive_graph_find_value(t.g, "t.classes")->storage->tensor;
     for (int64_t i = 0; i < SAMPLES; i++) {

@@ -9,7 +9,9 @@
  * each with a gradient to one side only; counted once with a gradient to both sides, it moves both alike. c is the
  * logarithm of the mean of exp(u / tau) over random vectors, 1 / (2 width tau^2), which the paper estimates from the
  * first batch; and the samples of a step share the K that are drawn, where the paper draws for each. tau is 0.07, K
- * 16384, width 128, momentum 0.5, the weight 0.8, as published.
+ * 16384, width 128, momentum 0.5, the weight 0.8, as published. In the first epoch, samples that were not seen yet are
+ * not counted as negatives, and -log h counts as much as the part of the drawn that was seen: against the random vectors
+ * with which the paper's banks begin, whatever makes all s and t alike would be right.
  *
  * With negatives=0 the other samples of the batch are the negatives: the mean of -log(exp(s_i . t_i / tau) /
  * sum_j exp(s_i . t_j / tau)) over both directions (InfoNCE), without those of the sample's own class. */
@@ -57,6 +59,8 @@ typedef struct crd {
     bool half;
     skive_value *drawn;    /* i64 [K]: numbers of samples */
     skive_value *excluded; /* bool [n][K] */
+    skive_value *seen;     /* [samples]: 1 where the banks have what was seen, before that 0 */
+    skive_value *filled;   /* the part of the drawn that was seen */
 } crd;
 
 static skive_value *embedded(skv_builder *b, const crd *c, skive_value *x, const char *what) {
@@ -128,7 +132,11 @@ static void draw(skv_builder *b, crd *c) {
     x = cast(b, x, SKIVE_I64);
     if (b->status != SKIVE_OK) return;
     c->drawn = skv_term_two(b, "Min", x, skv_emit_scalar(b, SKIVE_I64, (double)(n - 1)));
-    c->excluded = equal(b, a->indices, c->drawn);
+    c->seen = skv_term_filled(b, a, "seen", SKIVE_F32, 1, &n, 0, false);
+    skive_value *of_drawn_seen = skv_term_two(b, "Gather", c->seen, c->drawn);
+    c->filled = skv_term_mean(b, of_drawn_seen);
+    skive_value *unseen = skv_term_two(b, "Less", of_drawn_seen, skv_term_scalar(b, of_drawn_seen, 0.5));
+    c->excluded = skv_term_two(b, "Or", equal(b, a->indices, c->drawn), unsqueezed(b, unseen, 0));
     if (!skv_term_has_classes(a)) return;
     /* The classes of samples that were not seen yet are -1. */
     skive_value *classes = skv_term_filled(b, a, "classes", SKIVE_I64, 1, &n, -1, false);
@@ -154,11 +162,22 @@ static skive_value *bank(skv_builder *b, const crd *c, const char *what) {
 static void remember(skv_builder *b, const crd *c, skive_value *to, skive_value *fresh) {
     if (b->status != SKIVE_OK) return;
     skive_value *old = cast(b, skv_term_two(b, "Gather", to, c->a->indices), fresh->type.dtype);
-    skive_value *mixed = skv_term_two(b, "Add", skv_term_times(b, old, c->momentum),
-                                      skv_term_times(b, skv_term_detach(b, fresh), 1 - c->momentum));
+    skive_value *seen = cast(b, skv_term_two(b, "Gather", c->seen, c->a->indices), fresh->type.dtype);
+    skive_value *slow = skv_term_times(b, unsqueezed(b, seen, 1), c->momentum); /* what is new there comes in whole */
+    skive_value *rest = skv_term_plus(b, skv_term_times(b, slow, -1), 1);
+    skive_value *mixed = skv_term_two(b, "Add", skv_term_two(b, "Mul", old, slow),
+                                      skv_term_two(b, "Mul", skv_term_detach(b, fresh), rest));
     mixed = cast(b, skv_term_unit(b, mixed, 1), to->type.dtype);
     skv_term_memory(b, c->a, to,
                     skv_emit(b, "ScatterND", SKV_IN(to, unsqueezed(b, c->a->indices, 1), mixed), SKV_NONE));
+}
+
+static void mark_seen(skv_builder *b, const crd *c) {
+    if (b->status != SKIVE_OK) return;
+    const int64_t n = c->a->indices->type.dims[0].size;
+    skive_value *one = skv_term_filled(b, c->a, "one", SKIVE_F32, 1, &n, 1, false);
+    skv_term_memory(b, c->a, c->seen,
+                    skv_emit(b, "ScatterND", SKV_IN(c->seen, unsqueezed(b, c->a->indices, 1), one), SKV_NONE));
 }
 
 static double offset(const crd *c) { /* c + log K */
@@ -184,9 +203,11 @@ static skive_value *of_memory(skv_builder *b, crd *c, skive_value *s, skive_valu
         skv_term_times(b, skv_term_reduce(b, "ReduceSum", skv_term_two(b, "Mul", s, t), 1, false), 1 / c->tau);
     skive_value *positive = skv_term_one(b, "Softplus", skv_term_plus(b, skv_term_times(b, own, -1), offset(c)));
     skive_value *sum = skv_term_two(b, "Add", against(b, c, s, of_teacher), against(b, c, t, of_student));
-    sum = skv_term_two(b, "Add", skv_term_mean(b, positive), sum);
+    positive = skv_term_two(b, "Mul", skv_term_mean(b, positive), cast(b, c->filled, s->type.dtype));
+    sum = skv_term_two(b, "Add", positive, sum);
     remember(b, c, of_student, s);
     remember(b, c, of_teacher, t);
+    mark_seen(b, c);
     if (b->status == SKIVE_OK)
         skv_note(b->graph->ctx,
                  "contrastive: two memory banks of %lld samples x %lld numbers, %.1f MiB; %lld negatives a step",
