@@ -99,8 +99,8 @@ typedef struct skive_dataset_options {
     /* Of a model with several inputs the one that the samples are for, by name; NULL: the first. The kind "inputs" sets
      * it for each of its parts. */
     const char *input;
-    /* With `limit`: leave out so many of the random choice, so that others are chosen than by a limit of this number; the
-     * rest of the split where there is no limit. 0: none */
+    /* Leave out those that a limit of this number would choose: of the others `limit`, or all where that is 0. 0: leave
+     * out none */
     size_t skip;
 } skive_dataset_options;
 

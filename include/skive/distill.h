@@ -33,9 +33,9 @@ typedef struct skive_distill_options {
     /* [1 + n_more_teachers] weights of the teachers; those of 0 share what the others leave of 1. NULL: all 0. */
     const double *weights;
     const char *const *names; /* [1 + n_more_teachers] for messages, or NULL */
-    /* More samples, whose labels are not used: alpha is 1 for them. An epoch has them and those of `train` in one random
-     * order, and the loss is the mean over both. They have the form of those of `train`, which has one class label a
-     * sample. Borrowed during the call. NULL: none. */
+    /* More samples, whose labels are not used: alpha is 1 for them. An epoch has them and those of `train` in one
+     * random order, and the loss is the mean over both. They have the form of those of `train`, which has one class
+     * label a sample. Borrowed during the call. NULL: none. */
     const skive_dataset *unlabelled;
     /* File that keeps the teachers' scores of each sample. It is made where there is none, and filled as samples are
      * seen; a later run of the same teachers, data and augmentation takes them from there, with the bits of a run
@@ -66,8 +66,8 @@ SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, c
  * averaged to about 4 x 4 places, and a linear layer makes scores of them. `where`: "auto" (the last maps of each size
  * but the smallest), or names of values with '+' between. The metadata name the output that was there as the model's
  * answer, and the exits ("skive.exits"). `set` says what the answer is. *added (may be NULL) is their number. With the
- * terms "peer:value=exit1;..." skive_distill trains them. Errors: NOT_FOUND (a value), SHAPE (no maps to put one at; the
- * model has no scores of classes), GRAPH (it has exits already), MEMORY; the graph is unchanged then. */
+ * terms "peer:value=exit1;..." skive_distill trains them. Errors: NOT_FOUND (a value), SHAPE (no maps to put one at;
+ * the model has no scores of classes), GRAPH (it has exits already), MEMORY; the graph is unchanged then. */
 SKIVE_API skive_status skive_model_add_exits(skive_graph *graph, const skive_dataset *set, const char *where,
                                              size_t *added);
 
@@ -82,7 +82,7 @@ typedef struct skive_exits_report {
     size_t n;          /* exits and, as the last, the answer */
     skive_exit *exits; /* [n] */
     double
-        threshold; /* a sample leaves at the first exit whose largest probability is at least this; above 1: none does */
+        threshold; /* a sample leaves at the first exit whose largest probability is this or more; above 1: none does */
     double accuracy;           /* of the samples that leave so */
     double last;               /* accuracy of the last exit alone */
     double early;              /* share of samples that leave before it */
@@ -100,8 +100,8 @@ SKIVE_API void skive_exits_report_free(skive_context *ctx, skive_exits_report *r
 
 /* Students that learn from the labels and from one another at the same time (Zhang et al. 2018): for each the
  * cross-entropy and the mean over the others of T^2 KL(other || it), with options->temperature. They are trained in
- * place, on the same samples in one graph, and take the same inputs with the same settings. Figures of `report`, and the
- * best epoch, are of the first. Of the options those of teachers and alpha have no effect. Errors: ARGUMENT (fewer than
+ * place, on the same samples in one graph, and take the same inputs with the same settings. Figures of `report`, and
+ * the best epoch, are of the first. Of the options those of teachers and alpha have no effect. Errors: ARGUMENT (fewer than
  * two), SHAPE (they differ in inputs or scores), as skive_train. */
 SKIVE_API skive_status skive_distill_mutual(skive_context *ctx, skive_graph *const *students, size_t n,
                                             skive_dataset *train, skive_dataset *validation,

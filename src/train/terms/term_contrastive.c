@@ -10,8 +10,8 @@
  * logarithm of the mean of exp(u / tau) over random vectors, 1 / (2 width tau^2), which the paper estimates from the
  * first batch; and the samples of a step share the K that are drawn, where the paper draws for each. tau is 0.07, K
  * 16384, width 128, momentum 0.5, the weight 0.8, as published. In the first epoch, samples that were not seen yet are
- * not counted as negatives, and -log h counts as much as the part of the drawn that was seen: against the random vectors
- * with which the paper's banks begin, whatever makes all s and t alike would be right.
+ * not counted as negatives, and -log h counts as much as the part of the drawn that was seen: against the random
+ * vectors with which the paper's banks begin, whatever makes all s and t alike would be right.
  *
  * With negatives=0 the other samples of the batch are the negatives: the mean of -log(exp(s_i . t_i / tau) /
  * sum_j exp(s_i . t_j / tau)) over both directions (InfoNCE), without those of the sample's own class. */
