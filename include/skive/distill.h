@@ -101,8 +101,8 @@ SKIVE_API void skive_exits_report_free(skive_context *ctx, skive_exits_report *r
 /* Students that learn from the labels and from one another at the same time (Zhang et al. 2018): for each the
  * cross-entropy and the mean over the others of T^2 KL(other || it), with options->temperature. They are trained in
  * place, on the same samples in one graph, and take the same inputs with the same settings. Figures of `report`, and
- * the best epoch, are of the first. Of the options those of teachers and alpha have no effect. Errors: ARGUMENT (fewer than
- * two), SHAPE (they differ in inputs or scores), as skive_train. */
+ * the best epoch, are of the first. Of the options those of teachers and alpha have no effect. Errors: ARGUMENT
+ * (fewer than two), SHAPE (they differ in inputs or scores), as skive_train. */
 SKIVE_API skive_status skive_distill_mutual(skive_context *ctx, skive_graph *const *students, size_t n,
                                             skive_dataset *train, skive_dataset *validation,
                                             const skive_distill_options *options, skive_train_report *report);

@@ -1,6 +1,6 @@
 /* One answer of a model learns from another of the same model: an early exit from the last one (self-distillation:
- * Zhang et al. 2019, "Be your own teacher"), or students in one graph from one another (deep mutual learning: Zhang et al.
- * 2018). With z the scores that learn and y those that teach, through which no gradient passes:
+ * Zhang et al. 2019, "Be your own teacher"), or students in one graph from one another (deep mutual learning: Zhang et
+ * al. 2018). With z the scores that learn and y those that teach, through which no gradient passes:
  * soft * T^2 * KL(softmax(y / T) || softmax(z / T)) + labels * cross-entropy(labels, z), mean over the batch. */
 #include "train/terms/term.h"
 
