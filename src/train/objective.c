@@ -46,6 +46,9 @@ skive_status skv_objective_check(skive_context *ctx, const skv_objective *o) {
             return skv_fail_at(
                 ctx, SKIVE_ERR_ARGUMENT, name, "term '%s' needs a teacher (number %zu), and there %s %zu", name,
                 t->teacher == SKV_ALL_TEACHERS ? 1 : t->teacher + 1, o->n_teachers == 1 ? "is" : "are", o->n_teachers);
+        if (t->loss && t->loss->own && !t->feature)
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name, "term '%s' is of scores inside the model; name them",
+                               name);
         if (t->loss && t->loss->needs_features && !t->pairs && (!t->feature || !t->example))
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name,
                                "term '%s' compares a value of the model with one of the teacher; name both", name);
