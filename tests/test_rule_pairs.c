@@ -223,16 +223,14 @@ static void every_pair_of_rules(void **state) {
     }
 }
 
-/* A term of this loss; a loss that compares features gets the values behind the normalization, and one on scores inside
- * the model its answer. */
-static skv_term term_of(const skv_loss *loss, const char *answer, double weight) {
+/* A term of this loss; a loss that compares features gets the values behind the normalization. */
+static skv_term term_of(const skv_loss *loss, double weight) {
     return (skv_term){.loss = loss,
                       .weight = weight,
                       .temperature = loss->needs_teacher ? 3 : 1,
-                      .feature = loss->own               ? answer
-                                 : !loss->needs_features ? NULL
-                                 : loss->two             ? "feature+feature"
-                                                         : "feature",
+                      .feature = !loss->needs_features ? NULL
+                                 : loss->two           ? "feature+feature"
+                                                       : "feature",
                       .example = !loss->needs_features ? NULL
                                  : loss->two           ? "feature+feature"
                                                        : "feature"};
@@ -244,9 +242,7 @@ static void check_terms(const skv_rule *rule, const skv_loss *first, const skv_l
     float *w = skive_graph_find_value(teacher, weight_name)->storage->tensor.data;
     for (int64_t i = 0; i < CLASSES * 4 * PIXELS; i++) w[i] = -w[i];
     const skv_teacher from = {.graph = teacher, .student = student};
-    const char *answer = student->outputs[0]->name;
-    const skv_term terms[2] = {term_of(first, answer, 0.7),
-                               second ? term_of(second, answer, 0.4) : (skv_term){.weight = 0}};
+    const skv_term terms[2] = {term_of(first, 0.7), second ? term_of(second, 0.4) : (skv_term){.weight = 0}};
     const skv_objective o = {.terms = terms, .n_terms = second ? 2 : 1, .teachers = &from, .n_teachers = 1};
     check_run(rule, NULL, &o);
     skive_graph_free(teacher);

@@ -46,9 +46,6 @@ skive_status skv_objective_check(skive_context *ctx, const skv_objective *o) {
             return skv_fail_at(
                 ctx, SKIVE_ERR_ARGUMENT, name, "term '%s' needs a teacher (number %zu), and there %s %zu", name,
                 t->teacher == SKV_ALL_TEACHERS ? 1 : t->teacher + 1, o->n_teachers == 1 ? "is" : "are", o->n_teachers);
-        if (t->loss && t->loss->own && !t->feature)
-            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name, "term '%s' is of scores inside the model; name them",
-                               name);
         if (t->loss && t->loss->needs_features && !t->pairs && (!t->feature || !t->example))
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name,
                                "term '%s' compares a value of the model with one of the teacher; name both", name);
@@ -199,8 +196,8 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
     args.teacher = taught(b, t, loss, at, which, l, args.temperature);
     if (b->status != SKIVE_OK) return NULL;
     if (loss->own) {
-        args.example = at->logits;
-        b->status = skv_value_named(b->graph->ctx, b->graph, t->feature, &args.feature);
+        args.feature = args.example = at->logits; /* what is not named is the answer */
+        if (t->feature) b->status = skv_value_named(b->graph->ctx, b->graph, t->feature, &args.feature);
         if (b->status == SKIVE_OK && t->example)
             b->status = skv_value_named(b->graph->ctx, b->graph, t->example, &args.example);
         if (b->status != SKIVE_OK) return NULL;

@@ -39,13 +39,14 @@ static skive_status bind_own(skive_context *ctx, const skv_loss *loss, skv_term_
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name,
                            "term '%s' compares values of the model itself and has no teacher; leave of= out",
                            loss->name);
-    if (!value || !*value || (by && !*by))
+    if ((!value && !by) || (value && !*value) || (by && !*by))
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name,
-                           "term '%s' needs the name of the scores that %s: %s=NAME", loss->name,
-                           by ? "teach" : "learn", by ? "by" : "value");
-    (void)snprintf(store->feature, sizeof store->feature, "%s", value);
+                           "term '%s' needs the name of the scores that learn, value=NAME, or of those that teach, "
+                           "by=NAME",
+                           loss->name);
+    (void)snprintf(store->feature, sizeof store->feature, "%s", value ? value : "");
     (void)snprintf(store->example, sizeof store->example, "%s", by ? by : "");
-    out->feature = store->feature;
+    out->feature = value ? store->feature : NULL;
     out->example = by ? store->example : NULL;
     return SKIVE_OK;
 }

@@ -5,7 +5,9 @@
 #include "train/terms/term.h"
 
 static const skv_option options[] = {
-    {.name = "value", .type = SKV_OPTION_TEXT, .brief = "scores of the model that learn, by name"},
+    {.name = "value",
+     .type = SKV_OPTION_TEXT,
+     .brief = "scores of the model that learn, by name (default: its answer)"},
     {.name = "by", .type = SKV_OPTION_TEXT, .brief = "scores of the model that teach (default: its answer)"},
     {.name = "soft", .type = SKV_OPTION_REAL, .most = 1e9, .fallback = 0.7, .brief = "factor on the divergence"},
     {.name = "labels",
