@@ -7,6 +7,7 @@
 #include "graph/marks.h"
 #include "graph/weights.h"
 #include "passes/pass.h"
+#include "tensor/tensor.h"
 
 /* All inputs of the folding must be constant and have no other use. */
 static bool foldable(const skv_pass_env *env, const skive_node *bn) {
@@ -46,9 +47,12 @@ static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
     if (channels == 0 || !skv_weight_view_of(n, 1, &view) || view.out_axis < 0 || view.out != channels) return SKIVE_OK;
     skv_storage *new_w = NULL, *new_b = NULL;
     skv_builder builder = skv_build(g);
-    SKV_TRY(skv_storage_create(g->ctx, SKIVE_F32, w->rank, w->dims, &new_w));
-    const skive_status status = skv_storage_create(g->ctx, SKIVE_F32, 1, &channels, &new_b);
+    skive_tensor open = {0};
+    SKV_TRY(skv_tensor_create_open(g->ctx, SKIVE_F32, w->rank, w->dims, &open));
+    skive_status status = skv_storage_take(g->ctx, &open, &new_w);
+    if (status == SKIVE_OK) status = skv_storage_create(g->ctx, SKIVE_F32, 1, &channels, &new_b);
     if (status != SKIVE_OK) {
+        skive_tensor_free(g->ctx, &open);
         skv_storage_release(new_w);
         return status;
     }
@@ -56,9 +60,9 @@ static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
     const float *from = w->data;
     int64_t run = 1;
     for (int d = view.out_axis + 1; d < w->rank; d++) run *= w->dims[d];
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t c = i / run % channels;
-        to[i] = (float)((double)from[i] * ((double)scale[c] / sqrt((double)variance[c] + epsilon)));
+    for (int64_t first = 0, c = 0; first < count; first += run, c = c + 1 < channels ? c + 1 : 0) {
+        const double by = (double)scale[c] / sqrt((double)variance[c] + epsilon);
+        for (int64_t i = first; i < first + run; i++) to[i] = (float)((double)from[i] * by);
     }
     for (int64_t c = 0; c < channels; c++) {
         const double s = (double)scale[c] / sqrt((double)variance[c] + epsilon),

@@ -51,6 +51,11 @@ skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank
     return status;
 }
 
+skive_status skv_tensor_create_open(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
+                                    skive_tensor *out) {
+    return create(ctx, dtype, rank, dims, false, out);
+}
+
 skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out) {
     SKV_NEED(ctx, "ctx, tensor, out", ctx, tensor, out);
     skive_tensor copy; /* so that out may be the same variable as the tensor, and is unchanged on failure */

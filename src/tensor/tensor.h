@@ -50,6 +50,9 @@ bool skv_tensor_same_shape(const skive_tensor *a, const skive_tensor *b);
 bool skv_tensor_same(const skive_tensor *a, const skive_tensor *b);
 /* Every element := value, rounded and saturated as by skive_tensor_set. */
 void skv_tensor_fill(skive_tensor *tensor, double value);
+/* skive_tensor_create without zeros, for whoever writes every element. */
+skive_status skv_tensor_create_open(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
+                                    skive_tensor *out);
 /* The same shape in another element type: integers exactly where they fit, otherwise saturated; floats to integers
  * round to nearest even and saturate, NaN gives 0. ERR_ARGUMENT, ERR_MEMORY. */
 skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, skive_dtype dtype, skive_tensor *out);
