@@ -261,106 +261,6 @@ static void a_resumed_run_has_the_same_bits(void **state) {
     stops_and_continues("contrastive:width=8,half;dkd", true);
 }
 
-/* ---- answers on disk ---- */
-
-static uint64_t run_cached(const char *cache, const char *augment, const char *view, int64_t views) {
-    lesson l = begin();
-    l.o.cache = cache;
-    l.o.teacher_view = view;
-    l.o.cache_views = views;
-    l.how.epochs = 2;
-    l.how.augment = augment;
-    skv_test_ok(l.ctx, run(&l));
-    const uint64_t bits = fingerprint(l.student);
-    finish(&l);
-    return bits;
-}
-
-/* A run that fills a cache, one from the cache, and one without have the same bits; so has one from a cache of which a
- * part is damaged. */
-static void a_cache_changes_no_bit(void **state) {
-    static const struct {
-        const char *augment, *view;
-        int64_t views;
-    } cases[] = {{NULL, NULL, 0}, {"crop:1,flip", NULL, 0}, {"crop:1,flip", "own", 0}, {"crop:1,flip", "plain", 0}};
-    char path[SKV_TEST_PATH];
-    uint64_t before = 0;
-    (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const char *augment = cases[i].augment, *view = cases[i].view;
-        const uint64_t bits = run_cached(NULL, augment, view, 0);
-        file(path, "answers");
-        assert_true(run_cached(path, augment, view, cases[i].views) == bits);
-        if (i > 0) assert_true(run_cached(path, augment, view, cases[i].views) == bits);
-        FILE *f = fopen(path, "r+b");
-        assert_non_null(f);
-        assert_int_equal(fseek(f, -6, SEEK_END), 0);
-        const int c = fgetc(f);
-        assert_int_equal(fseek(f, -6, SEEK_END), 0);
-        assert_int_equal(fputc(c ^ 0x55, f), c ^ 0x55);
-        assert_int_equal(fclose(f), 0);
-        if (i == 0) assert_true(run_cached(path, augment, view, cases[i].views) == bits);
-        assert_int_equal(unlink(path), 0);
-        assert_true(bits != before);
-        before = bits;
-    }
-}
-
-/* Views repeat: a cache of one view is as large as one of samples that are not augmented, and the run is another. */
-static void views_may_repeat(void **state) {
-    char path[SKV_TEST_PATH];
-    struct stat st[2];
-    const uint64_t all = run_cached(file(path, "answers"), "crop:1,flip", NULL, 0);
-    assert_int_equal(stat(path, &st[0]), 0);
-    assert_int_equal(unlink(path), 0);
-    (void)state;
-    const uint64_t one = run_cached(path, "crop:1,flip", NULL, 1);
-    assert_int_equal(stat(path, &st[1]), 0);
-    assert_true(one != all);
-    assert_true(run_cached(path, "crop:1,flip", NULL, 1) == one);
-    assert_true(st[0].st_size > st[1].st_size && st[0].st_size < 2 * st[1].st_size);
-    assert_int_equal(unlink(path), 0);
-}
-
-static void refused_cache(const char *path, const char *terms, const char *augment, bool other, skive_status status,
-                          const char *part) {
-    lesson l = begin();
-    l.o.cache = path;
-    l.o.terms = terms;
-    l.how.augment = augment;
-    if (other) {
-        skive_graph *swap = l.teacher;
-        l.teacher = l.second;
-        l.second = swap;
-    }
-    skv_test_fails(l.ctx, run(&l), status, part);
-    finish(&l);
-}
-
-static void other_answers_are_refused(void **state) {
-    char path[SKV_TEST_PATH], text[SKV_TEST_PATH];
-    (void)state;
-    (void)run_cached(file(path, "answers"), NULL, NULL, 0);
-    refused_cache(path, NULL, NULL, true, SKIVE_ERR_ARGUMENT, "another teacher");
-    refused_cache(path, NULL, "crop:1,flip", false, SKIVE_ERR_ARGUMENT, "another view");
-    refused_cache(path, "hint", NULL, false, SKIVE_ERR_ARGUMENT, "values inside");
-    FILE *f = fopen(file(text, "text"), "w");
-    assert_non_null(f);
-    assert_true(fputs("not a cache, and longer than the head of one", f) >= 0);
-    assert_int_equal(fclose(f), 0);
-    refused_cache(text, NULL, NULL, false, SKIVE_ERR_FORMAT, "no cache");
-    lesson l = begin();
-    l.o.teacher_view = "plain";
-    skv_test_fails(l.ctx, run(&l), SKIVE_ERR_ARGUMENT, "no effect without");
-    l.how.augment = "crop:1,flip";
-    l.o.teacher_view = NULL;
-    l.o.cache_views = 2;
-    skv_test_fails(l.ctx, run(&l), SKIVE_ERR_ARGUMENT, "no use without --cache");
-    finish(&l);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(unlink(text), 0);
-}
-
 /* ---- samples without labels ---- */
 
 enum { WITH = 40, WITHOUT = 24 };
@@ -494,6 +394,106 @@ static void what_needs_labels_is_refused(void **state) {
     skive_dataset_free(image);
     skive_dataset_free(more);
     finish(&l);
+}
+
+/* ---- answers on disk ---- */
+
+static uint64_t run_cached(const char *cache, const char *augment, const char *view, int64_t views) {
+    lesson l = begin_linear();
+    l.o.cache = cache;
+    l.o.teacher_view = view;
+    l.o.cache_views = views;
+    l.how.epochs = 2;
+    l.how.batch = 10;
+    l.how.augment = augment;
+    skv_test_ok(l.ctx, run(&l));
+    const uint64_t bits = fingerprint(l.student);
+    finish(&l);
+    return bits;
+}
+
+/* A run that fills a cache, one from the cache, and one without have the same bits; so has one from a cache of which a
+ * part is damaged. */
+static void a_cache_changes_no_bit(void **state) {
+    static const struct {
+        const char *augment, *view;
+        int64_t views;
+    } cases[] = {{NULL, NULL, 0}, {"crop:1,flip", NULL, 0}, {"crop:1,flip", "own", 0}, {"crop:1,flip", "plain", 0}};
+    char path[SKV_TEST_PATH];
+    uint64_t before = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *augment = cases[i].augment, *view = cases[i].view;
+        const uint64_t bits = run_cached(NULL, augment, view, 0);
+        file(path, "answers");
+        assert_true(run_cached(path, augment, view, cases[i].views) == bits);
+        if (i > 0) assert_true(run_cached(path, augment, view, cases[i].views) == bits);
+        FILE *f = fopen(path, "r+b");
+        assert_non_null(f);
+        assert_int_equal(fseek(f, -6, SEEK_END), 0);
+        const int c = fgetc(f);
+        assert_int_equal(fseek(f, -6, SEEK_END), 0);
+        assert_int_equal(fputc(c ^ 0x55, f), c ^ 0x55);
+        assert_int_equal(fclose(f), 0);
+        if (i == 0) assert_true(run_cached(path, augment, view, cases[i].views) == bits);
+        assert_int_equal(unlink(path), 0);
+        assert_true(bits != before);
+        before = bits;
+    }
+}
+
+/* Views repeat: a cache of one view is as large as one of samples that are not augmented, and the run is another. */
+static void views_may_repeat(void **state) {
+    char path[SKV_TEST_PATH];
+    struct stat st[2];
+    const uint64_t all = run_cached(file(path, "answers"), "crop:1,flip", NULL, 0);
+    assert_int_equal(stat(path, &st[0]), 0);
+    assert_int_equal(unlink(path), 0);
+    (void)state;
+    const uint64_t one = run_cached(path, "crop:1,flip", NULL, 1);
+    assert_int_equal(stat(path, &st[1]), 0);
+    assert_true(one != all);
+    assert_true(run_cached(path, "crop:1,flip", NULL, 1) == one);
+    assert_true(st[0].st_size > st[1].st_size && st[0].st_size < 2 * st[1].st_size);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void refused_cache(const char *path, const char *terms, const char *augment, bool other, skive_status status,
+                          const char *part) {
+    lesson l = begin_linear();
+    l.o.cache = path;
+    l.o.terms = terms;
+    l.how.augment = augment;
+    if (other) {
+        skive_graph_free(l.teacher);
+        l.teacher = linear(l.ctx, 3);
+    }
+    skv_test_fails(l.ctx, run(&l), status, part);
+    finish(&l);
+}
+
+static void other_answers_are_refused(void **state) {
+    char path[SKV_TEST_PATH], text[SKV_TEST_PATH];
+    (void)state;
+    (void)run_cached(file(path, "answers"), NULL, NULL, 0);
+    refused_cache(path, NULL, NULL, true, SKIVE_ERR_ARGUMENT, "another teacher");
+    refused_cache(path, NULL, "crop:1,flip", false, SKIVE_ERR_ARGUMENT, "another view");
+    refused_cache(path, "similarity", NULL, false, SKIVE_ERR_ARGUMENT, "values inside");
+    FILE *f = fopen(file(text, "text"), "w");
+    assert_non_null(f);
+    assert_true(fputs("not a cache, and longer than the head of one", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    refused_cache(text, NULL, NULL, false, SKIVE_ERR_FORMAT, "no cache");
+    lesson l = begin_linear();
+    l.o.teacher_view = "plain";
+    skv_test_fails(l.ctx, run(&l), SKIVE_ERR_ARGUMENT, "no effect without");
+    l.how.augment = "crop:1,flip";
+    l.o.teacher_view = NULL;
+    l.o.cache_views = 2;
+    skv_test_fails(l.ctx, run(&l), SKIVE_ERR_ARGUMENT, "no use without --cache");
+    finish(&l);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(text), 0);
 }
 
 /* ---- models from models ---- */

@@ -67,6 +67,19 @@ expect 0 '2 settings of temperature and alpha' "$skive" distill --teacher a.onnx
 expect 0 '"teachers": .*"file": "a.onnx".*"terms": "kl".*"temperature": 2.0' \
     sh -c "'$skive' distill --teacher a.onnx --student mlp:12 $small -T 2,4 --term kl --dry-run --json -q | tr '\\n' ' '"
 expect 0 'a first model and 2 generations' "$skive" distill --self 2 --student mlp:12 $small --dry-run
+# Answers on disk, samples without labels, students together.
+expect 0 'answers of [0-9]+ bytes' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache answers -o s.onnx
+cp s.onnx first.onnx
+expect 0 'the teacher ran 0 times' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache answers -o s.onnx
+expect 0 '' cmp s.onnx first.onnx
+expect 5 'is no cache' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache a.onnx -o s.onnx
+expect 2 'have others later' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache c --self 2 -o s.onnx
+expect 0 'dry run' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache dry --dry-run
+expect 1 '' test -e dry
+expect 0 'ensemble of 2' "$skive" distill --mutual 2 --student mlp:12 $small -o s.onnx
+expect 2 'does not go with --teacher' "$skive" distill --mutual 2 --teacher a.onnx --student mlp:12 $small -o s.onnx
+expect 2 'name a built-in network' "$skive" distill --mutual 2 --student a.onnx $small -o s.onnx
+expect 2 'does not go with --self' "$skive" distill --exits auto --self 2 --student mlp:12 $small -o s.onnx
 # Where the targets are values, nothing softens scores.
 perl -e 'print "a,b,y\n"; printf "%g,%g,%g\n", $_ % 7, $_ % 5, 0.3 * ($_ % 7) - $_ % 5 for 1 .. 200' >v.csv
 values="--data csv:v.csv,label=y --targets float --epochs 1"
