@@ -218,7 +218,7 @@ near = ["--data", fashion, "--limit", 8000]
 
 
 def int8(model):
-    run("quantize", model, *near, "-q", "-t", "1", "-o", "int8.onnx")
+    run("quantize", model, "--data", fashion, "-q", "-t", "1", "-o", "int8.onnx")
     return score("int8.onnx")
 
 
