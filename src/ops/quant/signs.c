@@ -3,17 +3,17 @@
 #include "ops/common_nn.h"
 
 static skive_status infer(skv_infer *c) {
-    SKV_TRY(skv_want_dtype(c, 0, SKIVE_F32));
+    SKV_TRY(skv_want_float(c, 0));
     skv_out_like(c, 0, 0);
     c->out[0].dtype = SKIVE_U8;
     return SKIVE_OK;
 }
 
 static skive_status run(const skv_eval *c) {
-    const float *x = c->in[0]->data;
+    const skive_tensor *x = c->in[0];
     uint8_t *y = c->out[0] ? c->out[0]->data : NULL;
-    const int64_t n = skive_tensor_count(c->in[0]);
-    for (int64_t i = 0; y && i < n; i++) y[i] = x[i] >= 0 ? 2 : 0;
+    const int64_t n = skive_tensor_count(x);
+    for (int64_t i = 0; y && i < n; i++) y[i] = skv_load_f64(x->dtype, x->data, (size_t)i) >= 0 ? 2 : 0;
     return SKIVE_OK;
 }
 
