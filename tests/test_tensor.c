@@ -24,7 +24,7 @@ static void dtypes_are_found_by_name(void **state) {
     (void)state;
     for (int i = 0; i < DTYPES; i++) {
         assert_int_equal(skive_dtype_find(skive_dtype_name(all_dtypes[i])), all_dtypes[i]);
-        assert_true(skive_dtype_bits(all_dtypes[i]) >= 4);
+        assert_true(skive_dtype_bits(all_dtypes[i]) >= 2);
         assert_true(skv_dtype_valid(all_dtypes[i]));
     }
     assert_int_equal(skive_dtype_find("float12"), SKIVE_DTYPE_NONE);
@@ -122,7 +122,7 @@ static void elements_round_and_saturate(void **state) {
                 want = want != 0.0;
             else if (whole)
                 want = fmin(fmax(rint(want), (double)low), (double)high);
-            if (skv_dtype_is_float8(all_dtypes[d])) continue; /* below, each number */
+            if (skv_dtype_is_small_float(all_dtypes[d])) continue; /* below, each number */
             double rtol = all_dtypes[d] == SKIVE_BF16 ? 0x1p-8 : all_dtypes[d] == SKIVE_F16 ? 0x1p-11 : 0x1p-24;
             if (all_dtypes[d] == SKIVE_F16 && fabs(want) > 65520) want = copysign((double)INFINITY, want);
             if (!skv_test_close(got, want, rtol, 0)) {
@@ -131,10 +131,13 @@ static void elements_round_and_saturate(void **state) {
         }
         skive_tensor_set(&t, 0, (double)NAN);
         double nan = skive_tensor_get(&t, 0);
-        assert_true(whole ? nan == (all_dtypes[d] == SKIVE_BOOL ? 1.0 : 0.0) : isnan(nan));
-        skv_tensor_fill(&t, 3.0);
+        const bool zero = whole || all_dtypes[d] == SKIVE_F4E2M1;
+        assert_true(zero ? nan == (all_dtypes[d] == SKIVE_BOOL ? 1.0 : 0.0) : isnan(nan));
+        /* The largest of int2 is 1, and 3 is no power of two. */
+        const double fill = all_dtypes[d] == SKIVE_I2 || all_dtypes[d] == SKIVE_F8E8M0 ? 1 : 3;
+        skv_tensor_fill(&t, fill);
         for (int64_t i = 0; i < N; i++) {
-            assert_true(skive_tensor_get(&t, i) == (all_dtypes[d] == SKIVE_BOOL ? 1.0 : 3.0));
+            assert_true(skive_tensor_get(&t, i) == (all_dtypes[d] == SKIVE_BOOL ? 1.0 : fill));
         }
         skive_tensor_free(ctx, &t);
     }
@@ -257,6 +260,71 @@ static void float8_is_the_nearest(void **state) {
     }
 }
 
+/* Levels of E2M1 and powers of two as the Microscaling specification has them; ties, ends, and what is no number. */
+static void smallest_floats_are_the_nearest(void **state) {
+    static const double levels[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    (void)state;
+    for (unsigned code = 0; code < 8; code++) {
+        assert_true(skv_f4_to_f64(code) == levels[code] && skv_f4_to_f64(code | 8) == -levels[code]);
+        assert_int_equal(skv_f64_to_f4(levels[code]), code);
+        assert_int_equal(skv_f64_to_f4(-levels[code]), code | 8);
+        if (code == 7) break;
+        const double half = (levels[code] + levels[code + 1]) / 2;
+        assert_int_equal(skv_f64_to_f4(half), code % 2 ? code + 1 : code);
+        assert_int_equal(skv_f64_to_f4(nextafter(half, 0)), code);
+        assert_int_equal(skv_f64_to_f4(nextafter(half, 9)), code + 1);
+    }
+    assert_int_equal(skv_f64_to_f4(1e9), 7);
+    assert_int_equal(skv_f64_to_f4(-(double)INFINITY), 15);
+    for (int code = 0; code < 255; code++) {
+        const double power = ldexp(1, code - 127);
+        assert_true(skv_e8m0_to_f64((uint8_t)code) == power);
+        for (int r = SKV_E8M0_UP; r <= SKV_E8M0_NEAREST; r++)
+            assert_int_equal(skv_f64_to_e8m0(power, (skv_e8m0_rounding)r, false), code);
+        if (code == 254) break;
+        assert_int_equal(skv_f64_to_e8m0(power * 1.01, SKV_E8M0_UP, true), code + 1);
+        assert_int_equal(skv_f64_to_e8m0(power * 1.99, SKV_E8M0_DOWN, true), code);
+        assert_int_equal(skv_f64_to_e8m0(power * 1.5, SKV_E8M0_NEAREST, true), code + 1);
+        assert_int_equal(skv_f64_to_e8m0(power * 1.49, SKV_E8M0_NEAREST, true), code);
+    }
+    assert_true(isnan(skv_e8m0_to_f64(255)));
+    assert_int_equal(skv_f64_to_e8m0((double)NAN, SKV_E8M0_UP, true), 255);
+    assert_int_equal(skv_f64_to_e8m0(1e300, SKV_E8M0_UP, true), 254);
+    assert_int_equal(skv_f64_to_e8m0(1e300, SKV_E8M0_NEAREST, false), 255);
+    assert_int_equal(skv_f64_to_e8m0(1e-300, SKV_E8M0_UP, true), 0);
+    assert_int_equal(skv_f64_to_e8m0(0, SKV_E8M0_UP, true), 0);
+    assert_int_equal(skv_f64_to_e8m0(0, SKV_E8M0_NEAREST, false), 255);
+}
+
+/* Elements of 2 bits: four in a byte, the first in the lowest bits. */
+static void two_bits_are_packed(void **state) {
+    uint8_t packed[2] = {0xff, 0xff};
+    static const int values[5] = {1, -2, 0, -1, 1};
+    (void)state;
+    for (size_t i = 0; i < 5; i++) skv_store_f64(SKIVE_I2, packed, i, values[i]);
+    for (size_t i = 0; i < 5; i++) assert_true(skv_load_f64(SKIVE_I2, packed, i) == values[i]);
+    assert_int_equal(packed[0], 0xc9);
+    assert_int_equal(packed[1], 0xfd);
+    size_t bytes;
+    assert_true(skv_dtype_bytes(SKIVE_U2, 5, &bytes) && bytes == 2);
+    assert_true(skv_dtype_bytes(SKIVE_U2, 8, &bytes) && bytes == 2);
+    assert_true(skv_dtype_bytes(SKIVE_F4E2M1, 3, &bytes) && bytes == 2);
+}
+
+/* A number that both types hold. */
+static double held_by(skive_dtype a, skive_dtype b, int64_t i) {
+    const skive_dtype both[] = {a, b};
+    int64_t most = 7;
+    bool powers = false;
+    for (int k = 0; k < 2; k++) {
+        const int64_t limit = both[k] == SKIVE_I2 ? 1 : both[k] == SKIVE_U2 ? 3 : both[k] == SKIVE_F4E2M1 ? 4 : 7;
+        if (limit < most) most = limit;
+        powers = powers || both[k] == SKIVE_F8E8M0;
+    }
+    if (!powers) return (double)(i % (most + 1));
+    return most < 2 ? 1 : most < 4 ? (double)(1 << i % 2) : (double)(1 << i % 3);
+}
+
 static void conversion_keeps_what_fits(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
@@ -265,12 +333,13 @@ static void conversion_keeps_what_fits(void **state) {
         for (int b = 0; b < DTYPES; b++) {
             skive_tensor from, to;
             skv_test_ok(ctx, skive_tensor_create(ctx, all_dtypes[a], 2, dims, &from));
-            for (int64_t i = 0; i < 15; i++) skive_tensor_set(&from, i, (double)(i % 8));
+            for (int64_t i = 0; i < 15; i++) skive_tensor_set(&from, i, held_by(all_dtypes[a], all_dtypes[b], i));
             skv_test_ok(ctx, skv_tensor_convert(ctx, &from, all_dtypes[b], &to));
             assert_int_equal(to.dtype, all_dtypes[b]);
             for (int64_t i = 0; i < 15; i++) {
                 bool truth = all_dtypes[a] == SKIVE_BOOL || all_dtypes[b] == SKIVE_BOOL;
-                assert_true(skive_tensor_get(&to, i) == (truth ? i % 8 != 0 : (double)(i % 8)));
+                const double value = held_by(all_dtypes[a], all_dtypes[b], i);
+                assert_true(skive_tensor_get(&to, i) == (truth ? value != 0 : value));
             }
             skive_tensor_free(ctx, &from);
             skive_tensor_free(ctx, &to);
@@ -313,11 +382,11 @@ static void npy_comes_back_as_it_was(void **state) {
     for (int d = 0; d < DTYPES; d++) {
         for (int rank = 0; rank <= 3; rank++) {
             skive_tensor t = skv_test_random(ctx, all_dtypes[d], rank, dims, 1, -100, 100), wide, back;
-            const bool widened = all_dtypes[d] == SKIVE_BF16 || skv_dtype_is_float8(all_dtypes[d]);
-            skive_dtype kept = widened                     ? SKIVE_F32
-                               : all_dtypes[d] == SKIVE_I4 ? SKIVE_I8
-                               : all_dtypes[d] == SKIVE_U4 ? SKIVE_U8
-                                                           : all_dtypes[d];
+            const bool widened = all_dtypes[d] == SKIVE_BF16 || skv_dtype_is_small_float(all_dtypes[d]);
+            skive_dtype kept = widened                                                  ? SKIVE_F32
+                               : all_dtypes[d] == SKIVE_I4 || all_dtypes[d] == SKIVE_I2 ? SKIVE_I8
+                               : all_dtypes[d] == SKIVE_U4 || all_dtypes[d] == SKIVE_U2 ? SKIVE_U8
+                                                                                        : all_dtypes[d];
             skv_test_ok(ctx, skv_tensor_convert(ctx, &t, kept, &wide));
             skv_test_ok(ctx, skive_tensor_save_npy(ctx, path, &t));
             skv_test_ok(ctx, skive_tensor_load_npy(ctx, path, &back));
@@ -632,6 +701,8 @@ int main(void) {
         cmocka_unit_test(halves_are_exact_and_round_to_even),
         cmocka_unit_test(four_bits_are_packed_low_half_first),
         cmocka_unit_test(float8_is_the_nearest),
+        cmocka_unit_test(smallest_floats_are_the_nearest),
+        cmocka_unit_test(two_bits_are_packed),
         cmocka_unit_test(conversion_keeps_what_fits),
         cmocka_unit_test(npy_comes_back_as_it_was),
         cmocka_unit_test(npy_in_parts),

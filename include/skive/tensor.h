@@ -21,8 +21,8 @@ typedef enum skive_dtype {
 #undef X
 } skive_dtype;
 
-/* A dense row-major tensor. Rank 0 is a scalar; a dimension may be 0. 4-bit types store two elements per byte, the
- * first in the low half. A tensor made by skive_tensor_create owns its data; one filled in by hand borrows it. */
+/* A dense row-major tensor. Rank 0 is a scalar; a dimension may be 0. Elements of less than a byte are packed, the
+ * first in the lowest bits. A tensor made by skive_tensor_create owns its data; one filled in by hand borrows it. */
 typedef struct skive_tensor {
     skive_dtype dtype;
     int rank;
@@ -36,7 +36,7 @@ SKIVE_API skive_dtype skive_dtype_find(const char *name);  /* SKIVE_DTYPE_NONE w
 
 /* Number of elements; -1 when a dimension is negative or the product overflows. */
 SKIVE_API int64_t skive_tensor_count(const skive_tensor *tensor);
-/* Bytes of the data, 4-bit types rounded up; 0 when the count is invalid. */
+/* Bytes of the data, rounded up; 0 when the count is invalid. */
 SKIVE_API size_t skive_tensor_bytes(const skive_tensor *tensor);
 
 /* A zeroed tensor. Free with skive_tensor_free, which leaves *tensor empty. Errors: ARGUMENT, LIMIT, MEMORY. */

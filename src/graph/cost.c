@@ -39,6 +39,9 @@ static bool counts_as_parameter(const skive_value *v) {
     case SKIVE_BF16: return true;
     case SKIVE_I8:
     case SKIVE_U8:
+    case SKIVE_F4E2M1:
+    case SKIVE_I2:
+    case SKIVE_U2:
     case SKIVE_I4:
     case SKIVE_U4:
     case SKIVE_I32:

@@ -20,7 +20,9 @@ static const skive_energy_row table[SKIVE_ENERGY_ROWS] = {
     [WEIGHT_BYTES] = {"byte of weights, from DRAM", 0, 1300.0 / 8},
 };
 
-static bool is_8_bit(skive_dtype t) { return t == SKIVE_I8 || t == SKIVE_U8 || t == SKIVE_I4 || t == SKIVE_U4; }
+static bool is_8_bit(skive_dtype t) {
+    return t == SKIVE_I8 || t == SKIVE_U8 || t == SKIVE_I4 || t == SKIVE_U4 || t == SKIVE_I2 || t == SKIVE_U2;
+}
 
 static bool is_half(skive_dtype t) { return t == SKIVE_F16 || t == SKIVE_BF16; }
 

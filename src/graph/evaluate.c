@@ -126,6 +126,8 @@ done:
 static bool limits_of(skive_dtype dtype, double *lo, double *hi) {
     switch (dtype) {
     case SKIVE_BOOL: *lo = 0, *hi = 1; return true;
+    case SKIVE_U2: *lo = 0, *hi = 3; return true;
+    case SKIVE_I2: *lo = -2, *hi = 1; return true;
     case SKIVE_U4: *lo = 0, *hi = 15; return true;
     case SKIVE_I4: *lo = -8, *hi = 7; return true;
     case SKIVE_U8: *lo = 0, *hi = UINT8_MAX; return true;

@@ -263,8 +263,8 @@ static skive_status read_opset(skv_onnx_importer *im, const Onnx__ModelProto *mo
         if (o->version < SKV_ONNX_MIN_OPSET || o->version > 1000) {
             return SKV_FAIL(
                 im->ctx, SKIVE_ERR_UNSUPPORTED,
-                "operator set version %lld is not supported (1 to 23 are); convert the model to one of these",
-                (long long)o->version);
+                "operator set version %lld is not supported (1 to %d are); convert the model to one of these",
+                (long long)o->version, SKV_ONNX_MAX_OPSET);
         }
         im->opset = (int)o->version;
     }

@@ -109,7 +109,7 @@ skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, cons
 
 skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, skive_graph **out);
 #define SKV_ONNX_MIN_OPSET 1 /* below 7: as converted by legacy.c */
-#define SKV_ONNX_MAX_OPSET 23
+#define SKV_ONNX_MAX_OPSET 28
 
 /* Name of a protobuf string that may be NULL. */
 static inline const char *skv_onnx_text(const char *text) { return text ? text : ""; }

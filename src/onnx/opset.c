@@ -4,6 +4,7 @@
 
 #include "onnx/export_opset.h"
 #include "onnx/schema.h"
+#include "ops/common_shape.h"
 
 /* The version that op records and element types require; the schemas are checked afterwards. */
 static int needed_by(const skive_node *n) {
@@ -12,11 +13,12 @@ static int needed_by(const skive_node *n) {
     return least > SKV_ONNX_LEAST_WRITTEN ? least : SKV_ONNX_LEAST_WRITTEN;
 }
 
-/* 4-bit parameters exist from opset 21 on, whatever the op. */
+/* A parameter of an element type that came later needs the opset that has it, whatever the op; float8 in a parameter
+ * alone needs none. */
 static int needed_by_data(const skive_value *v) {
     if (!v->storage) return SKV_ONNX_LEAST_WRITTEN;
-    skive_dtype dtype = v->storage->tensor.dtype;
-    return dtype == SKIVE_I4 || dtype == SKIVE_U4 ? 21 : SKV_ONNX_LEAST_WRITTEN;
+    const int opset = skv_dtype_opset(v->storage->tensor.dtype);
+    return opset > 19 ? opset : SKV_ONNX_LEAST_WRITTEN;
 }
 
 static int least_of(const skive_graph *g) {

@@ -8,9 +8,8 @@
 bool skv_onnx_dtype_known(int32_t data_type) { return data_type > 0 && skive_dtype_bits((skive_dtype)data_type) != 0; }
 
 const char *skv_onnx_dtype_text(int32_t data_type) {
-    static const char *const names[] = {[0] = "undefined",   [8] = "string",          [14] = "complex64",
-                                        [15] = "complex128", [17] = "float8e4m3fn",   [18] = "float8e4m3fnuz",
-                                        [19] = "float8e5m2", [20] = "float8e5m2fnuz", [23] = "float4e2m1"};
+    static const char *const names[] = {[0] = "undefined",   [8] = "string",      [14] = "complex64",
+                                        [15] = "complex128", [27] = "float6e2m3", [28] = "float6e3m2"};
     if (skv_onnx_dtype_known(data_type)) return skive_dtype_name((skive_dtype)data_type);
     if (data_type >= 0 && (size_t)data_type < SKV_COUNT(names) && names[data_type]) return names[data_type];
     return "an unknown type";
@@ -95,7 +94,7 @@ static skive_status from_raw(skv_onnx_source *source, const char *what, const ch
     return skv_storage_from_bytes(source->ctx, s->dtype, s->rank, s->dims, source->bytes + ref.offset, out);
 }
 
-/* One entry per element, or for 4-bit types one entry per byte. */
+/* One entry per element, or for types of less than a byte one entry per byte. */
 static skive_status from_fields(skv_onnx_source *source, const char *what, const char *name, const shape *s,
                                 const Onnx__TensorProto *t, skv_storage **out) {
     size_t need = (size_t)s->count, have;
@@ -107,7 +106,7 @@ static skive_status from_fields(skv_onnx_source *source, const char *what, const
     case SKIVE_U64: have = t->n_uint64_data; break;
     default: have = t->n_int32_data; break;
     }
-    if (skive_dtype_bits(s->dtype) == 4) need = s->bytes;
+    if (skive_dtype_bits(s->dtype) < 8) need = s->bytes;
     if (have != need) return wrong_size(source, what, name, s, need, have, "entries");
     SKV_TRY(skv_storage_create(source->ctx, s->dtype, s->rank, s->dims, out));
     void *data = (*out)->tensor.data;
@@ -134,6 +133,10 @@ static skive_status from_fields(skv_onnx_source *source, const char *what, const
     case SKIVE_F8E4M3FNUZ:
     case SKIVE_F8E5M2:
     case SKIVE_F8E5M2FNUZ: /* the bits */
+    case SKIVE_F8E8M0:
+    case SKIVE_F4E2M1:
+    case SKIVE_U2:
+    case SKIVE_I2:
     case SKIVE_I8:
     case SKIVE_U8:
     case SKIVE_U4:

@@ -89,7 +89,7 @@ skive_status skv_infer_want_float(skv_infer *c, size_t i) {
 
 skive_status skv_infer_want_numeric(skv_infer *c, size_t i) {
     skive_dtype t = skv_infer_in(c, i)->dtype;
-    bool bad = t == SKIVE_BOOL || t == SKIVE_I4 || t == SKIVE_U4;
+    const bool bad = t == SKIVE_BOOL || t == SKIVE_F8E8M0 || (t != SKIVE_DTYPE_NONE && skive_dtype_bits(t) < 8);
     return bad ? wrong_type(c, i, "numbers of 8 bits or more") : SKIVE_OK;
 }
 

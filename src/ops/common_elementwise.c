@@ -45,7 +45,8 @@ int64_t skv_load_bits(skive_dtype dtype, const void *data, size_t i) {
 void skv_store_wrap(skive_dtype dtype, void *data, size_t i, int64_t value) {
     uint64_t bits = (uint64_t)value;
     switch (skive_dtype_bits(dtype)) {
-    case 4: skv_store_4bit(data, i, (unsigned)(bits & 15u)); return;
+    case 2: skv_store_narrow(2, data, i, (unsigned)(bits & 3u)); return;
+    case 4: skv_store_narrow(4, data, i, (unsigned)(bits & 15u)); return;
     case 8: ((uint8_t *)data)[i] = dtype == SKIVE_BOOL ? value != 0 : (uint8_t)(bits & 0xffu); return;
     case 16: ((uint16_t *)data)[i] = (uint16_t)(bits & 0xffffu); return;
     case 32: ((uint32_t *)data)[i] = (uint32_t)(bits & 0xffffffffu); return;

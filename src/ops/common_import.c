@@ -40,6 +40,18 @@ skive_status skv_import_replace(skive_node *n, skive_value *value) {
     return skv_graph_remove_node(n);
 }
 
+int skv_dtype_opset(skive_dtype dtype) {
+    switch (dtype) {
+    case SKIVE_U4:
+    case SKIVE_I4: return 21;
+    case SKIVE_F4E2M1: return 23;
+    case SKIVE_F8E8M0: return 24;
+    case SKIVE_U2:
+    case SKIVE_I2: return 25;
+    default: return skv_dtype_is_float8(dtype) ? 19 : 0;
+    }
+}
+
 int skv_needs_for_dtype(const skive_node *n, int least, int bf16, int int4) {
     for (int side = 0; side < 2; side++) {
         const skive_value *v = side ? (n->n_outputs ? n->outputs[0] : NULL) : skv_node_in(n, 0);
@@ -47,6 +59,7 @@ int skv_needs_for_dtype(const skive_node *n, int least, int bf16, int int4) {
         skive_dtype t = v->type.dtype;
         if (t == SKIVE_BF16 && bf16 > least) least = bf16;
         if (skv_dtype_is_float8(t) && least < 19) least = 19;
+        if (skv_dtype_opset(t) > 21 && skv_dtype_opset(t) > least) least = skv_dtype_opset(t);
         if ((t == SKIVE_I4 || t == SKIVE_U4) && int4 > least) least = int4;
     }
     return least;

@@ -107,7 +107,8 @@ bool skv_axes_mask(const int64_t *axes, int n, int rank, uint32_t *mask) {
 
 void skv_copy_element(skive_dtype dtype, void *to, size_t i, const void *from, size_t j) {
     switch (skive_dtype_bits(dtype)) {
-    case 4: skv_store_4bit(to, i, (unsigned)((const uint8_t *)from)[j / 2] >> (j % 2 * 4)); return;
+    case 2: skv_store_narrow(2, to, i, skv_load_narrow(2, from, j)); return;
+    case 4: skv_store_narrow(4, to, i, skv_load_narrow(4, from, j)); return;
     case 8: ((uint8_t *)to)[i] = ((const uint8_t *)from)[j]; return;
     case 16: ((uint16_t *)to)[i] = ((const uint16_t *)from)[j]; return;
     case 32: ((uint32_t *)to)[i] = ((const uint32_t *)from)[j]; return;

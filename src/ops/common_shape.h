@@ -41,7 +41,7 @@ int64_t skv_infer_list_length(const skv_infer *c, size_t i);
 bool skv_axes_mask(const int64_t *axes, int n, int rank, uint32_t *mask);
 
 /* Copies elements between two strided boxes of the same dims. Strides and offsets count elements and may be negative
- * or zero. Any element type; 4-bit elements one by one. */
+ * or zero. Any element type; elements of less than a byte one by one. */
 void skv_copy_strided(skive_dtype dtype, int rank, const int64_t *dims, void *to, int64_t to_first,
                       const int64_t *to_strides, const void *from, int64_t from_first, const int64_t *from_strides);
 /* One element. */
@@ -79,6 +79,8 @@ skive_status skv_import_float(skive_graph *g, skive_node *n, const char *attribu
 /* Import: `value` replaces the node's output 0, with its name and type, and the node is removed. */
 skive_status skv_import_replace(skive_node *n, skive_value *value);
 
+/* The opset that introduced an element type; 0: before those that are written. */
+int skv_dtype_opset(skive_dtype dtype);
 /* `least`, or more if the node's first input (or output) is bfloat16 or a 4-bit type. 0: no higher opset is needed. */
 int skv_needs_for_dtype(const skive_node *n, int least, int bf16, int int4);
 

@@ -55,8 +55,8 @@ skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, 
     if (tensor->dtype == dtype) return skive_tensor_copy(ctx, tensor, out);
     SKV_TRY(skive_tensor_create(ctx, dtype, tensor->rank, tensor->dims, out));
     size_t n = (size_t)skive_tensor_count(out);
-    bool from_float = skv_dtype_is_float(tensor->dtype) || skv_dtype_is_float8(tensor->dtype),
-         to_float = skv_dtype_is_float(dtype) || skv_dtype_is_float8(dtype);
+    bool from_float = skv_dtype_is_float(tensor->dtype) || skv_dtype_is_small_float(tensor->dtype),
+         to_float = skv_dtype_is_float(dtype) || skv_dtype_is_small_float(dtype);
     if (dtype == SKIVE_F32)
         skv_to_f32(tensor->dtype, tensor->data, 0, n, out->data);
     else if (tensor->dtype == SKIVE_F32)
@@ -120,6 +120,39 @@ uint8_t skv_f64_to_f8(skive_dtype dtype, double value, bool saturate) {
     /* With the hidden bit the fraction counts up from one exponent to the next. */
     const int code = (int)rounded + ((unit - least) << f.fraction);
     return code == 0 && f.rest == F8_MINUS_ZERO ? 0 : (uint8_t)(sign | code);
+}
+
+/* ---- float4, powers of two ---- */
+
+double skv_f4_to_f64(unsigned bits) {
+    static const double sizes[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    return bits & 8u ? -sizes[bits & 7u] : sizes[bits & 7u];
+}
+
+unsigned skv_f64_to_f4(double value) {
+    /* Halfway between neighbours; the number there belongs to the even code. */
+    static const double middles[7] = {0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5};
+    const double size = fabs(value);
+    unsigned code = 0;
+    if (isnan(value)) return 8;
+    while (code < 7 && (size > middles[code] || (size == middles[code] && code % 2))) code++;
+    return code | (signbit(value) ? 8u : 0u);
+}
+
+double skv_e8m0_to_f64(uint8_t bits) { return bits == 255 ? (double)NAN : ldexp(1, (int)bits - 127); }
+
+uint8_t skv_f64_to_e8m0(double value, skv_e8m0_rounding rounding, bool saturate) {
+    int exponent;
+    if (isnan(value)) return 255;
+    const double size = fabs(value);
+    if (isinf(size)) return saturate ? 254 : 255;
+    if (size == 0) return saturate ? 0 : 255;
+    const double fraction = frexp(size, &exponent) * 2; /* 1 <= fraction < 2 */
+    exponent--;
+    if (rounding == SKV_E8M0_UP ? fraction > 1 : rounding == SKV_E8M0_NEAREST && fraction >= 1.5) exponent++;
+    if (exponent < -127) return saturate ? 0 : 255;
+    if (exponent > 127) return saturate ? 254 : 255;
+    return (uint8_t)(exponent + 127);
 }
 
 void skv_pack4(const void *values, size_t n, void *packed) {

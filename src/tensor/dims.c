@@ -21,8 +21,9 @@ bool skv_dims_count(int rank, const int64_t *dims, int64_t *out) {
 bool skv_dtype_bytes(skive_dtype dtype, int64_t count, size_t *out) {
     int bits = skive_dtype_bits(dtype);
     if (bits == 0 || count < 0) return false;
-    if (bits == 4) {
-        *out = (size_t)count / 2 + (size_t)count % 2;
+    if (bits < 8) {
+        const int64_t each = 8 / bits;
+        *out = (size_t)(count / each + (count % each != 0));
         return true;
     }
     return skv_mul_size((size_t)count, (size_t)bits / 8, out) && *out <= PTRDIFF_MAX;

@@ -49,14 +49,18 @@ bool skv_dtype_is_float8(skive_dtype dtype) {
     return dtype == SKIVE_F8E4M3FN || dtype == SKIVE_F8E4M3FNUZ || dtype == SKIVE_F8E5M2 || dtype == SKIVE_F8E5M2FNUZ;
 }
 
+bool skv_dtype_is_small_float(skive_dtype dtype) {
+    return skv_dtype_is_float8(dtype) || dtype == SKIVE_F4E2M1 || dtype == SKIVE_F8E8M0;
+}
+
 bool skv_dtype_is_signed(skive_dtype dtype) {
-    return skv_dtype_is_float(dtype) || skv_dtype_is_float8(dtype) || dtype == SKIVE_I4 || dtype == SKIVE_I8 ||
-           dtype == SKIVE_I16 || dtype == SKIVE_I32 || dtype == SKIVE_I64;
+    return skv_dtype_is_float(dtype) || skv_dtype_is_float8(dtype) || dtype == SKIVE_F4E2M1 || dtype == SKIVE_I2 ||
+           dtype == SKIVE_I4 || dtype == SKIVE_I8 || dtype == SKIVE_I16 || dtype == SKIVE_I32 || dtype == SKIVE_I64;
 }
 
 bool skv_dtype_int_range(skive_dtype dtype, int64_t *low, uint64_t *high) {
     int bits = skive_dtype_bits(dtype);
-    if (bits == 0 || skv_dtype_is_float(dtype) || skv_dtype_is_float8(dtype)) return false;
+    if (bits == 0 || skv_dtype_is_float(dtype) || skv_dtype_is_small_float(dtype)) return false;
     if (dtype == SKIVE_BOOL) bits = 1;
     bool sign = skv_dtype_is_signed(dtype);
     *high = UINT64_MAX >> (64 - bits + (sign ? 1 : 0));

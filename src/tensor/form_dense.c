@@ -5,7 +5,9 @@
 static unsigned alphabet_of(skive_dtype dtype) { return 1u << skive_dtype_bits(dtype); }
 
 /* Maps two's complement to ascending symbols: the smallest number is symbol 0. */
-static unsigned sign_bit(skive_dtype dtype) { return dtype == SKIVE_I8 ? 128u : dtype == SKIVE_I4 ? 8u : 0u; }
+static unsigned sign_bit(skive_dtype dtype) {
+    return dtype == SKIVE_I8 ? 128u : dtype == SKIVE_I4 ? 8u : dtype == SKIVE_I2 ? 2u : 0u;
+}
 
 static int commonest(const uint8_t *symbols, int64_t n) {
     int64_t counts[256] = {0};
@@ -27,8 +29,8 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
         SKV_TRY(skive_tensor_copy(ctx, &flat, &c.values));
     } else {
         SKV_TRY(skv_alloc(ctx, (size_t)n, &c.symbols));
-        if (bits == 4)
-            skv_unpack_u4(t->data, (size_t)n, c.symbols);
+        if (bits < 8)
+            for (int64_t i = 0; i < n; i++) c.symbols[i] = (uint8_t)skv_load_narrow((unsigned)bits, t->data, (size_t)i);
         else if (n)
             memcpy(c.symbols, t->data, (size_t)n);
         for (int64_t i = 0; i < n; i++) c.symbols[i] ^= (uint8_t)sign_bit(t->dtype);
@@ -55,8 +57,10 @@ static void restore(const skv_coded *c, skive_tensor *out) {
         if (n) memcpy(out->data, c->values.data, skive_tensor_bytes(out));
         return;
     }
-    if (skive_dtype_bits(c->dtype) == 4) {
-        for (int64_t i = 0; i < n; i++) skv_store_4bit(out->data, (size_t)i, c->symbols[i] ^ sign_bit(c->dtype));
+    const unsigned bits = (unsigned)skive_dtype_bits(c->dtype);
+    if (bits < 8) {
+        for (int64_t i = 0; i < n; i++)
+            skv_store_narrow(bits, out->data, (size_t)i, c->symbols[i] ^ sign_bit(c->dtype));
         return;
     }
     for (int64_t i = 0; i < n; i++) ((uint8_t *)out->data)[i] = (uint8_t)(c->symbols[i] ^ sign_bit(c->dtype));

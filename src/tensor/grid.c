@@ -17,12 +17,37 @@ SKV_LIST_ACCESS(grid, all)
 SKV_FAMILY(grid, all, "number grid")
 
 const skv_grid *skv_grid_of_dtype(skive_dtype dtype) {
+    int64_t low;
+    uint64_t high;
     for (size_t i = 0; dtype != SKIVE_DTYPE_NONE && i < skv_grid_count(); i++) {
         const skv_quantizer q = skv_quantizer_of(all[i]);
         const bool by_bits = skv_dtype_is_float8(dtype) || all[i]->uniform;
         if (all[i]->dtype == dtype && by_bits && skv_grid_fills_dtype(&q)) return all[i];
     }
+    /* Grids whose numbers are written into a wider type, because the narrow one is too new. */
+    if (dtype == SKIVE_F4E2M1) return &skv_grid_f4e2m1;
+    for (size_t i = 0; skive_dtype_bits(dtype) == 2 && i < skv_grid_count(); i++) {
+        if (all[i]->uniform && skv_dtype_int_range(dtype, &low, &high) && all[i]->low == low &&
+            (uint64_t)all[i]->high == high)
+            return all[i];
+    }
     return NULL;
+}
+
+int32_t skv_grid_load_code(skive_dtype dtype, const void *data, size_t i) {
+    if (skv_dtype_is_float8(dtype)) return ((const uint8_t *)data)[i];
+    if (dtype != SKIVE_F4E2M1) return (int32_t)skv_load_i64(dtype, data, i);
+    const int32_t bits = (int32_t)skv_load_narrow(4, data, i);
+    return bits & 8 ? -(bits & 7) : bits;
+}
+
+void skv_grid_store_code(skive_dtype dtype, void *data, size_t i, int32_t code) {
+    if (skv_dtype_is_float8(dtype))
+        ((uint8_t *)data)[i] = (uint8_t)code;
+    else if (dtype == SKIVE_F4E2M1)
+        skv_store_narrow(4, data, i, code < 0 ? (unsigned)-code | 8u : (unsigned)code);
+    else
+        skv_store_i64(dtype, data, i, code);
 }
 
 bool skv_grid_fills_dtype(const skv_quantizer *q) {

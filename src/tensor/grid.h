@@ -112,8 +112,12 @@ const char *skv_grid_name(size_t i);
 const skv_grid *skv_grid_find(const char *name);
 extern const skv_family skv_grid_family;
 bool skv_grid_has_option(const skv_grid *grid, const char *name);
-/* The integer or float8 grid whose codes are the numbers (of float8 the bits) of an element type; NULL if none. */
+/* The integer, float4 or float8 grid whose codes are the numbers (of float8 the bits, of float4 the number of the level
+ * with its sign) of an element type; NULL if none. */
 const skv_grid *skv_grid_of_dtype(skive_dtype dtype);
+/* Such a code from and to an element. */
+int32_t skv_grid_load_code(skive_dtype dtype, const void *data, size_t i);
+void skv_grid_store_code(skive_dtype dtype, void *data, size_t i, int32_t code);
 /* Does saturation to the element type end where the grid ends? If not (5 bits in int8), a file needs a Clip as well. */
 bool skv_grid_fills_dtype(const skv_quantizer *q);
 

@@ -239,10 +239,10 @@ struct skive_npy_stream {
 };
 
 static skive_dtype stored_as(skive_dtype dtype) {
-    return dtype == SKIVE_BF16 || skv_dtype_is_float8(dtype) ? SKIVE_F32
-           : dtype == SKIVE_U4                               ? SKIVE_U8
-           : dtype == SKIVE_I4                               ? SKIVE_I8
-                                                             : dtype;
+    return dtype == SKIVE_BF16 || skv_dtype_is_small_float(dtype) ? SKIVE_F32
+           : dtype == SKIVE_U4 || dtype == SKIVE_U2               ? SKIVE_U8
+           : dtype == SKIVE_I4 || dtype == SKIVE_I2               ? SKIVE_I8
+                                                                  : dtype;
 }
 
 static skive_status write_header(skv_writer *w, const skive_tensor *t, skive_dtype stored) {

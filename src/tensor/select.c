@@ -10,10 +10,8 @@ static void copy_run(skive_dtype dtype, void *to, int64_t at, const void *from, 
         return;
     }
     for (int64_t i = 0; i < n; i++) {
-        const unsigned pair = ((const uint8_t *)from)[(first + i) / 2], value = pair >> ((first + i) % 2 * 4) & 15u;
-        uint8_t *place = &((uint8_t *)to)[(at + i) / 2];
-        const int shift = (int)((at + i) % 2 * 4);
-        *place = (uint8_t)((*place & ~(15u << shift)) | value << shift);
+        const unsigned value = skv_load_narrow((unsigned)bits, from, (size_t)(first + i));
+        skv_store_narrow((unsigned)bits, to, (size_t)(at + i), value);
     }
 }
 

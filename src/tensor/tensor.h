@@ -17,7 +17,7 @@
 /* Product of the dimensions: false when one is negative or the product overflows. 1 for a scalar; 0 as soon as one
  * dimension is 0. */
 bool skv_dims_count(int rank, const int64_t *dims, int64_t *out);
-/* Bytes of `count` elements, 4-bit types rounded up: false if no object can be that large, for an unknown type or a
+/* Bytes of `count` elements, types of 2 and 4 bits rounded up: false if no object can be that large, for an unknown type or a
  * negative count. */
 bool skv_dtype_bytes(skive_dtype dtype, int64_t count, size_t *out);
 bool skv_dims_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b);
@@ -33,10 +33,12 @@ const char *skv_tensor_text(const skive_tensor *tensor, char *buffer, size_t siz
 /* ---- element types ---- */
 
 static inline bool skv_dtype_valid(skive_dtype dtype) { return skive_dtype_bits(dtype) != 0; }
-/* Alignment of an element in bytes; 1 for 4-bit and unknown types. */
+/* Alignment of an element in bytes; 1 for types of less than a byte and unknown ones. */
 size_t skv_dtype_align(skive_dtype dtype);
 bool skv_dtype_is_float(skive_dtype dtype);  /* float16, bfloat16, float32, float64 */
 bool skv_dtype_is_float8(skive_dtype dtype); /* only stored, cast and (de)quantized */
+/* Those, float4e2m1, and float8e8m0, which is a power of two and serves as a scale. */
+bool skv_dtype_is_small_float(skive_dtype dtype);
 bool skv_dtype_is_signed(skive_dtype dtype); /* floats and signed integers */
 /* Smallest and largest value of an integer type (bool: 0, 1); false for floats. */
 bool skv_dtype_int_range(skive_dtype dtype, int64_t *low, uint64_t *high);
@@ -131,10 +133,34 @@ static inline uint16_t skv_f64_to_bf16(double value) { return skv_f32_to_bf16(sk
 double skv_f8_to_f64(skive_dtype dtype, uint8_t bits);
 uint8_t skv_f64_to_f8(skive_dtype dtype, double value, bool saturate);
 
+/* float4e2m1 (OCP Microscaling Formats 1.0): rounds to nearest even and saturates; NaN becomes -0, as in
+ * the standard's reference. Only the low 4 bits are used. */
+double skv_f4_to_f64(unsigned bits);
+unsigned skv_f64_to_f4(double value);
+
+/* float8e8m0: 2^(bits - 127); 255 is NaN. The sign is ignored. */
+typedef enum skv_e8m0_rounding { SKV_E8M0_UP, SKV_E8M0_DOWN, SKV_E8M0_NEAREST } skv_e8m0_rounding; /* a tie: up */
+double skv_e8m0_to_f64(uint8_t bits);
+/* Beyond the range, and for 0, the nearest number or, without saturation, NaN. */
+uint8_t skv_f64_to_e8m0(double value, skv_e8m0_rounding rounding, bool saturate);
+
 /* The number of NaN and of infinite elements of a float tensor; 0 for integer tensors. */
 void skv_count_nonfinite(const skive_tensor *t, int64_t *nans, int64_t *infinities);
 
 /* ---- element access ---- index in row-major order, unchecked */
+
+/* Elements of 2 or 4 bits: the first in the lowest bits of a byte. */
+static inline unsigned skv_load_narrow(unsigned bits, const void *data, size_t i) {
+    const size_t each = 8 / bits;
+    return (unsigned)((const uint8_t *)data)[i / each] >> (i % each * bits) & ((1u << bits) - 1u);
+}
+
+static inline void skv_store_narrow(unsigned bits, void *data, size_t i, unsigned value) {
+    const size_t each = 8 / bits;
+    uint8_t *byte = (uint8_t *)data + i / each;
+    const unsigned shift = (unsigned)(i % each) * bits, mask = (1u << bits) - 1u;
+    *byte = (uint8_t)((*byte & ~(mask << shift)) | ((value & mask) << shift));
+}
 
 static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i) {
     switch (dtype) {
@@ -155,8 +181,12 @@ static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i)
     case SKIVE_U64: return (double)((const uint64_t *)data)[i];
     case SKIVE_I64: return (double)((const int64_t *)data)[i];
     case SKIVE_BOOL: return ((const uint8_t *)data)[i] != 0 ? 1.0 : 0.0;
-    case SKIVE_U4: return (((const uint8_t *)data)[i / 2] >> (i % 2 * 4)) & 15;
-    case SKIVE_I4: return ((((const uint8_t *)data)[i / 2] >> (i % 2 * 4) & 15) ^ 8) - 8;
+    case SKIVE_U4: return skv_load_narrow(4, data, i);
+    case SKIVE_I4: return (int)(skv_load_narrow(4, data, i) ^ 8u) - 8;
+    case SKIVE_U2: return skv_load_narrow(2, data, i);
+    case SKIVE_I2: return (int)(skv_load_narrow(2, data, i) ^ 2u) - 2;
+    case SKIVE_F4E2M1: return skv_f4_to_f64(skv_load_narrow(4, data, i));
+    case SKIVE_F8E8M0: return skv_e8m0_to_f64(((const uint8_t *)data)[i]);
     case SKIVE_DTYPE_NONE: break;
     }
     return (double)NAN; /* unknown type: no number can be returned */
@@ -178,12 +208,6 @@ static inline uint64_t skv_round_u64(double value) {
     return (uint64_t)r;
 }
 
-static inline void skv_store_4bit(void *data, size_t i, unsigned value) {
-    uint8_t *byte = (uint8_t *)data + i / 2;
-    unsigned shift = (unsigned)(i % 2 * 4);
-    *byte = (uint8_t)((*byte & ~(15u << shift)) | ((value & 15u) << shift));
-}
-
 static inline void skv_store_f64(skive_dtype dtype, void *data, size_t i, double value) {
     switch (dtype) {
     case SKIVE_F32: ((float *)data)[i] = (float)value; return;
@@ -203,8 +227,12 @@ static inline void skv_store_f64(skive_dtype dtype, void *data, size_t i, double
     case SKIVE_U64: ((uint64_t *)data)[i] = skv_round_u64(value); return;
     case SKIVE_I64: ((int64_t *)data)[i] = skv_round_i64(value, INT64_MIN, INT64_MAX); return;
     case SKIVE_BOOL: ((uint8_t *)data)[i] = value != 0.0; return;
-    case SKIVE_U4: skv_store_4bit(data, i, (unsigned)skv_round_i64(value, 0, 15)); return;
-    case SKIVE_I4: skv_store_4bit(data, i, (unsigned)(int)skv_round_i64(value, -8, 7)); return;
+    case SKIVE_U4: skv_store_narrow(4, data, i, (unsigned)skv_round_i64(value, 0, 15)); return;
+    case SKIVE_I4: skv_store_narrow(4, data, i, (unsigned)(int)skv_round_i64(value, -8, 7)); return;
+    case SKIVE_U2: skv_store_narrow(2, data, i, (unsigned)skv_round_i64(value, 0, 3)); return;
+    case SKIVE_I2: skv_store_narrow(2, data, i, (unsigned)(int)skv_round_i64(value, -2, 1)); return;
+    case SKIVE_F4E2M1: skv_store_narrow(4, data, i, skv_f64_to_f4(value)); return;
+    case SKIVE_F8E8M0: ((uint8_t *)data)[i] = skv_f64_to_e8m0(value, SKV_E8M0_NEAREST, true); return;
     case SKIVE_DTYPE_NONE: return;
     }
 }

@@ -3,10 +3,13 @@
 #include "ops/cases.h"
 #include "ops/math/common_cast.h"
 
-static const skv_attr_spec attrs[] = {{"to", SKV_ATTR_INT, SKV_REQUIRED}, {"saturate", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"to", SKV_ATTR_INT, SKV_REQUIRED},
+                                      {"saturate", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"round_mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
     int64_t to = skv_attr_int(c->node, "to", 0);
+    SKV_TRY(skv_cast_check(c));
     if (to <= 0 || to > INT32_MAX || !skv_dtype_valid((skive_dtype)to))
         return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "a cast to element type %lld is not supported", (long long)to);
     c->out[0] = *skv_infer_in(c, 0);
@@ -48,6 +51,36 @@ static const skv_op_case cases[] = {
      .n_out = 1,
      CASE_ATTRS(CASE_INT("to", SKIVE_U4)),
      CASE_EXPECT(15, 0, 15, 7, 15),
+     .no_grad = true},
+    {.name = "float to uint2 beyond its range",
+     CASE_IN({CASE_F32(5), CASE_VALUES(3.5, 4, -1, 2, 7)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_U2)),
+     CASE_EXPECT(3, 0, 3, 2, 3),
+     .no_grad = true},
+    {.name = "int2 to float",
+     CASE_IN({CASE_TYPED(SKIVE_I2, 5), CASE_VALUES(1, -2, -1, 0, 1)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_F32)),
+     CASE_EXPECT(1, -2, -1, 0, 1),
+     .no_grad = true},
+    {.name = "float to float4e2m1", /* ties to the even code, saturation */
+     CASE_IN({CASE_F32(8), CASE_VALUES(0.25, 0.75, -2.5, 3.5, 5, 100, -0.3, 1.3)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_F4E2M1)),
+     CASE_EXPECT(0, 1, -2, 4, 4, 6, -0.5, 1.5),
+     .no_grad = true},
+    {.name = "float to float8e8m0, up",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 1.1, 0.75, 3)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_F8E8M0)),
+     CASE_EXPECT(1, 2, 1, 4),
+     .no_grad = true},
+    {.name = "float to float8e8m0, nearest",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 1.1, 0.75, 2.9)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_F8E8M0), CASE_STR("round_mode", "nearest")),
+     CASE_EXPECT(1, 1, 1, 2),
      .no_grad = true},
     {.name = "int64 to uint8 wraps",
      CASE_IN({CASE_I64(3), CASE_VALUES(256, -1, 7)}),

@@ -2,9 +2,11 @@
 #include "ops/cases.h"
 #include "ops/math/common_cast.h"
 
-static const skv_attr_spec attrs[] = {{"saturate", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"saturate", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"round_mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
+    SKV_TRY(skv_cast_check(c));
     c->out[0] = *skv_infer_in(c, 0);
     c->out[0].dtype = skv_infer_in(c, 1)->dtype;
     return SKIVE_OK;

@@ -1,6 +1,8 @@
 /* Shared by QuantizeLinear and DequantizeLinear; see common_quantize.h. */
 #include "ops/quant/common_quantize.h"
 
+#include "ops/common_shape.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -33,7 +35,7 @@ static skive_status infer_blocks(skv_infer *c, int64_t block) {
 
 skive_status skv_infer_scales(skv_infer *c) {
     if (c->n_in < 2 || !c->in[1]) return SKIVE_OK; /* FakeQuantize finds its own */
-    SKV_TRY(skv_want_float(c, 1));
+    if (c->in[1]->dtype != SKIVE_F8E8M0) SKV_TRY(skv_want_float(c, 1));
     int64_t block = skv_attr_int(c->node, "block_size", 0);
     if (block < 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: block_size is negative", c->node->op_type);
     if (skv_in_ranked(c, 2) && skv_in_ranked(c, 1) && !(may_be_single(c->in[1]) && may_be_single(c->in[2])))
@@ -90,7 +92,7 @@ void skv_scale_runs(const skv_scale_map *m, void (*run)(void *user, int64_t firs
 }
 
 skv_grid_params skv_scale_params(const skive_tensor *scale, const skive_tensor *zero_point, int64_t s) {
-    const bool integer = zero_point && !skv_dtype_is_float8(zero_point->dtype);
+    const bool integer = zero_point && !skv_dtype_is_small_float(zero_point->dtype);
     return (skv_grid_params){.scale = (float)skv_load_f64(scale->dtype, scale->data, (size_t)s),
                              .zero_point =
                                  integer ? (int32_t)skv_load_i64(zero_point->dtype, zero_point->data, (size_t)s) : 0};
@@ -121,7 +123,10 @@ void skv_couple_scales(skv_couple *c) {
 }
 
 int skv_quantize_needs_opset(const skive_node *n, skive_dtype integer, skive_dtype scale) {
-    bool wide = integer == SKIVE_U16 || integer == SKIVE_I16 || integer == SKIVE_U4 || integer == SKIVE_I4;
+    const int newest =
+        skv_dtype_opset(integer) > skv_dtype_opset(scale) ? skv_dtype_opset(integer) : skv_dtype_opset(scale);
+    if (newest > 21) return newest;
+    const bool wide = integer == SKIVE_U16 || integer == SKIVE_I16 || integer == SKIVE_U4 || integer == SKIVE_I4;
     if (wide || skv_attr_int(n, "block_size", 0) || skv_attr_int(n, "output_dtype", 0)) return 21;
     if (skv_dtype_is_float8(integer)) return 19;
     return scale == SKIVE_F16 || scale == SKIVE_BF16 ? 19 : 13;

@@ -1,5 +1,5 @@
 /* DequantizeLinear: y = (x - zero_point) * scale, with one scale, one for each channel of `axis`, or one for each block
- * along it; y has the scale's type.
+ * along it; y has the scale's type, or that of output_dtype.
  *
  * The arithmetic, exactly: an exact integer difference, one rounding to float32, one product rounded to float32, and
  * for a 16-bit scale one more rounding to its type. */
@@ -8,6 +8,7 @@
 static const skv_attr_spec attrs[] = {
     {"axis", SKV_ATTR_INT, SKV_OPTIONAL},
     {"block_size", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"output_dtype", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
 static skive_status infer(skv_infer *c) {
@@ -15,12 +16,19 @@ static skive_status infer(skv_infer *c) {
     if (x && x->dtype != SKIVE_DTYPE_NONE && x->dtype != SKIVE_I32 && !skv_is_quantized_dtype(x->dtype))
         return SKV_INFER_FAIL(
             c, SKIVE_ERR_SHAPE,
-            "DequantizeLinear: input 0 is %s; integers of 4, 8, 16 and 32 bits and float8 are supported",
+            "DequantizeLinear: input 0 is %s; integers of 2, 4, 8, 16 and 32 bits, float4e2m1 and float8 are supported",
             skive_dtype_name(x->dtype));
     SKV_TRY(skv_want_same_dtype(c, 0, 2));
     SKV_TRY(skv_infer_scales(c));
     skv_out_like(c, 0, 0);
-    c->out[0].dtype = scale ? scale->dtype : SKIVE_DTYPE_NONE;
+    const int64_t said = skv_attr_int(c->node, "output_dtype", 0);
+    if (said && said != SKIVE_F32 && said != SKIVE_F16 && said != SKIVE_BF16)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DequantizeLinear: output_dtype %lld is not a floating type",
+                              (long long)said);
+    c->out[0].dtype = said ? (skive_dtype)said : scale ? scale->dtype : SKIVE_DTYPE_NONE;
+    if (c->out[0].dtype == SKIVE_F8E8M0)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "DequantizeLinear: with scales of float8e8m0, output_dtype must be given");
     return SKIVE_OK;
 }
 
@@ -41,8 +49,7 @@ static void dequantize_run(void *user, int64_t first, int64_t n, int64_t s) {
         if (t->x->dtype == SKIVE_I32) /* the difference may not fit a code */
             y[i] = (float)(skv_load_i64(t->x->dtype, t->x->data, at) - zero) * p.scale;
         else
-            code[i] = skv_dtype_is_float8(t->x->dtype) ? ((const uint8_t *)t->x->data)[at]
-                                                       : (int32_t)skv_load_i64(t->x->dtype, t->x->data, at);
+            code[i] = skv_grid_load_code(t->x->dtype, t->x->data, at);
     }
     if (t->q.grid) t->q.grid->decode(&t->q, &p, code, n, y);
     skv_from_f32(t->y->dtype, t->y->data, (size_t)first, (size_t)n, y);
@@ -129,6 +136,19 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("axis", 0), CASE_INT("block_size", 2)),
      .n_out = 1,
      CASE_EXPECT(1, 20, 3, 40, 500, 6000, 700, 8000),
+     .no_grad = true},
+    {.name = "float4e2m1 in blocks with scales of float8e8m0", /* MXFP4 */
+     CASE_IN({CASE_TYPED(SKIVE_F4E2M1, 4), CASE_VALUES(0.5, -6, 3, 1.5)},
+             {CASE_TYPED(SKIVE_F8E8M0, 2), CASE_VALUES(2, 0.25), .constant = true}),
+     CASE_ATTRS(CASE_INT("axis", 0), CASE_INT("block_size", 2), CASE_INT("output_dtype", SKIVE_F32)),
+     .n_out = 1,
+     CASE_EXPECT(1, -12, 0.75, 0.375),
+     .no_grad = true},
+    {.name = "int2",
+     CASE_IN({CASE_TYPED(SKIVE_I2, 5), CASE_VALUES(0, 1, -1, -2, 1)}, {CASE_SCALAR(SKIVE_F32, 2), .constant = true},
+             {CASE_SCALAR(SKIVE_I2, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(-2, 0, -4, -6, 0),
      .no_grad = true},
     {.name = "int32 bias",
      CASE_IN({CASE_TYPED(SKIVE_I32, 2), CASE_VALUES(-70000, 3)}, {CASE_F32(2), CASE_VALUES(0.5, 2), .constant = true}),

@@ -9,9 +9,8 @@
 #include "ops/quant/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {
-    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"block_size", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"output_dtype", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},         {"block_size", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"output_dtype", SKV_ATTR_INT, SKV_OPTIONAL}, {"precision", SKV_ATTR_INT, SKV_OPTIONAL},
     {"saturate", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
@@ -28,10 +27,15 @@ static skive_status infer(skv_infer *c) {
     skive_dtype to = result_type(c->node, zp);
     bool unknown = zp && zp->dtype == SKIVE_DTYPE_NONE;
     if (!unknown && !skv_is_quantized_dtype(to))
-        return SKV_INFER_FAIL(
-            c, SKIVE_ERR_SHAPE,
-            "QuantizeLinear: cannot quantize to %s; integers of 4, 8 and 16 bits and float8 are supported",
-            skive_dtype_name(to));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "QuantizeLinear: cannot quantize to %s; integers of 2, 4, 8 and 16 bits, float4e2m1 and "
+                              "float8 are supported",
+                              skive_dtype_name(to));
+    const int64_t precision = skv_attr_int(c->node, "precision", 0);
+    if (precision != 0 && precision != SKIVE_F32)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED,
+                              "QuantizeLinear: the precision %lld is not supported; the division is made in float32",
+                              (long long)precision);
     int64_t said = skv_attr_int(c->node, "output_dtype", 0);
     if (said && !unknown && said != (int64_t)to)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "QuantizeLinear: output_dtype and the zero point's type differ");
@@ -69,12 +73,7 @@ static void quantize_run(void *user, int64_t first, int64_t n, int64_t s) {
     const skv_grid_params p = skv_scale_params(t->scale, t->zp, s);
     skv_to_f32(t->x->dtype, t->x->data, (size_t)first, (size_t)n, x);
     t->q.grid->encode(&t->q, &p, x, n, code);
-    for (int64_t i = 0; i < n; i++) {
-        if (skv_dtype_is_float8(t->y->dtype))
-            ((uint8_t *)t->y->data)[first + i] = (uint8_t)code[i];
-        else
-            skv_store_i64(t->y->dtype, t->y->data, (size_t)(first + i), code[i]);
-    }
+    for (int64_t i = 0; i < n; i++) skv_grid_store_code(t->y->dtype, t->y->data, (size_t)(first + i), code[i]);
 }
 
 static skive_status run(const skv_eval *c) {
@@ -153,6 +152,18 @@ static skive_status bounds(skv_bounding *b) {
 }
 
 static const skv_op_case cases[] = {
+    {.name = "to float4e2m1", /* ties to the even code, saturation */
+     CASE_IN({CASE_F32(6), CASE_VALUES(1, -5, 0.5, 26, 10, -100)}, {CASE_SCALAR(SKIVE_F32, 4), .constant = true},
+             {CASE_SCALAR(SKIVE_F4E2M1, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(0, -1, 0, 6, 2, -6),
+     .no_grad = true},
+    {.name = "to uint2",
+     CASE_IN({CASE_F32(5), CASE_VALUES(-3, 0, 2, 3, 9)}, {CASE_SCALAR(SKIVE_F32, 2), .constant = true},
+             {CASE_SCALAR(SKIVE_U2, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 1, 2, 3, 3),
+     .no_grad = true},
     {.name = "uint8", /* "quantizelinear" of the ONNX specification */
      CASE_IN({CASE_F32(6), CASE_VALUES(0, 2, 3, 1000, -254, -1000)}, {CASE_SCALAR(SKIVE_F32, 2)},
              {CASE_SCALAR(SKIVE_U8, 128)}),
