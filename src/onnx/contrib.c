@@ -4,14 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "onnx/contrib.h"
 #include "onnx/onnx_import.h"
 #include "ops/common_nn.h"
 
-typedef struct rewriting {
-    skv_builder b;
-    const skive_node *n;
-    skive_value *out[SKV_OP_MAX_IO]; /* the replacements of the node's outputs; all NULL: the node is kept */
-} rewriting;
+typedef skv_contrib rewriting;
 
 static skive_value *in(const rewriting *r, size_t i) { return skv_node_in(r->n, i); }
 static bool wanted(const rewriting *r, uint32_t o) {
@@ -371,6 +368,8 @@ static const struct {
     {"QGemm", "com.microsoft", 5, q_gemm},
     {"DynamicQuantizeMatMul", "com.microsoft", 3, dynamic_mat_mul},
     {"MatMulIntegerToFloat", "com.microsoft", 4, mat_mul_to_float},
+    {"MatMulNBits", "com.microsoft", 3, skv_contrib_mat_mul_nbits},
+    {"GatherBlockQuantized", "com.microsoft", 3, skv_contrib_gather_block_quantized},
 };
 
 static skive_status replace(rewriting *r, skive_node *n) {

@@ -160,6 +160,29 @@ def integers():
     check("DynamicQuantizeMatMul", [f32(3, 8), (whole(np.int8, 8, 5),), (np.array(0.02, np.float32),), (np.array(0, np.int8),), (f32(5),)], 1, domain="com.microsoft")
 
 
+def blocks():
+    """Weights of 2, 4 and 8 bits in blocks, as language models have them: a product with them, and rows of a table."""
+    for bits in (2, 4, 8):
+        for zeros in (False, True):
+            block = int(rng.choice([16, 32, 64]))
+            k, n = int(rng.integers(1, 5)) * block, int(rng.integers(1, 20))
+            if rng.integers(2):
+                k -= int(rng.integers(0, block // 2)) // 8 * 8
+            count = -(-k // block)
+            scale = (rng.uniform(0.01, 0.1, (n, count)).astype(np.float32),)
+            zero = (whole(np.uint8, n, -(-count * bits // 8)),) if zeros else None
+            bias = (f32(n),) if rng.integers(2) else None
+            check("MatMulNBits", [f32(2, 3, k), (whole(np.uint8, n, count, block * bits // 8),), scale, zero, None, bias], 1, opset=21, domain="com.microsoft",
+                  K=k, N=n, bits=bits, block_size=block)
+            if bits == 2:
+                continue
+            rows, width = int(rng.integers(2, 20)), int(rng.integers(1, 4)) * 32
+            scale = (rng.uniform(0.01, 0.1, (rows, -(-width // 16))).astype(np.float32),)
+            zero = (whole(np.uint8, rows, -(-width // 16) * bits // 8),) if zeros else None
+            check("GatherBlockQuantized", [(whole(np.uint8, rows, width * bits // 8),), rng.integers(0, rows, (2, 3)), scale, zero], 1, opset=21, domain="com.microsoft",
+                  gather_axis=0, quantize_axis=1, block_size=16, bits=bits)
+
+
 def grids():
     """QuantizeLinear and back for every type, one scale, one a channel and one a block; Cast to float8 and back."""
     types = {n: getattr(TensorProto, n) for n in ("UINT8", "INT8", "UINT16", "INT16", "UINT4", "INT4", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ")}
@@ -262,6 +285,7 @@ for _ in range(args.rounds):
     recurrent()
     dynamic_lstm()
     integers()
+    blocks()
     grids()
     transformers()
     attention_masks()
