@@ -17,8 +17,8 @@
 /* Product of the dimensions: false when one is negative or the product overflows. 1 for a scalar; 0 as soon as one
  * dimension is 0. */
 bool skv_dims_count(int rank, const int64_t *dims, int64_t *out);
-/* Bytes of `count` elements, types of 2 and 4 bits rounded up: false if no object can be that large, for an unknown type or a
- * negative count. */
+/* Bytes of `count` elements, types of 2 and 4 bits rounded up: false if no object can be that large, for an unknown
+ * type or a negative count. */
 bool skv_dtype_bytes(skive_dtype dtype, int64_t count, size_t *out);
 bool skv_dims_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b);
 /* Row-major strides in elements. Dimensions must have a valid count. */
