@@ -372,7 +372,7 @@ static const struct {
     {"GatherBlockQuantized", "com.microsoft", 3, skv_contrib_gather_block_quantized},
 };
 
-static skive_status replace(rewriting *r, skive_node *n) {
+skive_status skv_contrib_replace(skv_contrib *r, skive_node *n) {
     const char *names[SKV_OP_MAX_IO] = {NULL};
     for (uint32_t o = 0; o < n->n_outputs && o < SKV_OP_MAX_IO; o++) {
         if (!n->outputs[o] || !r->out[o]) continue;
@@ -396,7 +396,7 @@ skive_status skv_onnx_import_contrib(skive_node *n) {
         }
         known[k].rewrite(&r);
         if (r.b.status != SKIVE_OK) return skv_fail_prefix(n->graph->ctx, r.b.status, "%s", n->name);
-        return r.out[0] ? replace(&r, n) : SKIVE_OK;
+        return r.out[0] ? skv_contrib_replace(&r, n) : SKIVE_OK;
     }
     return SKIVE_OK;
 }

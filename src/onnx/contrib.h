@@ -14,4 +14,7 @@ typedef struct skv_contrib {
 void skv_contrib_mat_mul_nbits(skv_contrib *r);
 void skv_contrib_gather_block_quantized(skv_contrib *r);
 
+/* The node's outputs get the values in r->out; the node is removed. */
+skive_status skv_contrib_replace(skv_contrib *r, skive_node *n);
+
 #endif

@@ -66,6 +66,7 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
         skv_graph_take_outer_types(sub);
         SKV_TRY(canonical_graph(im, sub));
     }
+    if (strcmp(n->domain, "ai.onnx.ml") == 0) return skv_onnx_import_ml(n);
     if (!n->op) return skv_onnx_import_contrib(n);
     if (*n->domain) return SKIVE_OK;
     if (opset < 7) {

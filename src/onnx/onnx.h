@@ -98,6 +98,11 @@ skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n, int
 /* Replaces a node of com.microsoft by standard nodes, if its form has an equivalent; otherwise it is kept. */
 skive_status skv_onnx_import_contrib(skive_node *n);
 
+/* ---- ml.c ---- */
+
+/* The same for a node of ai.onnx.ml. */
+skive_status skv_onnx_import_ml(skive_node *n);
+
 /* ---- attribute.c ---- */
 
 /* Sets one attribute of `n`. Types that a graph does not support are dropped with a note and recorded on the node, so

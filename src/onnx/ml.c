@@ -1,0 +1,237 @@
+/* Operators of ai.onnx.ml, into which scikit-learn's models are exported, as standard nodes: what is arithmetic becomes
+ * arithmetic, and trees one TreeEnsembleRegressor with the choice of the class behind it. Classes that are strings are
+ * given as their numbers, since there are no tensors of strings, and their names go into the model's metadata; the maps
+ * of ZipMap are given as the tensor of their numbers. Both are said. A form without an equivalent is kept and reported
+ * as unsupported. */
+#include <string.h>
+
+#include "graph/meta_keys.h"
+#include "onnx/contrib.h"
+#include "onnx/onnx_import.h"
+#include "ops/common_nn.h"
+#include "tensor/storage.h"
+
+static skive_value *in(const skv_contrib *r, size_t i) { return skv_node_in(r->n, i); }
+static skive_value *one(skv_contrib *r, const char *op, skive_value *x) {
+    return skv_emit(&r->b, op, SKV_IN(x), SKV_NONE);
+}
+static skive_value *two(skv_contrib *r, const char *op, skive_value *x, skive_value *y) {
+    return skv_emit(&r->b, op, SKV_IN(x, y), SKV_NONE);
+}
+static skive_value *number(skv_contrib *r, double x) { return skv_emit_scalar(&r->b, SKIVE_F32, x); }
+
+/* The input as float32, which all of these compute with. */
+static skive_value *real(skv_contrib *r) {
+    if (in(r, 0)->type.dtype == SKIVE_F32) return in(r, 0);
+    return skv_emit(&r->b, "Cast", SKV_IN(in(r, 0)), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+}
+
+static const double *floats(const skive_node *n, const char *name, size_t *count) {
+    const skv_attr *a = skv_node_attr(n, name);
+    *count = a && a->floats ? a->n : 0;
+    return *count ? a->floats : NULL;
+}
+
+/* A float32 constant of `rows` x `columns` numbers (rows 0: a vector), or turned round. */
+static skive_value *matrix(skv_contrib *r, const double *x, size_t rows, size_t columns, bool turn) {
+    const int64_t dims[2] = {(int64_t)(turn ? columns : rows), (int64_t)(turn ? rows : columns)};
+    skv_storage *s = NULL;
+    if (r->b.status != SKIVE_OK) return NULL;
+    r->b.status = skv_storage_create(r->b.graph->ctx, SKIVE_F32, rows ? 2 : 1, rows ? dims : dims + 1, &s);
+    if (r->b.status != SKIVE_OK) return NULL;
+    float *y = s->tensor.data;
+    for (size_t i = 0; i < (rows ? rows : 1); i++)
+        for (size_t j = 0; j < columns; j++) y[turn ? j * rows + i : i * columns + j] = (float)x[i * columns + j];
+    return skv_emit_param(&r->b, NULL, s);
+}
+static skive_value *vector(skv_contrib *r, const double *x, size_t n) { return matrix(r, x, 0, n, false); }
+
+/* ---- features ---- */
+
+static void scaler(skv_contrib *r) {
+    size_t n_offset, n_scale;
+    const double *offset = floats(r->n, "offset", &n_offset), *scale = floats(r->n, "scale", &n_scale);
+    skive_value *x = real(r);
+    if (offset) x = two(r, "Sub", x, vector(r, offset, n_offset));
+    r->out[0] = scale ? two(r, "Mul", x, vector(r, scale, n_scale)) : x;
+}
+
+static void normalizer(skv_contrib *r) {
+    const char *norm = skv_attr_string(r->n, "norm", "MAX");
+    skive_value *x = real(r), *axis = skv_emit_ints(&r->b, (const int64_t[]){-1}, 1), *by;
+    if (strcmp(norm, "MAX") == 0)
+        by = two(r, "ReduceMax", x, axis);
+    else if (strcmp(norm, "L1") == 0)
+        by = two(r, "ReduceL1", x, axis);
+    else if (strcmp(norm, "L2") == 0)
+        by = two(r, "ReduceL2", x, axis);
+    else
+        return;
+    skive_value *empty = two(r, "Equal", by, number(r, 0)); /* a divisor of 0: the row stays */
+    r->out[0] = two(r, "Div", x, skv_emit(&r->b, "Where", SKV_IN(empty, number(r, 1), by), SKV_NONE));
+}
+
+static void binarizer(skv_contrib *r) {
+    const skive_dtype type = in(r, 0)->type.dtype;
+    skive_value *over = two(r, "Greater", real(r), number(r, skv_attr_float(r->n, "threshold", 0)));
+    r->out[0] =
+        skv_emit(&r->b, "Cast", SKV_IN(over), SKV_ATTRS(SKV_INT("to", type == SKIVE_DTYPE_NONE ? SKIVE_F32 : type)));
+}
+
+static void imputer(skv_contrib *r) {
+    size_t n;
+    const double *values = floats(r->n, "imputed_value_floats", &n),
+                 replaced = skv_attr_float(r->n, "replaced_value_float", 0);
+    if (!values) return; /* of integers */
+    skive_value *x = real(r), *missing = isnan(replaced) ? one(r, "IsNaN", x) : two(r, "Equal", x, number(r, replaced));
+    r->out[0] = skv_emit(&r->b, "Where", SKV_IN(missing, vector(r, values, n), x), SKV_NONE);
+}
+
+static void array_feature_extractor(skv_contrib *r) {
+    skive_value *flat =
+        skv_emit(&r->b, "Reshape", SKV_IN(in(r, 1), skv_emit_ints(&r->b, (const int64_t[]){-1}, 1)), SKV_NONE);
+    /* A vector counts as one row. */
+    skive_value *x = in(r, 0);
+    if (x->type.rank < 1) return;
+    if (x->type.rank == 1) x = two(r, "Unsqueeze", x, skv_emit_ints(&r->b, (const int64_t[]){0}, 1));
+    r->out[0] = skv_emit(&r->b, "Gather", SKV_IN(x, flat), SKV_ATTRS(SKV_INT("axis", -1)));
+}
+
+/* Each integer a row with a 1 at the place of its category. */
+static void one_hot_encoder(skv_contrib *r) {
+    size_t n;
+    const int64_t *categories = skv_attr_ints(r->n, "cats_int64s", &n);
+    if (!categories || !skv_attr_int(r->n, "zeros", 1)) return;
+    skive_value *whole = skv_emit(&r->b, "Cast", SKV_IN(in(r, 0)), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
+    skive_value *x = two(r, "Unsqueeze", whole, skv_emit_ints(&r->b, (const int64_t[]){-1}, 1));
+    r->out[0] = skv_emit(&r->b, "Cast", SKV_IN(two(r, "Equal", x, skv_emit_ints(&r->b, categories, n))),
+                         SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+}
+
+/* ---- classes ---- */
+
+/* Class names become part of the model's metadata, unless it has some. */
+static void keep_names(skv_contrib *r, const skv_attr *names) {
+    skive_graph *g = r->b.graph;
+    skv_note(g->ctx, "node %s: the %zu classes are strings; given are their numbers, from 0 in the order of the scores",
+             r->n->name, names->n);
+    if (skive_graph_meta(g, SKV_META_CLASSES) || r->b.status != SKIVE_OK) return;
+    skv_text t;
+    skv_text_init(&t, g->ctx);
+    for (size_t i = 0; i < names->n; i++) {
+        skv_text_add_escaped(&t, names->strings[i] ? names->strings[i] : "");
+        skv_text_add(&t, "\n");
+    }
+    r->b.status = t.status == SKIVE_OK ? skive_graph_set_meta(g, SKV_META_CLASSES, t.data) : t.status;
+    skv_text_free(&t);
+}
+
+static size_t class_count(const skive_node *n) {
+    const skv_attr *names = skv_node_attr(n, "classlabels_strings");
+    size_t ints;
+    if (!skv_attr_ints(n, "classlabels_ints", &ints)) (void)skv_attr_ints(n, "classlabels_int64s", &ints);
+    return names && names->strings && names->n ? names->n : ints;
+}
+
+/* The label of class numbers [n]. */
+static skive_value *labelled(skv_contrib *r, skive_value *index) {
+    const skv_attr *names = skv_node_attr(r->n, "classlabels_strings");
+    size_t n;
+    const int64_t *ints = skv_attr_ints(r->n, "classlabels_ints", &n);
+    if (!ints) ints = skv_attr_ints(r->n, "classlabels_int64s", &n);
+    if (names && names->strings && names->n) {
+        keep_names(r, names);
+        return index;
+    }
+    return ints ? two(r, "Gather", skv_emit_ints(&r->b, ints, n), index) : index;
+}
+
+static skive_value *best(skv_contrib *r, skive_value *scores) {
+    return skv_emit(&r->b, "ArgMax", SKV_IN(scores), SKV_ATTRS(SKV_INT("axis", 1), SKV_INT("keepdims", 0)));
+}
+
+/* NULL: there is no equivalent. */
+static skive_value *transformed(skv_contrib *r, skive_value *scores) {
+    const char *how = skv_attr_string(r->n, "post_transform", "NONE");
+    if (strcmp(how, "NONE") == 0) return scores;
+    if (strcmp(how, "LOGISTIC") == 0) return one(r, "Sigmoid", scores);
+    if (strcmp(how, "SOFTMAX") == 0) return skv_emit(&r->b, "Softmax", SKV_IN(scores), SKV_ATTRS(SKV_INT("axis", 1)));
+    return NULL;
+}
+
+static skive_value *beside(skv_contrib *r, skive_value *x, skive_value *y) {
+    return skv_emit(&r->b, "Concat", SKV_IN(x, y), SKV_ATTRS(SKV_INT("axis", 1)));
+}
+
+/* One score [n][1] decides between two classes: the labels, and the scores of both. */
+static void decide(skv_contrib *r, skive_value *score, bool probabilities) {
+    skive_value *flat = two(r, "Squeeze", score, skv_emit_ints(&r->b, (const int64_t[]){1}, 1));
+    skive_value *second = two(r, "Greater", flat, number(r, probabilities ? 0.5 : 0));
+    skive_value *both = probabilities ? beside(r, two(r, "Sub", number(r, 1), score), score)
+                                      : transformed(r, beside(r, one(r, "Neg", score), score));
+    if (!both) return;
+    r->out[0] = labelled(r, skv_emit(&r->b, "Cast", SKV_IN(second), SKV_ATTRS(SKV_INT("to", SKIVE_I64))));
+    r->out[1] = both;
+}
+
+static void linear_classifier(skv_contrib *r) {
+    size_t n_w, n_b;
+    const double *w = floats(r->n, "coefficients", &n_w), *b = floats(r->n, "intercepts", &n_b);
+    const size_t classes = class_count(r->n), rows = b ? n_b : classes;
+    if (!w || rows < 1 || n_w % rows != 0 || (rows != classes && !(rows == 1 && classes == 2))) return;
+    skive_value *scores = two(r, "MatMul", real(r), matrix(r, w, rows, n_w / rows, true));
+    if (b) scores = two(r, "Add", scores, vector(r, b, n_b));
+    if (rows == 1 && classes == 2) {
+        decide(r, scores, false);
+        return;
+    }
+    if (rows == 1) return; /* one class alone has thresholds of its own */
+    r->out[1] = transformed(r, scores);
+    if (r->out[1]) r->out[0] = labelled(r, best(r, scores));
+}
+
+static void linear_regressor(skv_contrib *r) {
+    size_t n_w, n_b;
+    const double *w = floats(r->n, "coefficients", &n_w), *b = floats(r->n, "intercepts", &n_b);
+    const int64_t targets = skv_attr_int(r->n, "targets", 1);
+    if (!w || targets < 1 || n_w % (size_t)targets != 0 || (b && n_b != (size_t)targets)) return;
+    skive_value *y = two(r, "MatMul", real(r), matrix(r, w, (size_t)targets, n_w / (size_t)targets, true));
+    r->out[0] = transformed(r, b ? two(r, "Add", y, vector(r, b, n_b)) : y);
+}
+
+static void zip_map(skv_contrib *r) {
+    skv_note(r->b.graph->ctx,
+             "node %s: instead of a map for each sample, the output '%s' is a tensor with a column for "
+             "each class",
+             r->n->name, r->n->n_outputs && r->n->outputs[0] ? r->n->outputs[0]->name : "");
+    r->out[0] = one(r, "Identity", in(r, 0));
+}
+
+static const struct {
+    const char *op;
+    uint32_t inputs;
+    void (*rewrite)(skv_contrib *r);
+} known[] = {
+    {"Scaler", 1, scaler},
+    {"Normalizer", 1, normalizer},
+    {"Binarizer", 1, binarizer},
+    {"Imputer", 1, imputer},
+    {"ArrayFeatureExtractor", 2, array_feature_extractor},
+    {"OneHotEncoder", 1, one_hot_encoder},
+    {"LinearClassifier", 1, linear_classifier},
+    {"LinearRegressor", 1, linear_regressor},
+    {"ZipMap", 1, zip_map},
+};
+
+skive_status skv_onnx_import_ml(skive_node *n) {
+    for (size_t k = 0; k < SKV_COUNT(known); k++) {
+        if (strcmp(known[k].op, n->op_type) != 0) continue;
+        skv_contrib r = {.b = skv_build(n->graph), .n = n};
+        for (uint32_t i = 0; i < known[k].inputs; i++)
+            if (!skv_node_in(n, i)) return SKIVE_OK; /* the check of the graph reports it */
+        known[k].rewrite(&r);
+        if (r.b.status != SKIVE_OK) return skv_fail_prefix(n->graph->ctx, r.b.status, "%s", n->name);
+        return r.out[0] ? skv_contrib_replace(&r, n) : SKIVE_OK;
+    }
+    return SKIVE_OK;
+}
