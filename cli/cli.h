@@ -181,9 +181,12 @@ skive_status cli_is_in_spec(const char *spec, const char *path, bool *is);
 bool cli_same_file(const char *x, const char *y);
 /* After long work: if the file cannot be written after all, saves the model to the temporary folder. */
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
-/* --split, "test" if it is not given. */
+/* Figures with options (--metrics). */
+#define CLI_METRICS_OPTION \
+    { "metrics", 0, "LIST", "figures with options: FIGURE:OPTIONS, more behind ';' (top-k:5;f-beta:beta=0.5)", false }
 #define CLI_RESAMPLES_OPTION \
     { "resamples", 0, "N", "resamples for the intervals of figures that are no means (default 1000; 0: none)", false }
+/* --split, "test" if it is not given. */
 #define CLI_SPLIT_OPTION                                                                                              \
     {                                                                                                                 \
         "split", 0, "NAME",                                                                                           \

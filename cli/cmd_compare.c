@@ -11,6 +11,7 @@ static const cli_option options[] = {
     {"names", 0, "A,B,...", "names for the table instead of the file names", false},
     {"report", 0, "FILE", "also write the figures as JSON to this file", false},
     {"limit", 0, "N", "use only N samples", false},
+    CLI_METRICS_OPTION,
     CLI_RESAMPLES_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_SPLIT_OPTION,
@@ -129,7 +130,8 @@ static skive_status measure(cli_args *a, compare_entry *e, skive_dataset *set, d
     const skive_type *t = skive_value_type(skive_graph_input(e->graph, 0));
     const int64_t fixed = t->rank > 0 ? t->dims[0].size : -1;
     skive_status status = cli_set_input_where_unsaid(a, e->graph, e->name, set);
-    if (status == SKIVE_OK) status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
+    if (status == SKIVE_OK)
+        status = skive_evaluate_metrics(a->ctx, e->graph, set, 0, cli_text(a, "metrics", NULL), &e->eval);
     if (status == SKIVE_OK) status = count(a, e);
     e->latency_batch = fixed > 0 ? fixed : 1;
     if (status == SKIVE_OK) status = time_one(a, e, e->latency_batch, 1, seconds, &e->latency);

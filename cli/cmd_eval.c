@@ -10,6 +10,7 @@ static const cli_option options[] = {
     {"batch", 'b', "N", "samples per run (default 100)", false},
     {"limit", 0, "N", "use only N samples", false},
     {"no-confusion", 0, NULL, "do not print the confusion matrix", false},
+    CLI_METRICS_OPTION,
     CLI_RESAMPLES_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
@@ -31,15 +32,20 @@ static void ratio_cell(cli_table *t, double x) {
         cli_table_cell(t, "%.3f", x);
 }
 
+/* TP / (TP + FP + FN), from F1 = 2 TP / (2 TP + FP + FN). */
+static double iou_of(const skive_eval_report *r, int64_t c) { return r->f1[c] / (2 - r->f1[c]); }
+
 static void print_classes(const skive_eval_report *r, const skive_dataset_info *info) {
-    static const char *const heads[] = {"<class", "precision", "recall", "F1"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    static const char *const heads[] = {"<class", "precision", "recall", "F1", "IoU"};
+    const bool places = r->task == SKIVE_TASK_PLACES;
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads) - !places);
     char name[256];
     for (int64_t c = 0; c < r->classes; c++) {
         cli_table_cell(t, "%s", class_name(info, c, name, sizeof name));
         ratio_cell(t, r->precision[c]);
         ratio_cell(t, r->recall[c]);
         ratio_cell(t, r->f1[c]);
+        if (places) ratio_cell(t, iou_of(r, c));
     }
     cli_table_print(t, stdout);
 }
@@ -170,6 +176,7 @@ static void add_classes_json(json_t *j, const skive_eval_report *r, const skive_
     for (int64_t c = 0; c < r->classes; c++) {
         json_t *one = json_pack("{s:o}", "class", cli_json_text(class_name(info, c, name, sizeof name)));
         set_rates(one, r, c);
+        if (r->task == SKIVE_TASK_PLACES) json_object_set_new(one, "iou", number_or_null(iou_of(r, c)));
         json_array_append_new(classes, one);
         if (!r->confusion) continue;
         json_t *row = json_array();
@@ -245,7 +252,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1); /* what labels fit depends on it */
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, g, &set);
     if (status == SKIVE_OK) status = cli_set_input(a, g, set);
-    if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
+    if (status == SKIVE_OK) status = skive_evaluate_metrics(a->ctx, g, set, batch, cli_text(a, "metrics", NULL), &r);
     if (status == SKIVE_OK) status = skive_eval_intervals(a->ctx, &r, resamples, skive_context_seed(a->ctx));
     for (size_t i = 0; i < r.n_more && status == SKIVE_OK; i++)
         status = skive_eval_intervals(a->ctx, &r.more[i], resamples, skive_context_seed(a->ctx));

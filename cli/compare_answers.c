@@ -65,7 +65,7 @@ static json_t *json_of(const compare_entry *e, const skive_agreement *r, size_t 
 }
 
 static skive_status check_options(cli_args *a) {
-    static const char *const labelled[] = {"max-drop", "min-speedup", "max-bytes", "resamples", "seconds"};
+    static const char *const labelled[] = {"max-drop", "min-speedup", "max-bytes", "resamples", "seconds", "metrics"};
     for (size_t i = 0; i < CLI_COUNT(labelled); i++)
         if (cli_has(a, labelled[i]))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s has no effect without labels: only answers are compared",

@@ -6,8 +6,8 @@
 
 /* What only the comparison of whole models reads. */
 static skive_status check_options(cli_args *a) {
-    static const char *const whole[] = {"report",    "resamples",   "seconds", "max-drop",
-                                        "max-bytes", "min-speedup", "names",   "no-labels"};
+    static const char *const whole[] = {"report",      "resamples", "seconds",   "max-drop", "max-bytes",
+                                        "min-speedup", "names",     "no-labels", "metrics"};
     if (a->n_positional != 2)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--layers compares two models, and %d are given", a->n_positional);
     for (size_t i = 0; i < CLI_COUNT(whole); i++)

@@ -206,6 +206,9 @@ skive_status cli_method_options(cli_args *a, skive_options **out) {
         if (t->best && cli_has(a, "no-validation"))
             status =
                 cli_fail(a, SKIVE_ERR_ARGUMENT, "--best needs validation samples, and --no-validation leaves none");
+        if (t->metrics && cli_has(a, "no-validation"))
+            status =
+                cli_fail(a, SKIVE_ERR_ARGUMENT, "--metrics needs validation samples, and --no-validation leaves none");
     }
     return status;
 }

@@ -114,7 +114,7 @@ int main(void) {
     family("Losses", &skv_loss_family, NULL);
     family("Teaching terms of distillation", &skv_teaching_family, NULL);
     family("Ways to combine teachers", &skv_combine_family, NULL);
-    LIST("Figures", skv_metric_count, skv_metric_at);
+    family("Figures", &skv_metric_family, NULL);
     family("Rules of parameters", &skv_rule_family, NULL);
     family("Optimizers", &skv_optimizer_family, NULL);
     LIST("Callbacks: what options add to a training", skv_callback_count, skv_callback_at);

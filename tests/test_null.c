@@ -54,6 +54,7 @@ static const char *const optional[] = {
     "skive_onnx_parse options",
     "skive_onnx_save options",
     "skive_onnx_serialize options",
+    "skive_evaluate_metrics metrics",
     "skive_model_set_output output",
     "skive_model_set_output kind",
     "skive_model_output dataset",
@@ -326,6 +327,10 @@ static void eval_cases(fixture *f) {
     REFUSED(skive_evaluate, graph, skive_evaluate(c, NULL, f->ds, 1, out));
     REFUSED(skive_evaluate, dataset, skive_evaluate(c, f->g, NULL, 1, out));
     REFUSED(skive_evaluate, out, skive_evaluate(c, f->g, f->ds, 1, NULL));
+    SILENT(skive_evaluate_metrics, ctx, skive_evaluate_metrics(NULL, f->g, f->ds, 1, NULL, out));
+    REFUSED(skive_evaluate_metrics, graph, skive_evaluate_metrics(c, NULL, f->ds, 1, NULL, out));
+    REFUSED(skive_evaluate_metrics, dataset, skive_evaluate_metrics(c, f->g, NULL, 1, NULL, out));
+    REFUSED(skive_evaluate_metrics, out, skive_evaluate_metrics(c, f->g, f->ds, 1, NULL, NULL));
     IGNORED(skive_eval_report_free, ctx, skive_eval_report_free(NULL, out));
     IGNORED(skive_eval_report_free, report, skive_eval_report_free(c, NULL));
     SILENT(skive_compare_paired, ctx, skive_compare_paired(NULL, out, out, out));

@@ -152,6 +152,11 @@ static void pixels_are_learned(void **state) {
         assert_int_equal(r.task, SKIVE_TASK_PLACES);
         check_by_hand(ctx, g, end, all, &r);
         if (!(figure(&r, "iou") > 0.9)) fail_msg("end %d: IoU %.3f", end, figure(&r, "iou"));
+        skive_eval_report one;
+        skv_test_ok(ctx, skive_evaluate_metrics(ctx, g, all, 5, "iou:class=1", &one));
+        assert_true(skv_test_close(figure(&one, "iou"), r.f1[1] / (2 - r.f1[1]), 1e-9, 0));
+        skive_eval_report_free(ctx, &one);
+        skv_test_fails(ctx, skive_evaluate_metrics(ctx, g, all, 5, "top-k:1", &one), SKIVE_ERR_ARGUMENT, "top-k");
         skv_test_ok(ctx, skive_eval_intervals(ctx, &r, 50, 1));
         skv_test_ok(ctx, skive_compare_figures(ctx, &r, &r, 20, 1, &pairs, &n));
         assert_int_equal(n, r.n_figures);

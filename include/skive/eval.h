@@ -21,7 +21,7 @@ typedef enum skive_figure_form {
 /* One figure of an evaluation. */
 typedef struct skive_figure {
     const char *name;  /* "balanced-accuracy", one of skive_metric_name (static) */
-    const char *title; /* "balanced accuracy" (static) */
+    const char *title; /* "balanced accuracy"; with options "F0.5 micro". Lives as long as the report */
     double value;      /* NaN: not defined for these samples (one class only, no positives, targets that do not vary) */
     double low, high;  /* 95 % interval; NaN: none */
     const char *interval; /* "wilson", "normal", "bootstrap"; NULL: none */
@@ -94,6 +94,12 @@ typedef struct skive_eval_report {
  * skive_eval_report_free. */
 SKIVE_API skive_status skive_evaluate(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
                                       int64_t batch, skive_eval_report *out);
+/* The same with figures that have options, "top-k:5;f-beta:beta=0.5,average=micro;iou:class=2": names of
+ * skive_metric_name, behind a colon their options (docs/tables.md), and more figures behind ';', each once. Those that
+ * are measured anyway take the options; the others are added. NULL: none. Errors: ARGUMENT as well (an unknown figure
+ * or option, a figure that these data do not define, a class that there is not). */
+SKIVE_API skive_status skive_evaluate_metrics(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
+                                              int64_t batch, const char *metrics, skive_eval_report *out);
 SKIVE_API void skive_eval_report_free(skive_context *ctx, skive_eval_report *report);
 
 /* 95 % intervals of all figures of the report. Of a proportion (accuracy) it is Wilson's, of another mean over the
@@ -107,7 +113,7 @@ SKIVE_API skive_status skive_eval_intervals(skive_context *ctx, skive_eval_repor
 
 /* A figure of two evaluations. */
 typedef struct skive_figure_pair {
-    const char *name, *title; /* as in skive_figure */
+    const char *name, *title; /* as in skive_figure; the title is that of report a */
     double a, b;
     double difference, low, high; /* b - a and its 95 % interval; NaN: none */
     const char *interval;         /* "newcombe", "normal", "bootstrap"; NULL: none */

@@ -124,6 +124,10 @@ typedef struct skive_train_options {
      * ';': "group-lasso:1e-4;bn-scale:1e-4". Penalties act by their proximal step behind each update, in units of the
      * loss; so they give exact zeros. NULL: nothing. */
     const char *regularize;
+    /* Figures of validation with their options, as in skive_evaluate_metrics: "top-k:5;f-beta:beta=0.5". They are
+     * measured after each epoch and can be `best`. ARGUMENT at the first validation if the data do not define one.
+     * NULL: those that need no request. */
+    const char *metrics;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 /* The learning rate with which an optimizer, "sgd" or "adam:beta2=0.99", is commonly started: what the command takes

@@ -7,6 +7,7 @@
 #include "tensor/tensor.h"
 #include "train/goals.h"
 #include "train/metrics.h"
+#include "train/metrics/choices.h"
 #include "train/curriculum.h"
 #include "train/train.h"
 
@@ -278,7 +279,7 @@ done:
     return status;
 }
 
-static skive_status start(evaluation *e, measured *m, bool all, const char *named) {
+static skive_status start(evaluation *e, measured *m) {
     const skv_feed *first = &e->feeds.items[0];
     m->r->n = (int64_t)m->targets.info.count;
     m->r->output = skv_head_info(&m->head);
@@ -294,13 +295,24 @@ static skive_status start(evaluation *e, measured *m, bool all, const char *name
     m->metrics.r = m->r;
     m->metrics.targets = &m->targets;
     m->metrics.head = &m->head;
-    m->metrics.all = all;
-    m->metrics.named = named;
+    m->metrics.all = e->how->all;
+    m->metrics.named = e->how->named;
+    m->metrics.asked = e->how->metrics;
     m->metrics.scores = m->scores;
     if (m->time_first) SKV_TRY(skv_alloc_array(e->ctx, (size_t)m->scores + 1, sizeof *m->row, &m->row));
     SKV_TRY(skv_metrics_start(&m->metrics));
     skv_head_tell_assumed(e->ctx, &m->targets, &m->head);
     return SKIVE_OK;
+}
+
+static skive_status check_asked(const evaluation *e) {
+    const skv_scored **scored = NULL;
+    if (!e->how->metrics) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(e->ctx, e->n, sizeof *scored, &scored));
+    for (size_t i = 0; i < e->n; i++) scored[i] = e->items[i].metrics.s;
+    const skive_status status = skv_choices_fit(e->ctx, scored, e->n);
+    skv_free(e->ctx, scored);
+    return status;
 }
 
 static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset *dataset, const skv_evaluation *how,
@@ -311,7 +323,8 @@ static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset 
     SKV_TRY(skv_feeds_make(e->ctx, g, &info, &e->feeds));
     SKV_TRY(make_plan(e, g, how->batch));
     if (e->tell) skv_feeds_tell(&e->feeds, "model");
-    for (size_t i = 0; i < e->n; i++) SKV_TRY(start(e, &e->items[i], how->all, how->named));
+    for (size_t i = 0; i < e->n; i++) SKV_TRY(start(e, &e->items[i]));
+    SKV_TRY(check_asked(e));
     SKV_TRY(make_loader(e, dataset));
     SKV_TRY(run(e));
     for (size_t i = 0; i < e->n; i++) SKV_TRY(skv_metrics_finish(&e->items[i].metrics));
@@ -343,7 +356,13 @@ skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_datase
 skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
                             skive_eval_report *out) {
     SKV_NEED(ctx, "ctx, graph, dataset, out", ctx, g, dataset, out);
-    const skv_evaluation how = {.batch = batch, .tell = true, .all = true};
+    return skive_evaluate_metrics(ctx, g, dataset, batch, NULL, out);
+}
+
+skive_status skive_evaluate_metrics(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
+                                    const char *metrics, skive_eval_report *out) {
+    SKV_NEED(ctx, "ctx, graph, dataset, out", ctx, g, dataset, out);
+    const skv_evaluation how = {.batch = batch, .tell = true, .all = true, .metrics = metrics};
     return skv_evaluate(ctx, g, dataset, &how, out);
 }
 

@@ -117,7 +117,8 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
     SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feeds, SKV_VALIDATION_BATCH, &g));
-    const skv_evaluation how = {.batch = SKV_VALIDATION_BATCH, .named = s->o->best, .outputs = s->o->outputs};
+    const skv_evaluation how = {
+        .batch = SKV_VALIDATION_BATCH, .named = s->o->best, .metrics = s->o->metrics, .outputs = s->o->outputs};
     const skive_status status = skv_evaluate(s->ctx, g, s->fit->validation, &how, &r);
     skive_graph_free(g);
     SKV_TRY(status);

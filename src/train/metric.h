@@ -9,6 +9,7 @@
 #include <skive/eval.h>
 
 #include "base/base.h"
+#include "base/option.h"
 
 /* The samples of one column (a class against all others, a label) by falling score. */
 typedef struct skv_ranks {
@@ -48,6 +49,8 @@ struct skive_scored {
     int64_t *places;            /* of PLACES: [n][3][classes] right, said and true places */
     struct skv_boxes *boxes;    /* of BOXES */
     int64_t classes_seen;       /* with at least one sample */
+    struct skv_metric_choice *choices; /* figures that were asked for with options; metrics/choices.h */
+    size_t n_choices;
 };
 
 typedef struct skv_metric {
@@ -61,7 +64,13 @@ typedef struct skv_metric {
     bool proportion; /* what a sample gives is 0 or 1 */
     bool costly;     /* sorts all scores: not measured after each epoch unless somebody asks */
     bool by_column;  /* looks at each column of each sample */
-    size_t field;    /* offset of the double in skive_eval_report that gets the value; 0: none */
+    bool on_request; /* only if somebody asks */
+    /* What of it can be chosen; skv_metric_real and the like read it. */
+    const skv_option *options;
+    size_t n_options;
+    /* The title with its options; NULL: `title`. */
+    void (*entitle)(const skv_scored *s, char *title, size_t size);
+    size_t field; /* offset of the double in skive_eval_report that gets the value; 0: none */
     /* Is there such a figure? NULL: wherever the task fits. */
     bool (*fits)(const skv_scored *s);
     /* What sample i gives to the mean; NaN: nothing. NULL for figures that are no means. */
@@ -83,6 +92,22 @@ size_t skv_metric_count(void);
 const skv_metric *skv_metric_at(size_t i);
 const char *skv_metric_name(size_t i);
 const skv_metric *skv_metric_find(const char *name);
+extern const skv_family skv_metric_family;
+#define X(id) extern const skv_metric skv_metric_##id;
+#include "train/metrics.inc"
+#undef X
+/* Is there this figure of these samples? */
+bool skv_metric_has(const skv_metric *m, const skv_scored *s);
+/* An option of a figure as it was asked for, or its default. */
+double skv_metric_real(const skv_scored *s, const skv_metric *m, const char *name);
+int64_t skv_metric_integer(const skv_scored *s, const skv_metric *m, const char *name);
+const char *skv_metric_text(const skv_scored *s, const skv_metric *m, const char *name);
+/* The option of figures that can be those of one class. */
+#define SKV_METRIC_CLASS                                                                       \
+    {                                                                                          \
+        .name = "class", .type = SKV_OPTION_INTEGER, .least = -1, .most = 1e6, .fallback = -1, \
+        .brief = "the figure of this class or label alone; -1: of all"                         \
+    }
 
 static inline double skv_weight_of(const uint32_t *weight, int64_t i) { return weight ? (double)weight[i] : 1.0; }
 
@@ -134,6 +159,8 @@ static inline double skv_f1(double right, double said, double is) {
 skive_status skv_figures_make(skive_context *ctx, skive_eval_report *r, bool all, const char *named);
 /* Does `named` name a figure that is costly? */
 bool skv_figures_costly(const char *named);
+/* Is a costly one asked for with options? */
+bool skv_figures_chosen_costly(const skv_scored *s);
 void skv_scored_free(skive_context *ctx, skv_scored *s);
 
 #endif

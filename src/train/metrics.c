@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "train/metrics/choices.h"
 #include "train/statistics.h"
 
 enum { TOP = 5, KEPT_SAMPLES = 256, MOST_IN_CONFUSION = 4096 };
@@ -71,7 +72,8 @@ static skive_status start_values(skv_metrics *m) {
 static skive_status keep_rows(skv_metrics *m) {
     skv_scored *s = m->s;
     const bool values = s->task == SKIVE_TASK_VALUES;
-    if (s->task > SKIVE_TASK_VALUES || (!m->all && !skv_figures_costly(m->named))) return SKIVE_OK;
+    if (s->task > SKIVE_TASK_VALUES || (!m->all && !skv_figures_costly(m->named) && !skv_figures_chosen_costly(s)))
+        return SKIVE_OK;
     if (s->n > MOST_RANKED / (s->scores > 0 ? s->scores : 1)) {
         skv_note(m->ctx, "%s left out: the outputs of %lld samples, %lld numbers each, are too many to keep",
                  values ? "the interval of R2 is" : "AUC and average precision are", (long long)s->n,
@@ -100,6 +102,7 @@ skive_status skv_metrics_start(skv_metrics *m) {
                          .scores = m->scores,
                          .classes = r->classes,
                          .targets = r->targets};
+    SKV_TRY(skv_choices_read(m->ctx, m->asked, m->s));
     SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *r->error, &r->error));
     r->scores = m->scores;
     r->n_kept = m->scores > MOST_KEPT / KEPT_SAMPLES ? MOST_KEPT / m->scores : KEPT_SAMPLES;
@@ -340,6 +343,7 @@ skive_status skv_metrics_finish(skv_metrics *m) {
     else if (!other || r->task == SKIVE_TASK_PLACES)
         SKV_TRY(finish_counts(m));
     SKV_TRY(skv_figures_make(m->ctx, r, m->all, m->named));
+    if (m->s->ranks) r->map = skv_mean_area(m->s, NULL, true); /* the figure may be that of one class */
     if (r->task == SKIVE_TASK_VALUES) {
         r->loss = r->mse;
         return SKIVE_OK;

@@ -13,6 +13,7 @@ typedef struct skv_metrics {
     const skv_targets *targets;
     const skv_head *head;
     bool all;              /* costly figures too */
+    const char *asked;     /* figures with options, as skv_evaluation.metrics; NULL: none */
     const char *named;     /* otherwise those that this list names; NULL: none */
     int64_t scores;        /* numbers a sample */
     int64_t width;         /* of outputs [n][...][width]: classes of a step, numbers of a box */

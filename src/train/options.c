@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "train/curriculum.h"
+#include "train/metrics/choices.h"
 #include "train/train.h"
 
 skive_train_options skive_train_options_default(void) {
@@ -135,6 +136,11 @@ static const skv_option options[] = {
      .what = "measure of the best epoch",
      SKV_FIELD(TEXT, skive_train_options, best),
      .brief = "figure of the best epoch, and others for ties (default: accuracy, then loss)"},
+    {.name = "metrics",
+     .needs = "!find-lr,epochs",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, metrics),
+     .brief = "more figures of validation: FIGURE:OPTIONS, more behind ';' (top-k:5;f-beta:beta=0.5)"},
     {.name = "keep-best",
      .needs = "!find-lr",
      .type = SKV_OPTION_SWITCH,
@@ -252,6 +258,7 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     skive_train_options copy = *o;
     SKV_TRY(skv_table_resolve(ctx, &skv_train_table, &copy));
     SKV_TRY(skv_best_check(ctx, copy.best));
+    SKV_TRY(skv_choices_check(ctx, copy.metrics));
     SKV_TRY(skv_callbacks_check(ctx, &copy));
     SKV_TRY(skv_saving_check(ctx, &copy));
     if (copy.find_lr && (copy.checkpoint || copy.resume || copy.log || copy.tensorboard))

@@ -83,6 +83,7 @@ typedef struct skv_evaluation {
     bool tell;           /* notes of what becomes the input, and of which outputs are measured */
     bool all;            /* all figures, otherwise those that cost little and those that `named` names */
     const char *named;   /* names of figures, separated by commas; NULL: none */
+    const char *metrics; /* figures with options, as skive_train_options.metrics; NULL: none */
     const char *outputs; /* as skive_train_options.outputs; NULL: all that have a target */
     /* Sees what the first of the measured outputs is for each sample, in order; NULL: nobody does. */
     skive_status (*see)(void *user, const float *row, int64_t scores);

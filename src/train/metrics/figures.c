@@ -5,18 +5,16 @@
 
 #include "base/context.h"
 #include "base/list.h"
-#include "train/metric.h"
+#include "train/metrics/choices.h"
 #include "train/statistics.h"
 
-#define X(id) extern const skv_metric skv_metric_##id;
-#include "train/metrics.inc"
-#undef X
 static const skv_metric *const metrics[] = {
 #define X(id) &skv_metric_##id,
 #include "train/metrics.inc"
 #undef X
 };
 SKV_LIST_ACCESS(metric, metrics)
+SKV_FAMILY(metric, metrics, "figure")
 
 size_t skive_metric_count(void) { return skv_metric_count(); }
 const char *skive_metric_name(size_t i) { return skv_metric_name(i); }
@@ -41,7 +39,7 @@ bool skv_figures_costly(const char *named) {
 
 /* ---- values ---- */
 
-static bool has(const skv_metric *m, const skv_scored *s) {
+bool skv_metric_has(const skv_metric *m, const skv_scored *s) {
     return (m->tasks & SKV_OF(s->task)) != 0 && (!m->fits || m->fits(s));
 }
 
@@ -63,6 +61,11 @@ static size_t scratch_size(const skv_scored *s) {
     return 3 * (size_t)(s->columns > s->classes ? s->columns : s->classes) + 64;
 }
 
+static bool wanted(const skv_metric *m, const skv_scored *s, bool all, const char *named) {
+    if (!skv_metric_has(m, s)) return false;
+    return skv_choice_of(s, m) || names(named, m->name) || (!m->on_request && (all || !m->costly));
+}
+
 skive_status skv_figures_make(skive_context *ctx, skive_eval_report *r, bool all, const char *named) {
     skv_scored *s = r->scored;
     double *scratch = NULL;
@@ -71,11 +74,14 @@ skive_status skv_figures_make(skive_context *ctx, skive_eval_report *r, bool all
     SKV_TRY(skv_alloc_array(ctx, scratch_size(s), sizeof *scratch, &scratch));
     for (size_t i = 0; i < SKV_LENGTH(metrics); i++) {
         const skv_metric *m = metrics[i];
-        if (!has(m, s) || (m->costly && !all && !names(named, m->name))) continue;
+        if (!wanted(m, s, all, named)) continue;
         if (m->prepare) SKV_GO(status, done, m->prepare(ctx, s));
+        const skv_metric_choice *choice = skv_choice_of(s, m);
         skive_figure *f = &r->figures[r->n_figures++];
         *f = (skive_figure){.name = m->name,
-                            .title = m->many && s->columns > 1 ? m->many : m->title,
+                            .title = choice && choice->title[0]  ? choice->title
+                                     : m->many && s->columns > 1 ? m->many
+                                                                 : m->title,
                             .value = value_of(m, s, NULL, scratch),
                             .low = NAN,
                             .high = NAN,
@@ -301,7 +307,7 @@ skive_status skive_compare_figures(skive_context *ctx, const skive_eval_report *
     for (size_t i = 0; i < a->n_figures; i++) {
         const skive_figure *x = &a->figures[i], *y = figure_of(b, x->name);
         const skv_metric *m = skv_metric_find(x->name);
-        if (!y) continue;
+        if (!y || strcmp(x->title, y->title) != 0) continue; /* with other options it is another figure */
         skive_figure_pair *p = &pairs[n++];
         *p = (skive_figure_pair){.name = x->name,
                                  .title = x->title,

@@ -27,6 +27,7 @@ void skv_scored_free(skive_context *ctx, skv_scored *s) {
     skv_free(ctx, s->length);
     skv_free(ctx, s->places);
     skv_boxes_free(ctx, s->boxes);
+    skv_free(ctx, s->choices);
     skv_free(ctx, s);
 }
 
