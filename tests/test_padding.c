@@ -1,0 +1,168 @@
+/* Padding has no influence: samples of tokens that are filled up to two lengths give the same loss, the same figures and
+ * the same gradients, in every built-in network that reads tokens; and scores of CTC whose last steps are certainly
+ * blank give the loss of the steps before. */
+#include "support.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <skive/eval.h>
+#include <skive/train.h>
+#include <skive/zoo.h>
+
+#include "base/base.h"
+#include "ops/loss/common_ctc.h"
+
+static char dir[SKV_TEST_PATH];
+
+static int make_dir(void **state) {
+    (void)state;
+    skv_test_make_dir(dir);
+    return 0;
+}
+
+static int remove_dir(void **state) {
+    (void)state;
+    skv_test_remove_dir(dir);
+    return 0;
+}
+
+static const char text[] = "t,u\na b a c,x\na b,y\nc c a,x\nb,y\nd a b d b,x\nb b d,y\nc a,x\nd b b a,y\n";
+
+typedef struct result {
+    double loss, accuracy, auc, after; /* before and after one update */
+    skive_graph *start, *end;
+} result;
+
+/* One update by the plain gradient of all samples: the difference of the weights is the gradient. */
+static void measure(skive_context *ctx, const char *network, int64_t length, result *r) {
+    char path[SKV_TEST_PATH], spec[2 * SKV_TEST_PATH];
+    skive_dataset *set = NULL;
+    skive_dataset_info info;
+    skive_dataset_options d = skive_dataset_options_default();
+    skive_zoo_options z = skive_zoo_options_default();
+    skive_train_options o = skive_train_options_default();
+    skive_eval_report e;
+    skive_train_report t;
+    skv_test_path(path, dir, "text.csv");
+    skv_test_write_file(path, text, strlen(text));
+    snprintf(spec, sizeof spec, "text:%s,column=t,label=u,length=%lld", path, (long long)length);
+    d.split = SKIVE_SPLIT_TRAIN_FULL;
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, &d, &set));
+    skive_dataset_get_info(set, &info);
+    z.rank = 1;
+    z.dims[0] = length;
+    z.classes = 2;
+    z.vocabulary = 8;
+    skv_test_ok(ctx, skive_zoo_build(ctx, network, &z, &r->start));
+    skv_test_ok(ctx, skive_graph_copy(ctx, r->start, &r->end));
+    skv_test_ok(ctx, skive_evaluate(ctx, r->start, set, 0, &e));
+    r->loss = e.loss;
+    r->accuracy = e.accuracy;
+    r->auc = e.auc;
+    skive_eval_report_free(ctx, &e);
+    o.epochs = 1;
+    o.batch = (int64_t)info.count;
+    o.schedule = "constant";
+    o.warmup_epochs = 0;
+    o.momentum = 0;
+    o.nesterov = false;
+    o.weight_decay = 0;
+    o.learning_rate = 0.5;
+    skv_test_ok(ctx, skive_train(ctx, r->end, set, NULL, &o, NULL, 0, &t));
+    skive_train_report_free(ctx, &t);
+    skv_test_ok(ctx, skive_evaluate(ctx, r->end, set, 0, &e));
+    r->after = e.loss;
+    skive_eval_report_free(ctx, &e);
+    skive_dataset_free(set);
+}
+
+/* Largest difference of the trained parameters of two models, by name. */
+static double apart(const skive_graph *a, const skive_graph *b) {
+    double most = 0;
+    for (size_t i = 0; i < skive_graph_value_count(a); i++) {
+        const skive_value *v = skive_graph_value(a, i);
+        if (!skive_value_is_trainable(v)) continue;
+        const skive_value *w = skive_graph_find_value(b, skive_value_name(v));
+        assert_non_null(w);
+        const skive_tensor *x = skive_value_data(v), *y = skive_value_data(w);
+        assert_int_equal(skive_tensor_count(x), skive_tensor_count(y));
+        for (int64_t k = 0; k < skive_tensor_count(x); k++) {
+            const double d = fabs((double)((const float *)x->data)[k] - (double)((const float *)y->data)[k]);
+            if (!(d <= most)) most = d;
+        }
+    }
+    return most;
+}
+
+static void release(result *r) {
+    skive_graph_free(r->start);
+    skive_graph_free(r->end);
+}
+
+static void lengths_make_no_difference(void **state) {
+    static const char *const networks[] = {
+        "transformer:dim=16,heads=2,positions=sinusoidal",
+        "transformer:dim=16,heads=2,positions=none,norm=after",
+        "lstm:width=0.125,embed=8",
+        "lstm:width=0.125,embed=8,layers=2,bidirectional",
+        "gru:width=0.125,embed=8,bidirectional",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        skive_context *ctx = skv_test_context();
+        result a, b, c;
+        char blind[128];
+        measure(ctx, networks[i], 5, &a);
+        measure(ctx, networks[i], 9, &b);
+        assert_true(apart(a.start, b.start) == 0);
+        if (!(apart(a.start, a.end) > 1e-3)) fail_msg("%s: the update is too small to tell", networks[i]);
+        if (!skv_test_close(a.loss, b.loss, 1e-5, 0) || !skv_test_close(a.after, b.after, 1e-5, 0))
+            fail_msg("%s: loss %.9g and %.9g, then %.9g and %.9g", networks[i], a.loss, b.loss, a.after, b.after);
+        assert_true(a.accuracy == b.accuracy && skv_test_close(a.auc, b.auc, 1e-9, 0));
+        if (!(apart(a.end, b.end) < 1e-6)) fail_msg("%s: gradients %g apart", networks[i], apart(a.end, b.end));
+        /* A network that does not know of padding shows it. */
+        snprintf(blind, sizeof blind, "%s,padding=-1", networks[i]);
+        measure(ctx, blind, 9, &c);
+        assert_true(apart(c.end, b.end) > 1e-4);
+        release(&a);
+        release(&b);
+        release(&c);
+        skv_test_context_end(ctx);
+    }
+}
+
+enum { STEPS = 6, MORE = 4, SIGNS = 4 };
+
+/* Steps that do not count are those in which a model says blank with certainty. */
+static void steps_that_are_blank_do_not_count(void **state) {
+    double log_p[(STEPS + MORE) * SIGNS], room[2 * (STEPS + MORE) * 7], g[2][(STEPS + MORE) * SIGNS];
+    const int64_t labels[3] = {1, 1, 3};
+    (void)state;
+    for (int t = 0; t < STEPS + MORE; t++) {
+        double sum = 0;
+        for (int k = 0; k < SIGNS; k++) {
+            log_p[t * SIGNS + k] = t < STEPS ? skv_rng_normal(7, (uint64_t)t, (uint64_t)k) : k == 0 ? 0 : -1e30;
+            sum += exp(log_p[t * SIGNS + k]);
+        }
+        for (int k = 0; k < SIGNS && t < STEPS; k++) log_p[t * SIGNS + k] -= log(sum);
+    }
+    const double alone = skv_ctc(log_p, STEPS, SIGNS, labels, 3, 0, room, g[0]);
+    const double filled = skv_ctc(log_p, STEPS + MORE, SIGNS, labels, 3, 0, room, g[1]);
+    assert_true(alone > 0 && skv_test_close(filled, alone, 1e-12, 0));
+    for (int i = 0; i < STEPS * SIGNS; i++) assert_true(skv_test_close(g[1][i], g[0][i], 1e-9, 1e-12));
+    /* Of log-softmax: minus 1 for the blank, plus its probability 1; so no gradient arrives at the scores. */
+    for (int i = STEPS * SIGNS; i < (STEPS + MORE) * SIGNS; i++)
+        assert_true(skv_test_close(g[1][i] + exp(log_p[i]), 0, 0, 1e-12));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lengths_make_no_difference),
+                                       cmocka_unit_test(steps_that_are_blank_do_not_count)};
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
