@@ -1,5 +1,5 @@
-/* Padding has no influence: samples of tokens that are filled up to two lengths give the same loss, the same figures and
- * the same gradients, in every built-in network that reads tokens; and scores of CTC whose last steps are certainly
+/* Padding has no influence: samples of tokens that are filled up to two lengths give the same loss, the same figures
+ * and the same gradients, in every built-in network that reads tokens; and scores of CTC whose last steps are certainly
  * blank give the loss of the steps before. */
 #include "support.h"
 
