@@ -398,6 +398,12 @@ static void intervals_hold_the_value(void **state) {
 
 /* ---- the best epoch ---- */
 
+static size_t metric_index(const char *name) {
+    size_t i = 0;
+    while (strcmp(skv_metric_name(i), name) != 0) i++;
+    return i;
+}
+
 static void epochs_are_selected_by_any_figure(void **state) {
     skive_context *ctx = skv_test_context();
     skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN),
@@ -425,6 +431,20 @@ static void epochs_are_selected_by_any_figure(void **state) {
         if (first != second) assert_int_equal(r.best_epoch, (m->less ? second < first : second > first) ? 2 : 1);
         skive_train_report_free(ctx, &r);
     }
+    skive_train_options o = settings(1, 40);
+    skive_train_report r;
+    skive_graph *g = small_cnn(ctx, false);
+    o.metrics = "top-k:2;f-beta:class=1";
+    o.best = "top-k,f-beta";
+    skv_test_fails(ctx, skive_train(ctx, g, set, NULL, &o, NULL, 0, &r), SKIVE_ERR_ARGUMENT, "no validation set");
+    skv_test_ok(ctx, skive_train(ctx, g, set, held, &o, NULL, 0, &r));
+    assert_true(isfinite(r.epochs[0].figures[metric_index("top-k")]));
+    assert_true(isfinite(r.epochs[0].figures[metric_index("f-beta")]));
+    skive_train_report_free(ctx, &r);
+    o.best = NULL;
+    o.metrics = "iou:class=1";
+    skv_test_fails(ctx, skive_train(ctx, g, set, held, &o, NULL, 0, &r), SKIVE_ERR_ARGUMENT, "'iou' is not defined");
+    skive_graph_free(g);
     assert_true(skv_metric_count() <= SKIVE_EPOCH_FIGURES);
     skive_dataset_free(set);
     skive_dataset_free(held);

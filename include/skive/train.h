@@ -125,7 +125,7 @@ typedef struct skive_train_options {
      * loss; so they give exact zeros. NULL: nothing. */
     const char *regularize;
     /* Figures of validation with their options, as in skive_evaluate_metrics: "top-k:5;f-beta:beta=0.5". They are
-     * measured after each epoch and can be `best`. ARGUMENT at the first validation if the data do not define one.
+     * measured after each epoch and can be `best`. They need a validation set. ARGUMENT if the data do not define one.
      * NULL: those that need no request. */
     const char *metrics;
 } skive_train_options;

@@ -8,9 +8,20 @@
 #include <string.h>
 
 #include "train/fit_state.h"
-#include "train/metric.h"
+#include "train/metrics/choices.h"
 
 /* ---- the graph with its loss ---- */
+
+/* Before the first epoch, not behind it. */
+static skive_status check_metrics(const fit_state *s) {
+    unsigned tasks = 0;
+    if (!s->o->metrics) return SKIVE_OK;
+    if (!s->fit->validation)
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "metrics",
+                           "metrics are those of validation, and there is no validation set; leave them out");
+    for (size_t k = 0; k < s->goals.n; k++) tasks |= SKV_OF(s->goals.items[k].head.task);
+    return skv_choices_check(s->ctx, s->o->metrics, tasks);
+}
 
 static skive_status check_fit(fit_state *s) {
     const skive_graph *g = s->fit->model;
@@ -23,6 +34,7 @@ static skive_status check_fit(fit_state *s) {
     skive_dataset_get_info(s->fit->train, &info);
     SKV_TRY(skv_feeds_make(s->ctx, g, &info, &s->feeds));
     skv_feeds_tell(&s->feeds, "model");
+    SKV_TRY(check_metrics(s));
     return skv_objective_check(s->ctx, s->fit->objective);
 }
 

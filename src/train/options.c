@@ -258,7 +258,7 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     skive_train_options copy = *o;
     SKV_TRY(skv_table_resolve(ctx, &skv_train_table, &copy));
     SKV_TRY(skv_best_check(ctx, copy.best));
-    SKV_TRY(skv_choices_check(ctx, copy.metrics));
+    SKV_TRY(skv_choices_check(ctx, copy.metrics, 0));
     SKV_TRY(skv_callbacks_check(ctx, &copy));
     SKV_TRY(skv_saving_check(ctx, &copy));
     if (copy.find_lr && (copy.checkpoint || copy.resume || copy.log || copy.tensorboard))

@@ -45,9 +45,16 @@ skive_status skv_choices_read(skive_context *ctx, const char *text, skv_scored *
     return status;
 }
 
-skive_status skv_choices_check(skive_context *ctx, const char *text) {
+static skive_status refuse(skive_context *ctx, const skv_metric *m) {
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "metrics",
+                       "'%s' is not defined for these data and this output (%s); leave it out", m->name, m->brief);
+}
+
+skive_status skv_choices_check(skive_context *ctx, const char *text, unsigned tasks) {
     skv_scored none = {.ctx = ctx};
-    const skive_status status = skv_choices_read(ctx, text, &none);
+    skive_status status = skv_choices_read(ctx, text, &none);
+    for (size_t i = 0; i < none.n_choices && tasks && status == SKIVE_OK; i++)
+        if (!(none.choices[i].metric->tasks & tasks)) status = refuse(ctx, none.choices[i].metric);
     skv_free(ctx, none.choices);
     return status;
 }
@@ -70,10 +77,7 @@ skive_status skv_choices_fit(skive_context *ctx, const skv_scored *const *scored
             SKV_TRY(check_class(ctx, c, scored[i]));
             fits = true;
         }
-        if (!fits)
-            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "metrics",
-                               "'%s' is not defined for these data and this output (%s); leave it out", c->metric->name,
-                               c->metric->brief);
+        if (!fits) return refuse(ctx, c->metric);
     }
     return SKIVE_OK;
 }

@@ -13,8 +13,8 @@ typedef struct skv_metric_choice {
 /* Reads the text form into s->choices; NULL: none. Errors: ARGUMENT (an unknown figure or option; the same figure
  * twice), MEMORY. */
 skive_status skv_choices_read(skive_context *ctx, const char *text, skv_scored *s);
-/* Is the text form right, whatever the data? */
-skive_status skv_choices_check(skive_context *ctx, const char *text);
+/* Is the text form right, and is there each figure for one of the tasks, SKV_OF(task) joined by | (0: not asked)? */
+skive_status skv_choices_check(skive_context *ctx, const char *text, unsigned tasks);
 /* Of an evaluation of n targets: does each choice fit one of them, and are there the classes that choices name? Errors:
  * ARGUMENT. */
 skive_status skv_choices_fit(skive_context *ctx, const skv_scored *const *scored, size_t n);
