@@ -230,20 +230,25 @@ static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t
 
 skive_status skv_q8_dense_run(const skv_kernel_call *c) {
     const skv_q8_dense *d = c->n->state;
-    const int threads = c->n->threads;
+    skv_q8_dense_run_on(d, c->in[0], d->out.adds ? c->in[SKV_Q8_OTHER] : NULL, c->out[0], c->scratch, c->n->threads);
+    return SKIVE_OK;
+}
+
+void skv_q8_dense_run_on(const skv_q8_dense *d, const uint8_t *from, const uint8_t *other, void *y, char *memory,
+                         int threads) {
     const int64_t blocks = (d->tiles + (int64_t)d->block_tiles - 1) / (int64_t)d->block_tiles;
     const int64_t pairs = blocks * d->s.groups;
     /* With few blocks the panels are shared out among the threads too. */
     int64_t chunks = pairs >= 2 * threads ? 1 : threads;
     if (chunks > (int64_t)d->panels) chunks = (int64_t)d->panels;
     const size_t per_thread = d->pointer_bytes + d->gathered_bytes + d->sum_bytes;
-    const uint8_t *x = c->in[0], *other = d->out.adds ? c->in[SKV_Q8_OTHER] : NULL;
-    char *scratch = (char *)c->scratch + d->copy_bytes;
+    const uint8_t *x = from;
+    char *scratch = memory + d->copy_bytes;
     if (d->reading == SKV_Q8_LINES) {
         const int64_t lines = d->s.n * d->at.in[0] * d->at.in[1];
-        x = c->scratch;
+        x = (const uint8_t *)memory;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-        for (int64_t i = 0; i < lines; i++) copy_line(d, c->in[0], i, c->scratch);
+        for (int64_t i = 0; i < lines; i++) copy_line(d, from, i, (uint8_t *)memory);
     }
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < pairs * chunks; i++) {
@@ -251,8 +256,7 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
         const int64_t first = skv_part(d->tiles, blocks, at);
         run_part(d, first, (size_t)(skv_part(d->tiles, blocks, at + 1) - first), pair / blocks,
                  (size_t)skv_part((int64_t)d->panels, chunks, chunk),
-                 (size_t)skv_part((int64_t)d->panels, chunks, chunk + 1), x, other, c->out[0],
+                 (size_t)skv_part((int64_t)d->panels, chunks, chunk + 1), x, other, y,
                  scratch + (size_t)skv_thread_number() * per_thread);
     }
-    return SKIVE_OK;
 }

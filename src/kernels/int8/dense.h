@@ -65,6 +65,16 @@ bool skv_q8_dense_applicable(const skv_kernel_node *n, skv_why *why);
 skive_status skv_q8_dense_shape(skv_kernel_node *n, skv_conv_shape *s);
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s);
 skive_status skv_q8_dense_run(const skv_kernel_call *c);
+/* The run itself: x and what is added, results, memory of n->scratch_bytes as the preparation left it. */
+void skv_q8_dense_run_on(const skv_q8_dense *d, const uint8_t *x, const uint8_t *other, void *y, char *memory,
+                         int threads);
+
+/* For zero points known only at run time: weights w [m][c / groups][kernel...] prepared for sums in int32, and what a
+ * run takes in their stead, in skv_q8_dense_at_bytes of memory. It sets n->scratch_bytes, not n->state. */
+skive_status skv_q8_dense_sums(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s, const int8_t *w,
+                               skv_q8_dense **out);
+size_t skv_q8_dense_at_bytes(const skv_q8_dense *d);
+void skv_q8_dense_at(const skv_q8_dense *d, int32_t zero, void *memory, skv_q8_dense *at);
 void skv_q8_dense_destroy(skive_context *ctx, void *state);
 
 #endif

@@ -69,11 +69,13 @@ static void pack_few(const skv_q8_dense *d, const int8_t *w, size_t column, uint
     }
 }
 
+/* Scaling NULL: the results are sums, and init becomes the sum of each column's weights, of which
+ * skv_q8_dense_at makes what it is for the zero point of a run. */
 static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bias, const skv_q_scaling *scaling,
                        int64_t group, size_t panel) {
     const size_t nr = d->gemm->nr, index = (size_t)group * d->panels + panel;
     const int64_t taps = skv_volume(d->s.g.kernel), row = d->per_in * taps;
-    const int32_t zero = d->x_zero - d->gemm->shift;
+    const int32_t zero = scaling ? d->x_zero - d->gemm->shift : -1;
     char *b = d->b + index * d->panel_bytes;
     for (size_t p = 0; p < nr; p++) {
         const int64_t column = (int64_t)(panel * nr + p);
@@ -92,6 +94,7 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
         }
         /* Wraps where the true sums would not: see int8.h. */
         d->init[index * nr + p] = (int32_t)((uint32_t)(bias ? bias[m] : 0) - (uint32_t)zero * (uint32_t)sum);
+        if (!scaling) continue;
         d->multiplier[index * nr + p] = (float)scaling->multiplier[m];
         if (!d->fixed.on) continue;
         d->q31[index * nr + p] = (int32_t)scaling->q31[m];
@@ -240,7 +243,7 @@ static double cut(const skv_q8_dense *d, bool lines, bool columns, skv_q8_box *b
 }
 
 static void choose_boxes(skv_q8_dense *d) {
-    const bool can = d->reading == SKV_Q8_IN_PLACE && d->x_zero == 0 && d->gemm->shift == 0;
+    const bool can = d->reading == SKV_Q8_IN_PLACE && d->x_zero == 0 && d->gemm->shift == 0 && !d->out.sums;
     double least = cut(d, false, false, d->box, &d->n_boxes);
     for (int i = 1; can && i < 4; i++) {
         skv_q8_box box[SKV_Q8_BOXES];
@@ -295,6 +298,26 @@ static skive_status read_output(skv_kernel_node *n, skv_q8_dense *d, const skv_r
     return SKIVE_OK;
 }
 
+/* What prepared weights take. */
+static skive_status allocate(skv_kernel_node *n, skv_q8_dense *d) {
+    const size_t panels = (size_t)d->s.groups * d->panels, nr = d->gemm->nr;
+    SKV_TRY(skv_arena_array(n->weights, panels, d->panel_bytes, &d->b));
+    SKV_TRY(skv_alloc_array(n->ctx, panels, nr * sizeof *d->init, &d->init));
+    SKV_TRY(skv_alloc_array(n->ctx, panels, nr * sizeof *d->multiplier, &d->multiplier));
+    for (int i = 0; d->fixed.on && i < 2; i++)
+        SKV_TRY(skv_alloc_array(n->ctx, panels, nr * sizeof(int32_t), i ? &d->shift : &d->q31));
+    return skv_alloc(n->ctx, d->groups * d->gemm->k_group, &d->padding);
+}
+
+static void pack_all(skv_kernel_node *n, const skv_q8_dense *d, const int8_t *w, const int32_t *bias,
+                     const skv_q_scaling *scaling) {
+    const size_t panels = (size_t)d->s.groups * d->panels;
+#pragma omp parallel for num_threads(n->threads) schedule(static) if (n->threads > 1 && panels > 1)
+    for (size_t i = 0; i < panels; i++) pack_panel(d, w, bias, scaling, (int64_t)(i / d->panels), i % d->panels);
+    n->state_bytes = panels * (d->panel_bytes + d->gemm->nr * 8);
+    n->packs_input[1] = true;
+}
+
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s) {
     skv_q_scaling scaling;
     skv_q8_dense *d = NULL;
@@ -315,23 +338,52 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
            skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
     SKV_GO(status, fail, read_output(n, d, &scaling.r, scaling.multiplier));
     d->item = d->out.real ? sizeof(float) : 1;
-    const size_t panels = (size_t)s->groups * d->panels;
-    SKV_GO(status, fail, skv_arena_array(n->weights, panels, d->panel_bytes, &d->b));
-    SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->init, &d->init));
-    SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->multiplier, &d->multiplier));
-    for (int i = 0; d->fixed.on && i < 2; i++)
-        SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof(int32_t), i ? &d->shift : &d->q31));
-    SKV_GO(status, fail, skv_alloc(n->ctx, d->groups * gemm->k_group, &d->padding));
+    SKV_GO(status, fail, allocate(n, d));
     if (gemm->constants) gemm->constants(&d->out, &d->constants);
     memset(d->padding, d->x_zero, d->groups * gemm->k_group);
-#pragma omp parallel for num_threads(n->threads) schedule(static) if (n->threads > 1 && panels > 1)
-    for (size_t i = 0; i < panels; i++)
-        pack_panel(d, w, bias ? bias->data : NULL, &scaling, (int64_t)(i / d->panels), i % d->panels);
+    pack_all(n, d, w, bias ? bias->data : NULL, &scaling);
+    n->packs_input[2] = true;
     n->state = d;
-    n->state_bytes = panels * (d->panel_bytes + gemm->nr * 8);
-    n->packs_input[1] = n->packs_input[2] = true;
     return SKIVE_OK;
 fail:
     skv_q8_dense_destroy(n->ctx, d);
     return status;
+}
+
+skive_status skv_q8_dense_sums(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s, const int8_t *w,
+                               skv_q8_dense **out) {
+    skv_q8_dense *d = NULL;
+    skive_status status;
+    SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d, &d));
+    d->gemm = gemm;
+    d->s = *s;
+    d->out.sums = true;
+    d->item = sizeof(int32_t);
+    SKV_GO(status, fail, size_up(n, d));
+    SKV_GO(status, fail, make_boxes(n->ctx, d));
+    SKV_GO(status, fail, allocate(n, d));
+    pack_all(n, d, w, NULL, NULL);
+    *out = d;
+    return SKIVE_OK;
+fail:
+    skv_q8_dense_destroy(n->ctx, d);
+    return status;
+}
+
+size_t skv_q8_dense_at_bytes(const skv_q8_dense *d) {
+    return skv_align_up((size_t)d->s.groups * d->panels * d->gemm->nr * sizeof(int32_t), 64) +
+           skv_align_up(d->groups * d->gemm->k_group, 64);
+}
+
+void skv_q8_dense_at(const skv_q8_dense *d, int32_t zero, void *memory, skv_q8_dense *at) {
+    const size_t columns = (size_t)d->s.groups * d->panels * d->gemm->nr;
+    int32_t *init = memory;
+    *at = *d;
+    at->x_zero = zero;
+    at->init = init;
+    at->padding = (uint8_t *)memory + skv_align_up(columns * sizeof *init, 64);
+    memset(at->padding, zero, d->groups * d->gemm->k_group);
+    /* Wraps where the true sums would not: see int8.h. */
+    for (size_t i = 0; i < columns; i++)
+        init[i] = (int32_t)(0u - (uint32_t)(zero - d->gemm->shift) * (uint32_t)d->init[i]);
 }

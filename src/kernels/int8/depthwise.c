@@ -1,4 +1,4 @@
-/* QConv with one input and one output channel a group: every channel has its own window, so that the loops run along
+/* QConv and ConvInteger with one input and one output channel a group: every channel has its own window, so that the loops run along
  * the channels, and where these are few along several positions of a line at once, as if they were more channels.
  * Input and output stand as [n][spatial...][c]. */
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "kernels/int8/int8.h"
 
-enum { MAX_TAPS = 128, LANES = 128 };
+enum { MAX_TAPS = 1 << 14, LANES = 128 };
 
 typedef struct depthwise_state {
     const skv_q8_loops *loops;
@@ -15,7 +15,8 @@ typedef struct depthwise_state {
     size_t item;       /* bytes of an output element */
     int64_t positions; /* taken at once */
     size_t lanes;      /* positions * c */
-    size_t sum_bytes;  /* of one thread's sums, and behind them of the inputs it gathers: [taps][lanes] */
+    size_t sum_bytes;  /* of one thread's sums; behind them the inputs it gathers, [taps][lanes], and its taps */
+    size_t taps_at;
     size_t thread_bytes;
     int16_t *w;        /* [taps][lanes] */
     int32_t *init;     /* [lanes]: bias - x_zero_point * sum of the weights */
@@ -23,9 +24,12 @@ typedef struct depthwise_state {
     skv_q8_fixed fixed;
     int32_t *q31, *shift; /* [lanes], in fixed point */
     uint8_t zero;         /* what padding holds */
+    /* ConvInteger, whose zero point comes with the run: init holds the sum of the weights, and scratch what it is */
+    bool sums, x_signed;
+    size_t init_at, flipped_at; /* in scratch: init of the run; x as uint8 */
 } depthwise_state;
 
-static bool applicable(const skv_kernel_node *n, skv_why *why) {
+static bool suits(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
     if (x->rank < 3 || x->rank > 5) return skv_decline(why, "rank %d", x->rank);
     if (skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "the output is empty");
@@ -33,8 +37,23 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (groups < 2 || groups != x->dims[1].size || groups != w->dims[0].size) return skv_decline(why, "not depthwise");
     int64_t taps = 1;
     for (int d = 2; d < w->rank; d++) taps *= w->dims[d].size;
-    if (taps > MAX_TAPS) return skv_decline(why, "a window of %lld", (long long)taps);
-    return skv_q8_bytes(n, why) && skv_q8_weights_constant(n, why);
+    return taps <= MAX_TAPS ? true : skv_decline(why, "a window of %lld", (long long)taps);
+}
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    return suits(n, why) && skv_q8_bytes(n, why) && skv_q8_weights_constant(n, why);
+}
+
+enum { X_ZERO = 2, W_ZERO = 3 };
+
+static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
+
+static bool integer_applicable(const skv_kernel_node *n, skv_why *why) {
+    if (!suits(n, why)) return false;
+    if (skv_type_count(&n->in[0].type) == 0) return skv_decline(why, "empty");
+    if (!n->in[1].constant || (has_input(n, W_ZERO) && !n->in[W_ZERO].constant))
+        return skv_decline(why, "the weights or their zero point are not constant");
+    return true;
 }
 
 static void destroy(skive_context *ctx, void *state) {
@@ -68,6 +87,24 @@ static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_
     d->zero = (uint8_t)zero;
 }
 
+/* Sizes, and memory for what is packed. */
+static skive_status allocate(skv_kernel_node *n, depthwise_state *d) {
+    const size_t taps = (size_t)skv_volume(d->s.g.kernel);
+    d->positions = d->s.c >= LANES ? 1 : LANES / d->s.c;
+    if (d->positions > d->s.g.out[2]) d->positions = d->s.g.out[2];
+    const size_t c = d->lanes = (size_t)(d->positions * d->s.c);
+    d->sum_bytes = skv_align_up(c * sizeof(int32_t), 64);
+    d->taps_at = d->sum_bytes + skv_align_up(c * taps, 64);
+    d->thread_bytes = d->taps_at + skv_align_up(taps * sizeof(void *), 64);
+    n->scratch_bytes = d->thread_bytes * (size_t)n->threads;
+    n->state_bytes = c * (taps * 2 + 8);
+    SKV_TRY(skv_alloc_array(n->ctx, c, taps * sizeof *d->w, &d->w));
+    SKV_TRY(skv_alloc_array(n->ctx, c, sizeof *d->init, &d->init));
+    for (int i = 0; d->fixed.on && i < 2; i++)
+        SKV_TRY(skv_alloc_array(n->ctx, c, sizeof(int32_t), i ? &d->shift : &d->q31));
+    return skv_alloc_array(n->ctx, c, sizeof *d->multiplier, &d->multiplier);
+}
+
 static skive_status prepare(skv_kernel_node *n) {
     depthwise_state *d = NULL;
     int32_t zero;
@@ -82,27 +119,51 @@ static skive_status prepare(skv_kernel_node *n) {
     d->r = scaling.r;
     d->fixed = skv_q8_fixed_of(&scaling);
     const int64_t taps = skv_volume(d->s.g.kernel);
-    d->positions = d->s.c >= LANES ? 1 : LANES / d->s.c;
-    if (d->positions > d->s.g.out[2]) d->positions = d->s.g.out[2];
-    d->lanes = (size_t)(d->positions * d->s.c);
-    const size_t c = d->lanes;
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, zero, n->in[1].constant->data, d->s.m, taps, bias ? bias->data : NULL));
-    SKV_GO(status, fail, skv_alloc_array(n->ctx, c, (size_t)taps * sizeof *d->w, &d->w));
-    SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->init, &d->init));
-    SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->multiplier, &d->multiplier));
-    if (d->fixed.on) {
-        SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->q31, &d->q31));
-        SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->shift, &d->shift));
-    }
+    SKV_GO(status, fail, allocate(n, d));
     pack(d, zero, n->in[1].constant->data, bias ? bias->data : NULL, &scaling);
     d->item = d->r.output == SKV_Q_F32 ? sizeof(float) : 1;
-    d->sum_bytes = skv_align_up(c * sizeof(int32_t), 64);
-    d->thread_bytes = d->sum_bytes + skv_align_up(c * (size_t)taps, 64);
-    n->scratch_bytes = d->thread_bytes * (size_t)n->threads;
     n->state = d;
-    n->state_bytes = c * ((size_t)taps * 2 + 8);
     n->packs_input[1] = n->packs_input[2] = true;
+    n->in[0].layout = n->out[0].layout = SKV_NHWC;
+    return SKIVE_OK;
+fail:
+    destroy(n->ctx, d);
+    return status;
+}
+
+/* The weights less their zero points, and each channel's sum of them. */
+static void pack_integer(depthwise_state *d, const skive_tensor *w, const skive_tensor *zeros) {
+    const int64_t taps = skv_volume(d->s.g.kernel), n_zeros = zeros ? skive_tensor_count(zeros) : 0;
+    for (size_t i = 0; i < d->lanes; i++) {
+        const int64_t c = (int64_t)i % d->s.c;
+        const int32_t zero = zeros ? (int32_t)skive_tensor_get(zeros, n_zeros > 1 ? c : 0) : 0;
+        d->init[i] = 0;
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t at = c * taps + t;
+            const int32_t v = w->dtype == SKIVE_I8 ? ((const int8_t *)w->data)[at] : ((const uint8_t *)w->data)[at];
+            d->w[(size_t)t * d->lanes + i] = (int16_t)(v - zero);
+            d->init[i] += v - zero;
+        }
+    }
+}
+
+static skive_status integer_prepare(skv_kernel_node *n) {
+    depthwise_state *d = NULL;
+    skive_status status;
+    SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d, &d));
+    d->loops = skv_q8_loops_of(skv_cpu_isa());
+    SKV_GO(status, fail, skv_q8_conv_shape(n, &d->s));
+    SKV_GO(status, fail, allocate(n, d));
+    pack_integer(d, n->in[1].constant, has_input(n, W_ZERO) ? n->in[W_ZERO].constant : NULL);
+    d->sums = true;
+    d->item = sizeof(int32_t);
+    d->x_signed = n->in[0].type.dtype == SKIVE_I8;
+    SKV_GO(status, fail, skv_scratch_add(n, d->lanes * sizeof *d->init, &d->init_at));
+    if (d->x_signed) SKV_GO(status, fail, skv_scratch_add(n, (size_t)skv_type_count(&n->in[0].type), &d->flipped_at));
+    n->state = d;
+    n->packs_input[1] = true;
     n->in[0].layout = n->out[0].layout = SKV_NHWC;
     return SKIVE_OK;
 fail:
@@ -148,19 +209,17 @@ static void points(const depthwise_state *d, const uint8_t *image, int64_t od, i
     }
 }
 
-static skive_status run(const skv_kernel_call *c) {
-    const depthwise_state *d = c->n->state;
+static skive_status run_on(const depthwise_state *d, const skv_kernel_call *c, const uint8_t *x) {
     const skv_geometry *g = &d->s.g;
-    const uint8_t *x = c->in[0];
     char *y = c->out[0];
     const int threads = c->n->threads;
     const int64_t lines = d->s.n * g->out[0] * g->out[1];
     const size_t channels = (size_t)d->s.c, taps = (size_t)skv_volume(g->kernel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t line = 0; line < lines; line++) {
-        const uint8_t *at[MAX_TAPS];
         char *scratch = (char *)c->scratch + (size_t)skv_thread_number() * d->thread_bytes;
         int32_t *sum = (int32_t *)(void *)scratch;
+        const uint8_t **at = (const uint8_t **)(void *)(scratch + d->taps_at);
         const int64_t oh = line % g->out[1], od = line / g->out[1] % g->out[0];
         const uint8_t *image = x + line / g->out[1] / g->out[0] * skv_volume(g->in) * d->s.c;
         char *to = y + (size_t)(line * g->out[2]) * channels * d->item;
@@ -168,10 +227,11 @@ static skive_status run(const skv_kernel_call *c) {
             const int64_t count = g->out[2] - ow < d->positions ? g->out[2] - ow : d->positions;
             const size_t n = (size_t)count * channels;
             points(d, image, od, oh, ow, count, (uint8_t *)scratch + d->sum_bytes, at);
-            d->loops->depthwise(at, taps, d->w, d->lanes, d->init, sum, n);
+            int32_t *into = d->sums ? (int32_t *)(void *)to : sum;
+            d->loops->depthwise(at, taps, d->w, d->lanes, d->init, into, n);
             if (d->fixed.on)
                 d->loops->fixed(sum, d->q31, d->shift, 1, (uint8_t *)to, n, &d->fixed);
-            else
+            else if (!d->sums)
                 d->loops->requant(sum, d->multiplier, 1, to, n, &d->r);
             to += n * d->item;
         }
@@ -179,7 +239,40 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
+static skive_status run(const skv_kernel_call *c) { return run_on(c->n->state, c, c->in[0]); }
+
+static skive_status integer_run(const skv_kernel_call *c) {
+    const depthwise_state *d = c->n->state;
+    const void *given = c->n->n_in > X_ZERO ? c->in[X_ZERO] : NULL;
+    const uint8_t *x = c->in[0];
+    int32_t zero = !given ? 0 : d->x_signed ? *(const int8_t *)given : *(const uint8_t *)given;
+    depthwise_state at = *d;
+    at.init = (int32_t *)(void *)((char *)c->scratch + d->init_at);
+    if (d->x_signed) {
+        uint8_t *flipped = (uint8_t *)c->scratch + d->flipped_at;
+        const size_t n = (size_t)skv_type_count(&c->n->in[0].type);
+        for (size_t i = 0; i < n; i++) flipped[i] = x[i] ^ 128;
+        x = flipped;
+        zero += 128;
+    }
+    at.zero = (uint8_t)zero;
+    for (size_t i = 0; i < d->lanes; i++) at.init[i] = -zero * d->init[i];
+    return run_on(&at, c, x);
+}
+
 static const skv_op_kind ops[] = {SKV_OP_Q_CONV, SKV_OP_NONE};
+static const skv_op_kind integer_ops[] = {SKV_OP_CONV_INTEGER, SKV_OP_NONE};
+
+const skv_kernel skv_kernel_int8_depthwise_integer = {
+    .name = "conv_integer_depthwise",
+    .brief = "depthwise integer convolution with zero points known only at run time",
+    .ops = integer_ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = integer_applicable,
+    .prepare = integer_prepare,
+    .run = integer_run,
+    .destroy = destroy,
+};
 
 const skv_kernel skv_kernel_int8_depthwise = {
     .name = "qconv_depthwise_u8s8",

@@ -83,6 +83,7 @@ const skv_q8_gemm *skv_q8_gemm_vnni(void);
 const skv_q8_gemm *skv_q8_gemm_neon(void);
 const skv_q8_gemm *skv_q8_gemm_dotprod(void);
 const skv_q8_gemm *skv_q8_gemm_i8mm(void);
+const skv_q8_gemm *skv_q8_gemm_of(skv_isa isa); /* the best of the level */
 
 /* ---- loops along channels or elements ---- */
 

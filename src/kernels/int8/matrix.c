@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const skv_q8_gemm *gemm_of(skv_isa isa) {
+const skv_q8_gemm *skv_q8_gemm_of(skv_isa isa) {
     return SKV_AT(isa, AVX512_VNNI, skv_q8_gemm_vnni()) SKV_AT(isa, AVX512, skv_q8_gemm_avx512())
         SKV_AT(isa, AVX2, skv_q8_gemm_avx2()) SKV_AT(isa, I8MM, skv_q8_gemm_i8mm())
             SKV_AT(isa, DOTPROD, skv_q8_gemm_dotprod()) SKV_AT(isa, NEON, skv_q8_gemm_neon())
@@ -55,7 +55,7 @@ static skive_status pack_zeros(skive_context *ctx, bool is_signed, const skive_t
 
 skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_signed, int64_t k, int64_t n,
                                 const skive_tensor *zeros, int64_t first_zero, int64_t n_zeros, skv_q8_matrix *out) {
-    skv_q8_matrix m = {.gemm = gemm_of(skv_cpu_isa()), .k = k, .n = n};
+    skv_q8_matrix m = {.gemm = skv_q8_gemm_of(skv_cpu_isa()), .k = k, .n = n};
     skive_status status;
     m.groups = ((size_t)k + m.gemm->k_group - 1) / m.gemm->k_group;
     m.panels = ((size_t)n + m.gemm->nr - 1) / m.gemm->nr;

@@ -1,0 +1,185 @@
+/* ConvInteger gives the bits of the reference: of every form, with zero points known only at run time, at the level of
+ * SKIVE_ISA (CTest runs this program once per level). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <skive/exec.h>
+#include <skive/onnx.h>
+
+#include "graph/graph.h"
+#include "support.h"
+
+#include <cmocka.h>
+
+typedef struct dice {
+    uint64_t seed, at;
+} dice;
+
+static int64_t roll(dice *d, int64_t low, int64_t high) {
+    return low + (int64_t)skv_rng_below(d->seed, 77, d->at++, (uint64_t)(high - low + 1));
+}
+
+typedef struct form {
+    int rank;
+    int64_t x[5], w[5], strides[3], dilations[3], pads[6], groups;
+    bool x_signed, w_signed, extremes;
+    int64_t w_zeros; /* 0: none, 1, or the number of filters */
+} form;
+
+/* Channels of all kinds: few, many, odd; dense, in groups, depthwise. */
+static form random_form(dice *d) {
+    form f = {.rank = (int)roll(d, 3, 5)};
+    const int64_t kind = roll(d, 0, 4);
+    f.groups = kind == 0 ? roll(d, 2, 70) : kind == 1 ? roll(d, 2, 4) : 1;
+    const int64_t per_in = kind == 0 ? 1 : roll(d, 1, kind == 4 ? 40 : 9), per_out = kind == 0 ? 1 : roll(d, 1, 37);
+    f.x[0] = roll(d, 1, 2);
+    f.x[1] = f.groups * per_in;
+    f.w[0] = f.groups * per_out;
+    f.w[1] = per_in;
+    for (int a = 0; a < f.rank - 2; a++) {
+        f.w[2 + a] = roll(d, 1, f.rank == 3 ? 9 : 3);
+        f.strides[a] = roll(d, 1, 3);
+        f.dilations[a] = roll(d, 1, 2);
+        f.pads[a] = roll(d, 0, 2);
+        f.pads[f.rank - 2 + a] = roll(d, 0, 2);
+        f.x[2 + a] = (f.w[2 + a] - 1) * f.dilations[a] + 1 + roll(d, 0, f.rank == 5 ? 3 : 9);
+    }
+    f.x_signed = roll(d, 0, 2) == 0;
+    f.w_signed = roll(d, 0, 1) == 0;
+    f.extremes = roll(d, 0, 3) == 0;
+    const int64_t zeros = roll(d, 0, 2);
+    f.w_zeros = zeros == 2 ? f.w[0] : zeros;
+    return f;
+}
+
+static skive_tensor integers(skive_context *ctx, dice *d, const form *f, bool is_signed, int rank,
+                             const int64_t *dims) {
+    const double low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
+    skive_tensor t =
+        skv_test_random(ctx, is_signed ? SKIVE_I8 : SKIVE_U8, rank, dims, (uint64_t)roll(d, 1, 1 << 30), low, high + 1);
+    for (int64_t i = 0; f->extremes && i < skive_tensor_count(&t); i++)
+        skive_tensor_set(&t, i, roll(d, 0, 3) ? high : low);
+    return t;
+}
+
+static skive_value *parameter(skive_context *ctx, skive_graph *g, skive_tensor t) {
+    skive_value *v = NULL;
+    skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &v));
+    skive_tensor_free(ctx, &t);
+    return v;
+}
+
+static skive_graph *graph_of(skive_context *ctx, dice *d, const form *f) {
+    const size_t spatial = (size_t)f->rank - 2;
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *x_zero = NULL, *w_zero = NULL;
+    const skive_dtype dtype = f->x_signed ? SKIVE_I8 : SKIVE_U8;
+    const skive_type x_type = skive_type_make(dtype, f->rank, f->x), zero_type = skive_type_make(dtype, 0, NULL);
+    skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &x_type, &x));
+    skv_test_ok(ctx, skive_graph_add_input(g, "zero", &zero_type, &x_zero));
+    skive_value *w = parameter(ctx, g, integers(ctx, d, f, f->w_signed, f->rank, f->w));
+    if (f->w_zeros) w_zero = parameter(ctx, g, integers(ctx, d, f, f->w_signed, f->w_zeros > 1 ? 1 : 0, &f->w_zeros));
+    skv_builder b = skv_build(g);
+    skive_value *y =
+        skv_emit(&b, "ConvInteger", SKV_IN(x, w, x_zero, w_zero),
+                 SKV_ATTRS(SKV_INT("group", f->groups), SKV_INTS("strides", f->strides, spatial),
+                           SKV_INTS("dilations", f->dilations, spatial), SKV_INTS("pads", f->pads, 2 * spatial)));
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    return g;
+}
+
+static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, int threads, const skive_tensor in[2],
+                      skive_tensor *out) {
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_tensor view;
+    skive_plan_options o = skive_plan_options_default();
+    o.reference = reference;
+    o.threads = threads;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    for (size_t i = 0; !reference && i < skive_plan_step_count(plan); i++) {
+        skive_plan_step step;
+        skive_plan_step_get(plan, i, &step);
+        if (strcmp(step.kernel, "reference") == 0) fail_msg("%s runs on the reference", step.op);
+    }
+    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+    for (size_t i = 0; i < 2; i++) {
+        skv_test_ok(ctx, skive_exec_input(exec, i, &view));
+        memcpy(view.data, in[i].data, skive_tensor_bytes(&view));
+    }
+    skv_test_ok(ctx, skive_exec_run(exec));
+    skv_test_ok(ctx, skive_exec_output(exec, 0, &view));
+    skv_test_ok(ctx, skive_tensor_copy(ctx, &view, out));
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+}
+
+static void as_the_reference(void **unused) {
+    (void)unused;
+    for (uint64_t seed = 0; seed < skv_test_rounds(150); seed++) {
+        dice d = {.seed = seed};
+        const form f = random_form(&d);
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = graph_of(ctx, &d, &f);
+        skive_tensor in[2] = {integers(ctx, &d, &f, f.x_signed, f.rank, f.x),
+                              integers(ctx, &d, &f, f.x_signed, 0, NULL)};
+        skive_tensor fast, slow;
+        run_graph(ctx, g, false, 1 + (int)(seed % 2), in, &fast);
+        run_graph(ctx, g, true, 1, in, &slow);
+        for (int64_t i = 0; i < skive_tensor_count(&slow); i++)
+            if (((int32_t *)fast.data)[i] != ((int32_t *)slow.data)[i])
+                fail_msg("seed %d: element %lld is %d, the reference gives %d", (int)seed, (long long)i,
+                         ((int32_t *)fast.data)[i], ((int32_t *)slow.data)[i]);
+        skive_tensor_free(ctx, &fast);
+        skive_tensor_free(ctx, &slow);
+        skive_tensor_free(ctx, &in[0]);
+        skive_tensor_free(ctx, &in[1]);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+typedef struct model {
+    void *bytes;
+    size_t n;
+} model;
+
+static skive_status plan_body(skive_context *ctx, void *user) {
+    const model *m = user;
+    skive_graph *g = NULL;
+    skive_plan *plan = NULL;
+    skive_status status = skive_onnx_parse(ctx, m->bytes, m->n, NULL, NULL, &g);
+    if (status == SKIVE_OK) status = skive_plan_create(ctx, g, NULL, &plan);
+    skive_plan_free(plan);
+    skive_graph_free(g);
+    return status;
+}
+
+static void any_allocation_may_fail(void **unused) {
+    (void)unused;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        dice d = {.seed = seed};
+        const form f = random_form(&d);
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = graph_of(ctx, &d, &f);
+        model m;
+        skv_test_ok(ctx, skive_onnx_serialize(ctx, g, NULL, &m.bytes, &m.n));
+        assert_true(skv_test_walk_allocations(plan_body, &m, 1) > 10);
+        skive_onnx_free_bytes(ctx, m.bytes);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_the_reference),
+        cmocka_unit_test(any_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
