@@ -1,6 +1,6 @@
-/* QConv and ConvInteger with one input and one output channel a group: every channel has its own window, so that the loops run along
- * the channels, and where these are few along several positions of a line at once, as if they were more channels.
- * Input and output stand as [n][spatial...][c]. */
+/* QConv and ConvInteger with one input and one output channel a group: every channel has its own window, so that the
+ * loops run along the channels, and where these are few along several positions of a line at once, as if they were more
+ * channels. Input and output stand as [n][spatial...][c]. */
 #include <string.h>
 
 #include "base/parallel.h"
