@@ -28,6 +28,7 @@ set(SKIVE_FILES_avx2
   kernels/int8/xnor_avx2.c
   kernels/norm_batch_avx2.c
   kernels/pool_conv_weight_avx2.c
+  kernels/pool_window_avx2.c
   kernels/recurrent_avx2.c
   kernels/reduce_avx2.c
   kernels/resample_avx2.c
@@ -53,6 +54,7 @@ set(SKIVE_FILES_avx512
   kernels/int8/xnor_avx512.c
   kernels/norm_batch_avx512.c
   kernels/pool_max_avx512.c
+  kernels/pool_window_avx512.c
   kernels/recurrent_avx512.c
   kernels/reduce_avx512.c
   kernels/resample_avx512.c
@@ -83,6 +85,7 @@ set(SKIVE_FILES_neon
   kernels/int8/gemm_neon.c
   kernels/int8/loops_neon.c
   kernels/pool_conv_weight_neon.c
+  kernels/pool_window_neon.c
   kernels/sgemm_neon.c
   kernels/sparse/loops_neon.c)
 

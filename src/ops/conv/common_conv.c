@@ -307,19 +307,20 @@ void skv_pool_cost(const skive_node *n, skive_cost *cost) {
     cost->operations = skv_add_sat(cost->operations, skv_mul_sat(taps, skv_type_count(&n->outputs[0]->type)));
 }
 
+int64_t skv_average_taps(const skv_geometry *g, int a, int64_t o, bool count_include_pad) {
+    int64_t lo = 0, hi;
+    if (count_include_pad) { /* the part that ceil_mode adds after the end padding does not count */
+        const int64_t start = o * g->stride[a] - g->pad_lo[a], last = g->in[a] + g->pad_hi[a] - 1 - start;
+        hi = last < 0 ? 0 : last / g->dilation[a] + 1;
+        if (hi > g->kernel[a]) hi = g->kernel[a];
+    } else {
+        skv_window_range(g, a, o, &lo, &hi);
+    }
+    return hi - lo;
+}
+
 int64_t skv_average_divisor(const skv_geometry *g, const int64_t o[SKV_SPATIAL], bool count_include_pad) {
     int64_t product = 1;
-    for (int a = 0; a < SKV_SPATIAL; a++) {
-        int64_t lo, hi;
-        if (count_include_pad) { /* the part that ceil_mode adds after the end padding does not count */
-            int64_t start = o[a] * g->stride[a] - g->pad_lo[a], last = g->in[a] + g->pad_hi[a] - 1 - start;
-            lo = 0;
-            hi = last < 0 ? 0 : last / g->dilation[a] + 1;
-            if (hi > g->kernel[a]) hi = g->kernel[a];
-        } else {
-            skv_window_range(g, a, o[a], &lo, &hi);
-        }
-        product *= hi - lo;
-    }
+    for (int a = 0; a < SKV_SPATIAL; a++) product *= skv_average_taps(g, a, o[a], count_include_pad);
     return product;
 }

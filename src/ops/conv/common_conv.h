@@ -109,7 +109,8 @@ void skv_couple_conv(skv_couple *c, int x, int w, int bias);
 skive_status skv_shrink_groups(const skv_shrink *s, int x);
 void skv_pool_cost(const skive_node *n, skive_cost *cost); /* one operation per window element */
 
-/* The divisor of an average at output position o. */
+/* The divisor of an average at output position o, and what one axis has of it. */
+int64_t skv_average_taps(const skv_geometry *g, int axis, int64_t o, bool count_include_pad);
 int64_t skv_average_divisor(const skv_geometry *g, const int64_t o[SKV_SPATIAL], bool count_include_pad);
 
 #endif
