@@ -20,12 +20,12 @@ typedef struct form {
 } form;
 
 static const form forms[] = {
-    {"MaxPool", "pool_max_f32", SKIVE_F32, 3, {2, 5, 37}, 3, 2, 1},
-    {"MaxPool", "pool_max_f32", SKIVE_F32, 4, {2, 3, 19, 23}, 3, 2, 1},
-    {"MaxPool", "pool_max_f32", SKIVE_F32, 4, {2, 3, 19, 23}, 5, 1, 2},
-    {"MaxPool", "pool_max_f32", SKIVE_F32, 4, {1, 3, 20, 31}, 4, 3, 2},
-    {"AveragePool", "pool_average_f32", SKIVE_F32, 3, {2, 5, 37}, 3, 2, 1},
-    {"GlobalAveragePool", "pool_average_f32", SKIVE_F32, 3, {2, 5, 37}, 0, 0, 0},
+    {"MaxPool", "pool_window_f32", SKIVE_F32, 3, {2, 5, 37}, 3, 2, 1},
+    {"MaxPool", "pool_window_f32", SKIVE_F32, 4, {2, 3, 19, 23}, 3, 2, 1},
+    {"MaxPool", "pool_window_f32", SKIVE_F32, 4, {2, 3, 19, 23}, 5, 1, 2},
+    {"MaxPool", "pool_window_f32", SKIVE_F32, 4, {1, 3, 20, 31}, 4, 3, 2},
+    {"AveragePool", "pool_window_f32", SKIVE_F32, 3, {2, 5, 37}, 3, 2, 1},
+    {"GlobalAveragePool", "pool_window_f32", SKIVE_F32, 3, {2, 5, 37}, 0, 0, 0},
     {"MaxPool", "pool_u8", SKIVE_U8, 4, {2, 8, 9, 9}, 3, 2, 1},
     {"MaxPool", "pool_u8", SKIVE_U8, 4, {2, 24, 9, 9}, 2, 2, 0},
     {"MaxPool", "pool_u8", SKIVE_U8, 4, {1, 125, 7, 7}, 3, 1, 1},
