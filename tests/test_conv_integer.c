@@ -6,21 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <skive/exec.h>
-#include <skive/onnx.h>
-
-#include "graph/graph.h"
-#include "support.h"
-
 #include <cmocka.h>
 
-typedef struct dice {
-    uint64_t seed, at;
-} dice;
-
-static int64_t roll(dice *d, int64_t low, int64_t high) {
-    return low + (int64_t)skv_rng_below(d->seed, 77, d->at++, (uint64_t)(high - low + 1));
-}
+#include "form_fixtures.h"
 
 typedef struct form {
     int rank;
@@ -65,14 +53,14 @@ static skive_tensor integers(skive_context *ctx, dice *d, const form *f, bool is
     return t;
 }
 
-static skive_value *parameter(skive_context *ctx, skive_graph *g, skive_tensor t) {
+static skive_value *constant(skive_context *ctx, skive_graph *g, skive_tensor t) {
     skive_value *v = NULL;
     skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &v));
     skive_tensor_free(ctx, &t);
     return v;
 }
 
-static skive_graph *graph_of(skive_context *ctx, dice *d, const form *f) {
+static skive_graph *graph_of_form(skive_context *ctx, dice *d, const form *f) {
     const size_t spatial = (size_t)f->rank - 2;
     skive_graph *g = NULL;
     skive_value *x = NULL, *x_zero = NULL, *w_zero = NULL;
@@ -81,8 +69,8 @@ static skive_graph *graph_of(skive_context *ctx, dice *d, const form *f) {
     skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
     skv_test_ok(ctx, skive_graph_add_input(g, "x", &x_type, &x));
     skv_test_ok(ctx, skive_graph_add_input(g, "zero", &zero_type, &x_zero));
-    skive_value *w = parameter(ctx, g, integers(ctx, d, f, f->w_signed, f->rank, f->w));
-    if (f->w_zeros) w_zero = parameter(ctx, g, integers(ctx, d, f, f->w_signed, f->w_zeros > 1 ? 1 : 0, &f->w_zeros));
+    skive_value *w = constant(ctx, g, integers(ctx, d, f, f->w_signed, f->rank, f->w));
+    if (f->w_zeros) w_zero = constant(ctx, g, integers(ctx, d, f, f->w_signed, f->w_zeros > 1 ? 1 : 0, &f->w_zeros));
     skv_builder b = skv_build(g);
     skive_value *y =
         skv_emit(&b, "ConvInteger", SKV_IN(x, w, x_zero, w_zero),
@@ -93,8 +81,8 @@ static skive_graph *graph_of(skive_context *ctx, dice *d, const form *f) {
     return g;
 }
 
-static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, int threads, const skive_tensor in[2],
-                      skive_tensor *out) {
+static void run_on(skive_context *ctx, const skive_graph *g, bool reference, int threads, const skive_tensor in[2],
+                   skive_tensor *out) {
     skive_plan *plan = NULL;
     skive_exec *exec = NULL;
     skive_tensor view;
@@ -125,12 +113,12 @@ static void as_the_reference(void **unused) {
         dice d = {.seed = seed};
         const form f = random_form(&d);
         skive_context *ctx = skv_test_context();
-        skive_graph *g = graph_of(ctx, &d, &f);
+        skive_graph *g = graph_of_form(ctx, &d, &f);
         skive_tensor in[2] = {integers(ctx, &d, &f, f.x_signed, f.rank, f.x),
                               integers(ctx, &d, &f, f.x_signed, 0, NULL)};
         skive_tensor fast, slow;
-        run_graph(ctx, g, false, 1 + (int)(seed % 2), in, &fast);
-        run_graph(ctx, g, true, 1, in, &slow);
+        run_on(ctx, g, false, 1 + (int)(seed % 2), in, &fast);
+        run_on(ctx, g, true, 1, in, &slow);
         for (int64_t i = 0; i < skive_tensor_count(&slow); i++)
             if (((int32_t *)fast.data)[i] != ((int32_t *)slow.data)[i])
                 fail_msg("seed %d: element %lld is %d, the reference gives %d", (int)seed, (long long)i,
@@ -144,36 +132,14 @@ static void as_the_reference(void **unused) {
     }
 }
 
-typedef struct model {
-    void *bytes;
-    size_t n;
-} model;
-
-static skive_status plan_body(skive_context *ctx, void *user) {
-    const model *m = user;
-    skive_graph *g = NULL;
-    skive_plan *plan = NULL;
-    skive_status status = skive_onnx_parse(ctx, m->bytes, m->n, NULL, NULL, &g);
-    if (status == SKIVE_OK) status = skive_plan_create(ctx, g, NULL, &plan);
-    skive_plan_free(plan);
-    skive_graph_free(g);
-    return status;
+static skive_graph *any_graph(skive_context *ctx, dice *d) {
+    const form f = random_form(d);
+    return graph_of_form(ctx, d, &f);
 }
 
 static void any_allocation_may_fail(void **unused) {
     (void)unused;
-    for (uint64_t seed = 0; seed < 4; seed++) {
-        dice d = {.seed = seed};
-        const form f = random_form(&d);
-        skive_context *ctx = skv_test_context();
-        skive_graph *g = graph_of(ctx, &d, &f);
-        model m;
-        skv_test_ok(ctx, skive_onnx_serialize(ctx, g, NULL, &m.bytes, &m.n));
-        assert_true(skv_test_walk_allocations(plan_body, &m, 1) > 10);
-        skive_onnx_free_bytes(ctx, m.bytes);
-        skive_graph_free(g);
-        skv_test_context_end(ctx);
-    }
+    check_allocations(any_graph, 4);
 }
 
 int main(void) {

@@ -1,13 +1,13 @@
-/* Convolution of one or two spatial axes in f32 and its gradients, by the matrix product: windows become the columns
- * of a matrix, some rows of the output at a time. For what no direct kernel serves: groups, odd numbers of channels,
- * large padding. */
+/* Convolution in f32 and its gradients, by the matrix product: windows become the columns of a matrix, some lines of
+ * the output at a time. For what no direct kernel serves: groups, odd numbers of channels, large padding. A transposed
+ * convolution whose weights come with the run is the gradient by the input, with a bias. */
 #include <string.h>
 
 #include "base/parallel.h"
 #include "kernels/finish.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
-#include "ops/conv/common_conv.h"
+#include "ops/conv/common_conv_transpose.h"
 
 enum { COLUMN_FLOATS = 1 << 17 };
 
@@ -24,13 +24,16 @@ typedef struct conv_state {
     size_t column_floats, packed_bytes; /* of a thread */
 } conv_state;
 
+static bool is_transposed(const skive_node *n) { return skv_node_is(n, SKV_OP_CONV_TRANSPOSE); }
+
 static conv_kind kind_of(const skive_node *n) {
-    if (skv_node_is(n, SKV_OP_CONV_GRAD_INPUT)) return BY_INPUT;
+    if (skv_node_is(n, SKV_OP_CONV_GRAD_INPUT) || is_transposed(n)) return BY_INPUT;
     return skv_node_is(n, SKV_OP_CONV_GRAD_WEIGHT) ? BY_WEIGHT : FORWARD;
 }
 
 /* The values that stand for X, W and Y. */
 static const skive_type *x_type(const skv_kernel_node *n) {
+    if (is_transposed(n->node)) return &n->out[0].type;
     return &n->in[kind_of(n->node) == FORWARD ? 0 : kind_of(n->node) == BY_INPUT ? 2 : 1].type;
 }
 static const skive_type *w_type(const skv_kernel_node *n) { return &n->in[kind_of(n->node) == BY_WEIGHT ? 2 : 1].type; }
@@ -39,16 +42,17 @@ static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in &
 
 static skive_status shape_of(const skv_kernel_node *n, skv_conv_shape *s) {
     int64_t x[SKIVE_MAX_RANK], w[SKIVE_MAX_RANK];
-    const skive_type *xt = x_type(n), *wt = w_type(n);
-    for (int d = 0; d < xt->rank; d++) x[d] = xt->dims[d].size;
-    for (int d = 0; d < wt->rank; d++) w[d] = wt->dims[d].size;
+    const skive_type *xt = is_transposed(n->node) ? &n->in[0].type : x_type(n), *wt = w_type(n);
+    skv_type_sizes(xt, x);
+    skv_type_sizes(wt, w);
+    if (is_transposed(n->node)) return skv_conv_transpose_make(n->ctx, n->node, xt->rank, x, wt->rank, w, s);
     return skv_conv_shape_make(n->ctx, n->node, xt->rank, x, wt->rank, w, s);
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++)
         if (!n->in[i].absent && !skv_kernel_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
-    if (x_type(n)->rank < 3 || x_type(n)->rank > 4) return skv_decline(why, "rank %d", x_type(n)->rank);
+    if (x_type(n)->rank < 3 || x_type(n)->rank > 2 + SKV_SPATIAL) return skv_decline(why, "rank %d", x_type(n)->rank);
     for (size_t i = 0; i < n->n_out; i++)
         if (!n->out[i].absent && !skv_kernel_f32(&n->out[i])) return skv_decline(why, "an empty output");
     return true;
@@ -60,12 +64,12 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
     if (st->kind == FORWARD) SKV_TRY(skv_finish_read(n, &st->finish));
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     for (size_t i = 0; i < n->n_out; i++) n->out[i].layout = SKV_PLAIN;
-    if (st->kind != FORWARD) n->skips_input_data[2] = true;
+    if (st->kind != FORWARD && !is_transposed(n->node)) n->skips_input_data[2] = true;
     const skv_geometry *g = &st->s.g;
-    st->k = st->s.c / st->s.groups * g->kernel[1] * g->kernel[2];
-    st->places = g->out[1] * g->out[2];
+    st->k = st->s.c / st->s.groups * skv_volume(g->kernel);
+    st->places = skv_volume(g->out);
     st->lines = COLUMN_FLOATS / (st->k * g->out[2]);
-    st->lines = st->lines < 1 ? 1 : st->lines > g->out[1] ? g->out[1] : st->lines;
+    st->lines = st->lines < 1 ? 1 : st->lines > g->out[0] * g->out[1] ? g->out[0] * g->out[1] : st->lines;
     st->threads = st->places * st->k * st->s.m * st->s.n < 1 << 17 ? 1 : n->threads;
     const int64_t width = st->lines * g->out[2], most = st->k > width ? st->k : width;
     st->column_floats = skv_align_up((size_t)(st->k * width), 16);
@@ -89,15 +93,18 @@ static void inside(const skv_geometry *g, int64_t kw, int64_t *lo, int64_t *hi) 
 static void windows(const conv_state *st, float *image, int64_t row, int64_t rows, float *matrix, bool back) {
     const skv_geometry *g = &st->s.g;
     for (int64_t i = 0; i < st->k; i++) {
-        const int64_t kw = i % g->kernel[2], kh = i / g->kernel[2] % g->kernel[1], c = i / g->kernel[2] / g->kernel[1];
+        const int64_t kw = i % g->kernel[2], kh = i / g->kernel[2] % g->kernel[1];
+        const int64_t kd = i / g->kernel[2] / g->kernel[1] % g->kernel[0], c = i / skv_volume(g->kernel);
         int64_t lo, hi;
         inside(g, kw, &lo, &hi);
         for (int64_t r = 0; r < rows; r++, matrix += g->out[2]) {
-            const int64_t h = (row + r) * g->stride[1] - g->pad_lo[1] + kh * g->dilation[1], step = g->stride[2];
-            const bool outside = h < 0 || h >= g->in[1];
+            const int64_t oh = (row + r) % g->out[1], od = (row + r) / g->out[1], step = g->stride[2];
+            const int64_t h = oh * g->stride[1] - g->pad_lo[1] + kh * g->dilation[1];
+            const int64_t d = od * g->stride[0] - g->pad_lo[0] + kd * g->dilation[0];
+            const bool outside = h < 0 || h >= g->in[1] || d < 0 || d >= g->in[0];
             if (outside && !back) memset(matrix, 0, (size_t)g->out[2] * sizeof *matrix);
             if (outside) continue;
-            float *line = image + (c * g->in[1] + h) * g->in[2];
+            float *line = image + ((c * g->in[0] + d) * g->in[1] + h) * g->in[2];
             const int64_t at = kw * g->dilation[2] - g->pad_lo[2];
             if (back) {
                 for (int64_t o = lo; o < hi; o++) line[at + o * step] += matrix[o];
@@ -128,7 +135,7 @@ typedef struct piece {
 /* One group of one image. */
 static void convolve(const conv_state *st, const skv_kernel_call *c, const piece *p) {
     const skv_conv_shape *s = &st->s;
-    const int64_t m = s->m / s->groups, in = s->c / s->groups * s->g.in[1] * s->g.in[2], width = s->g.out[2];
+    const int64_t m = s->m / s->groups, in = s->c / s->groups * skv_volume(s->g.in), width = s->g.out[2];
     const int64_t part = p->image * s->groups + p->group, wide = m * st->places;
     const bool weight = st->kind == BY_WEIGHT, forward = st->kind == FORWARD;
     const float *w = weight ? NULL : (const float *)c->in[1] + p->group * m * st->k;
@@ -139,8 +146,9 @@ static void convolve(const conv_state *st, const skv_kernel_call *c, const piece
     for (int64_t i = 0; bias && i < m; i++)
         for (int64_t o = 0; o < st->places; o++) y[part * wide + i * st->places + o] = bias[i];
     if (dx) memset(dx, 0, (size_t)in * sizeof *dx);
-    for (int64_t row = 0; row < s->g.out[1]; row += st->lines) {
-        const int64_t rows = s->g.out[1] - row < st->lines ? s->g.out[1] - row : st->lines, n = rows * width;
+    const int64_t lines = s->g.out[0] * s->g.out[1];
+    for (int64_t row = 0; row < lines; row += st->lines) {
+        const int64_t rows = lines - row < st->lines ? lines - row : st->lines, n = rows * width;
         const int64_t at = part * wide + row * width;
         skv_sgemm f = {.alpha = 1.0f};
         if (!dx) {
@@ -171,6 +179,11 @@ static void convolve(const conv_state *st, const skv_kernel_call *c, const piece
         }
         skv_sgemm_run(&f, p->threads, p->packed);
         if (dx) windows(st, dx, row, rows, p->columns, true);
+    }
+    if (dx && is_transposed(c->n->node) && has_input(c->n, 2)) {
+        const float *b = (const float *)c->in[2] + p->group * (s->c / s->groups);
+        const int64_t plane = skv_volume(s->g.in);
+        for (int64_t i = 0; i < in; i++) dx[i] += b[i / plane];
     }
     if (forward) finish(st, has_input(c->n, 3) ? (const float *)c->in[3] + part * wide : NULL, y + part * wide, wide);
 }
@@ -220,8 +233,8 @@ static skive_status prepare(skv_kernel_node *n) {
     return status;
 }
 
-static const skv_op_kind ops[] = {SKV_OP_FUSED_CONV, SKV_OP_CONV, SKV_OP_CONV_GRAD_INPUT, SKV_OP_CONV_GRAD_WEIGHT,
-                                  SKV_OP_NONE};
+static const skv_op_kind ops[] = {SKV_OP_FUSED_CONV,       SKV_OP_CONV,           SKV_OP_CONV_GRAD_INPUT,
+                                  SKV_OP_CONV_GRAD_WEIGHT, SKV_OP_CONV_TRANSPOSE, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_columns_f32 = {
     .name = "conv_columns_f32",

@@ -34,7 +34,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++)
         if (!n->in[i].absent && !skv_kernel_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
     if (!skv_kernel_f32(&n->out[0])) return skv_decline(why, "an empty output");
-    if (n->in[0].type.rank < 3 || n->in[0].type.rank > 4) return skv_decline(why, "rank %d", n->in[0].type.rank);
+    if (n->in[0].type.rank < 3 || n->in[0].type.rank > 2 + SKV_SPATIAL)
+        return skv_decline(why, "rank %d", n->in[0].type.rank);
     if (skv_attr_int(n->node, "group", 1) != 1) return skv_decline(why, "groups");
     return true;
 }

@@ -63,10 +63,11 @@ void skv_windows_gather(const skv_conv_shape *s, const float *x, int64_t first, 
     for (int64_t r = first; r < first + rows; r++) {
         const skv_window w = skv_window_at(g, r % places);
         const float *image = x + r / places * skv_volume(g->in) * c;
-        for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
-            const bool there = kh >= w.lo[1] && kh < w.hi[1];
-            const float *line = image + (w.start[1] + kh * g->dilation[1]) * g->in[2] * c;
-            to = gather_line(g, there ? line : NULL, w.start[2], w.lo[2], w.hi[2], c, to);
+        for (int64_t i = 0; i < g->kernel[0] * g->kernel[1]; i++) {
+            const int64_t kd = i / g->kernel[1], kh = i % g->kernel[1];
+            const bool there = kh >= w.lo[1] && kh < w.hi[1] && kd >= w.lo[0] && kd < w.hi[0];
+            const int64_t at = (w.start[0] + kd * g->dilation[0]) * g->in[1] + w.start[1] + kh * g->dilation[1];
+            to = gather_line(g, there ? image + at * g->in[2] * c : NULL, w.start[2], w.lo[2], w.hi[2], c, to);
         }
     }
 }
@@ -82,9 +83,10 @@ void skv_windows_add(const skv_conv_shape *s, const float *from, int64_t first, 
     for (int64_t r = first; r < first + rows; r++) {
         const skv_window w = skv_window_at(g, r % places);
         float *image = x + r / places * skv_volume(g->in) * c;
-        for (int64_t kh = 0; kh < g->kernel[1]; kh++, from += width * c) {
-            if (kh < w.lo[1] || kh >= w.hi[1] || w.hi[2] <= w.lo[2]) continue;
-            float *line = image + ((w.start[1] + kh * g->dilation[1]) * g->in[2] + w.start[2]) * c;
+        for (int64_t i = 0; i < g->kernel[0] * g->kernel[1]; i++, from += width * c) {
+            const int64_t kd = i / g->kernel[1], kh = i % g->kernel[1];
+            if (kh < w.lo[1] || kh >= w.hi[1] || kd < w.lo[0] || kd >= w.hi[0] || w.hi[2] <= w.lo[2]) continue;
+            float *line = image + skv_window_row(g, &w, kd, kh) * c;
             if (g->dilation[2] == 1) {
                 add(from + w.lo[2] * c, (w.hi[2] - w.lo[2]) * c, line + w.lo[2] * c);
                 continue;

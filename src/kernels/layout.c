@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "kernels/kernel.h"
+#include "kernels/turn.h"
 
 const char *skv_layout_name(skv_layout l) {
     static const char *const names[] = {"plain", "nhwc", "nChw16c", "nChw8c"};
@@ -33,6 +34,11 @@ typedef struct stride {
     int64_t n, block, channel, position;
 } stride;
 
+typedef struct side {
+    skv_layout layout;
+    stride step;
+} side;
+
 static stride stride_of(skv_layout l, const extent *e) {
     const int64_t b = skv_layout_block(l), padded = (e->c + b - 1) / b * b;
     switch (l) {
@@ -49,28 +55,41 @@ static int64_t channel_offset(skv_layout l, const stride *st, int64_t c) {
     return b > 1 ? c / b * st->block + c % b : c * st->channel;
 }
 
-/* Moves tiles of up to 16 channels by 64 positions, so that both sides stay in the first-level cache. */
-#define MOVE(T)                                                                                                        \
-    static void move_##T(const extent *e, skv_layout from, const T *in, skv_layout to, T *out, int threads) {          \
-        const stride a = stride_of(from, e), b = stride_of(to, e);                                                     \
-        const int64_t tiles = (e->c + 15) / 16;                                                                        \
-        _Pragma(                                                                                                       \
-            "omp parallel for collapse(2) num_threads(threads) schedule(static) if (threads > 1)") for (int64_t n = 0; \
-                                                                                                        n < e->n;      \
-                                                                                                        n++) {         \
-            for (int64_t tile = 0; tile < tiles; tile++) {                                                             \
-                const int64_t c0 = tile * 16, c1 = c0 + 16 < e->c ? c0 + 16 : e->c;                                    \
-                for (int64_t s0 = 0; s0 < e->s; s0 += 64) {                                                            \
-                    const int64_t s1 = s0 + 64 < e->s ? s0 + 64 : e->s;                                                \
-                    for (int64_t c = c0; c < c1; c++) {                                                                \
-                        const T *src = in + n * a.n + channel_offset(from, &a, c);                                     \
-                        T *dst = out + n * b.n + channel_offset(to, &b, c);                                            \
-                        for (int64_t s = s0; s < s1; s++) dst[s * b.position] = src[s * a.position];                   \
-                    }                                                                                                  \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
+/* Of one image, `count` channels from c on, which lie in one block of either side; positions [first, last). */
+static void move_channels(const extent *e, const side *a, const side *b, size_t item, int64_t c, int64_t count,
+                          int64_t first, int64_t last, const char *in, char *out) {
+    const char *src = in + (size_t)(channel_offset(a->layout, &a->step, c) + first * a->step.position) * item;
+    char *dst = out + (size_t)(channel_offset(b->layout, &b->step, c) + first * b->step.position) * item;
+    if (a->layout == SKV_PLAIN) {
+        skv_turn(item, src, e->s, dst, b->step.position, count, last - first);
+        return;
     }
+    if (b->layout == SKV_PLAIN) {
+        skv_turn(item, src, a->step.position, dst, e->s, last - first, count);
+        return;
+    }
+    for (int64_t s = first; s < last; s++) {
+        memcpy(dst, src, (size_t)count * item);
+        src += (size_t)a->step.position * item;
+        dst += (size_t)b->step.position * item;
+    }
+}
+
+/* Moves tiles of some channels by some positions, so that both sides stay in the first-level cache. */
+static void move(const extent *e, skv_layout from, const char *in, skv_layout to, char *out, size_t item, int threads) {
+    enum { CHANNELS = 16, POSITIONS = 256 };
+    const side a = {from, stride_of(from, e)}, b = {to, stride_of(to, e)};
+    const int64_t width = from == SKV_C8 || to == SKV_C8 ? 8 : CHANNELS, tiles = (e->c + width - 1) / width;
+    const int64_t parts = (e->s + POSITIONS - 1) / POSITIONS;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t i = 0; i < e->n * parts * tiles; i++) {
+        const int64_t tile = i % tiles, part = i / tiles % parts, n = i / tiles / parts, c = tile * width;
+        const int64_t last = (part + 1) * POSITIONS < e->s ? (part + 1) * POSITIONS : e->s;
+        move_channels(e, &a, &b, item, c, e->c - c < width ? e->c - c : width, part * POSITIONS, last,
+                      in + (size_t)(n * a.step.n) * item, out + (size_t)(n * b.step.n) * item);
+    }
+}
+
 /* Images of three colours, which nearly every vision model is given, position by position. */
 #define MOVE_RGB(T)                                                       \
     static void move_rgb_##T(const extent *e, const T *in, T *out) {      \
@@ -85,11 +104,6 @@ static int64_t channel_offset(skv_layout l, const stride *st, int64_t c) {
     }
 MOVE_RGB(uint8_t)
 MOVE_RGB(uint32_t)
-
-MOVE(uint8_t)
-MOVE(uint16_t)
-MOVE(uint32_t)
-MOVE(uint64_t)
 
 static void zero_padding(const extent *e, skv_layout l, size_t item, void *out) {
     const int64_t b = skv_layout_block(l);
@@ -123,11 +137,6 @@ void skv_reorder(const skive_type *t, skv_layout from, const void *in, skv_layou
         return;
     }
     if (e.n * e.c * e.s < 32768) threads = 1; /* starting threads would take longer than the work */
-    switch (bits) {
-    case 8: move_uint8_t(&e, from, in, to, out, threads); break;
-    case 16: move_uint16_t(&e, from, in, to, out, threads); break;
-    case 32: move_uint32_t(&e, from, in, to, out, threads); break;
-    default: move_uint64_t(&e, from, in, to, out, threads); break;
-    }
+    move(&e, from, in, to, out, (size_t)bits / 8, threads);
     zero_padding(&e, to, (size_t)bits / 8, out);
 }
