@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "kernels/int8/int8.h"
 
-enum { MAX_TAPS = 1 << 14, LANES = 128 };
+enum { MAX_TAPS = 1 << 14, LANES = 128, FEW = 16 };
 
 typedef struct depthwise_state {
     const skv_q8_loops *loops;
@@ -90,7 +90,9 @@ static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_
 /* Sizes, and memory for what is packed. */
 static skive_status allocate(skv_kernel_node *n, depthwise_state *d) {
     const size_t taps = (size_t)skv_volume(d->s.g.kernel);
-    d->positions = d->s.c >= LANES ? 1 : LANES / d->s.c;
+    /* positions whose pixels are apart would have to be put together first */
+    const bool together = d->s.g.stride[2] == 1 || d->s.c < FEW;
+    d->positions = d->s.c >= LANES || !together ? 1 : LANES / d->s.c;
     if (d->positions > d->s.g.out[2]) d->positions = d->s.g.out[2];
     const size_t c = d->lanes = (size_t)(d->positions * d->s.c);
     d->sum_bytes = skv_align_up(c * sizeof(int32_t), 64);
