@@ -18,7 +18,7 @@ enum {
     MOST_PHASES = 1 << 12,
 };
 
-/* A tap that the positions of a phase see along an axis: weight `k`, input element `off` beyond the position's index. */
+/* A tap that a phase sees along an axis: weight `k`, input element `off` beyond the position's index. */
 typedef struct tap {
     int64_t k, off;
 } tap;
