@@ -286,6 +286,15 @@ def page(models, losses, grid_rows):
     return "\n".join(out) + "\n"
 
 
+def write(models, losses, rows):
+    if OPTIONS.json:
+        with open(OPTIONS.json, "w") as file:
+            json.dump({"models": models, "losses": losses, "grid": rows}, file, indent=1)
+    if OPTIONS.write:
+        with open(OPTIONS.write, "w") as file:
+            file.write(page(models, losses, rows))
+
+
 def main():
     global OPTIONS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -302,16 +311,11 @@ def main():
     parser.add_argument("--json")
     OPTIONS = parser.parse_args()
     models, losses = run_models(OPTIONS.paths)
+    write(models, losses, [])  # a run that is ended during the grid leaves something
     rows = run_grid() if OPTIONS.grid else []
-    if OPTIONS.json:
-        with open(OPTIONS.json, "w") as file:
-            json.dump({"models": models, "losses": losses, "grid": rows}, file, indent=1)
-    text = page(models, losses, rows)
-    if OPTIONS.write:
-        with open(OPTIONS.write, "w") as file:
-            file.write(text)
-    else:
-        print(text)
+    write(models, losses, rows)
+    if not OPTIONS.write:
+        print(page(models, losses, rows))
     return 0 if any("ratio" in m for m in models + rows) else 1
 
 
