@@ -70,19 +70,20 @@ LINE = re.compile(r"\s*([0-9.]+) us  (\S+)\s+(\S*)\s+(\S*)\s+[0-9.inf-]+ GMAC/s 
 
 
 def skive_profile(path, batch):
-    """{node: (seconds, op, kernel)}"""
-    answer = subprocess.run([os.path.join(OPTIONS.build, "bench_infer"), path, "--threads", str(OPTIONS.threads),
-                             "--batch", str(batch), "--profile", "20"], capture_output=True, text=True, timeout=300)
-    nodes = {}
-    for line in answer.stdout.splitlines():
-        found = LINE.match(line)
-        if not found:
-            continue
-        seconds, op, kernel, name = float(found[1]) * 1e-6, found[2], found[3], found[6]
-        if op == "reorder":
-            name += " (reorder)"
-        nodes[name] = (seconds, op, kernel, found[5])
-    return nodes
+    """{node: (seconds, op, kernel, type)}: of three profiles, the middle one."""
+    command = [os.path.join(OPTIONS.build, "bench_infer"), path, "--threads", str(OPTIONS.threads), "--batch", str(batch),
+               "--profile", "4"]
+    times, about = collections.defaultdict(list), {}
+    for _ in range(3):
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        for line in answer.stdout.splitlines():
+            found = LINE.match(line)
+            if not found:
+                continue
+            name = found[6] + (" (reorder)" if found[2] == "reorder" else "")
+            times[name].append(float(found[1]) * 1e-6)
+            about[name] = (found[2], found[3], found[5])
+    return {name: (statistics.median(t),) + about[name] for name, t in times.items()}
 
 
 def ort_profile(path, batch):
@@ -120,7 +121,7 @@ def plain(name):
 
 
 def attributes(path):
-    """{node or its output: (op, class)}: what decides the kernel, in words."""
+    """({node: (op, class)}, {value: the node that makes it}); a class says in words what decides the kernel."""
     import onnx
     model = onnx.load(path)
     try:
@@ -130,7 +131,18 @@ def attributes(path):
     shapes = {v.name: [d.dim_value or 0 for d in v.type.tensor_type.shape.dim]
               for v in list(model.graph.value_info) + list(model.graph.input) + list(model.graph.output)}
     shapes.update({t.name: list(t.dims) for t in model.graph.initializer})
-    return {n.name: (n.op_type, shape_class(n, shapes)) for n in model.graph.node}
+    return ({n.name: (n.op_type, shape_class(n, shapes)) for n in model.graph.node},
+            {value: n for n in model.graph.node for value in n.output})
+
+
+def origin(name, ours, makers):
+    """The node that onnxruntime names by its last result: of those fused into it, the one that skive names."""
+    node = makers.get(name)
+    for _ in range(5):
+        if node is None or node.name in ours:
+            return node.name if node is not None else name
+        node = makers.get(node.input[0]) if node.input else None
+    return name
 
 
 def around(n):
@@ -158,7 +170,8 @@ def shape_class(node, shapes):
 
 def align(path, batch):
     """[(name, op, class, kernel, skive seconds, onnxruntime seconds)]"""
-    ours, theirs, kinds = skive_profile(path, batch), ort_profile(path, batch), attributes(path)
+    ours, (kinds, makers) = skive_profile(path, batch), attributes(path)
+    theirs = {origin(n, ours, makers): v for n, v in ort_profile(path, batch).items()}
     rows, rest = [], collections.defaultdict(lambda: [0.0, 0.0, ""])
     for name, (seconds, op, kernel, _) in ours.items():
         if name in theirs and name in kinds:
@@ -242,7 +255,7 @@ def page(models, losses, grid_rows):
            "Made by `bench/sweep/sweep.sh` on %s, on %s; onnxruntime %s, %d thread(s)." %
            (datetime.date.today().isoformat(), interleave.cpu_name(), onnxruntime.__version__, OPTIONS.threads),
            "Ratios are onnxruntime / skive: above 1, skive is faster. Each is the median of %d interleaved rounds of "
-           "about %g s a side." % (OPTIONS.rounds, OPTIONS.turn), "Differences below 10 % are noise on this machine.", ""]
+           "about %g s a side." % (OPTIONS.rounds, OPTIONS.turn), "Differences below 10 % are noise; other work ran at the same time (load average %.0f)." % os.getloadavg()[1], ""]
     if models:
         out += ["## Models", "", "Weights of networks without a source are random."]
         for word, kind in (("float", False), ("INT8", True)):

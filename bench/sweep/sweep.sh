@@ -6,7 +6,7 @@
 # Environment: BUILD (build directory with bench_infer, default build), SWEEP_MODELS (where models are put, default
 # ${XDG_CACHE_HOME:-~/.cache}/skive/sweep), SKIVE_BENCH_OTHERS (default ../shared/models), SKIVE_PYTHON (a Python with
 # onnx and onnxruntime; default the one of tests/oracle/setup.sh), THREADS (1), ROUNDS (7), BATCH (1,8),
-# WRITE (docs/results/sweep.md).
+# TURN (0.1), WRITE (docs/results/sweep.md).
 # Exit status: 0 measured, 1 nothing was, 77 no onnxruntime.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,12 +24,12 @@ if [ $# -eq 0 ]; then
     mkdir -p "$models" || exit 1
     for net in resnet18 resnet50 squeezenet mobilenet mobilenetv2 mobilenetv3-small efficientnet-b0 densenet vit \
         transformer lstm gru crnn ds-cnn; do
-        [ -f "$models/$net.onnx" ] || "$build/skive" zoo "$net" -q -o "$models/$net.onnx" || exit 1
+        [ -f "$models/$net.onnx" ] || "$build/skive" zoo "$net" -q -o "$models/$net.onnx" >/dev/null || exit 1
     done
     "$python" bench/sweep/nets.py "$models" || exit 1
     "$python" bench/sweep/quantize.py "$build/skive" "$models" resnet18 resnet50 mobilenetv2 unet-small kws-conv1d || exit 1
     set -- "$models"
     [ -d "$others" ] && set -- "$models" "$others"
 fi
-exec "$python" bench/sweep/sweep.py --grid --build "$build" --threads "${THREADS:-1}" --rounds "${ROUNDS:-7}" \
+exec "$python" bench/sweep/sweep.py --grid --build "$build" --threads "${THREADS:-1}" --rounds "${ROUNDS:-7}" --turn "${TURN:-0.1}" \
     --batch "${BATCH:-1,8}" --write "${WRITE:-docs/results/sweep.md}" "$@"
