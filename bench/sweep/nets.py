@@ -1,6 +1,7 @@
 """Writes networks of the kinds that the built-in ones lack, with random weights, for sweep.py.
 
-    nets.py FOLDER      unet-small, kws-conv1d, convnext-block, pitch-conv1d, ocr-dynamic-int8, malware-conv1d, regnet-stage
+    nets.py FOLDER      unet-small, kws-conv1d, convnext-block, pitch-conv1d, ocr-dynamic-int8, malware-conv1d and
+                        regnet-stage
 """
 
 import os

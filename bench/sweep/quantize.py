@@ -34,12 +34,13 @@ def main():
         data = np.random.default_rng(1).standard_normal([SAMPLES] + shape[1:], dtype=np.float32)
         if not os.path.exists(path + ".int8.onnx"):
             np.save(path + ".npy", data)
-            subprocess.run([skive, "quantize", path + ".onnx", "-q", "--input", path + ".npy", "-o", path + ".int8.onnx"],
-                           check=True)
+            command = [skive, "quantize", path + ".onnx", "-q", "--input", path + ".npy", "-o", path + ".int8.onnx"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             os.remove(path + ".npy")
         if not os.path.exists(path + ".ort-int8.onnx"):
-            quantize_static(path + ".onnx", path + ".ort-int8.onnx", Samples(value.name, data), quant_format=QuantFormat.QDQ,
-                            per_channel=True, weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8)
+            quantize_static(path + ".onnx", path + ".ort-int8.onnx", Samples(value.name, data),
+                            quant_format=QuantFormat.QDQ, per_channel=True, weight_type=QuantType.QInt8,
+                            activation_type=QuantType.QUInt8)
 
 
 main()

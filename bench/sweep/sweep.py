@@ -71,8 +71,8 @@ LINE = re.compile(r"\s*([0-9.]+) us  (\S+)\s+(\S*)\s+(\S*)\s+[0-9.inf-]+ GMAC/s 
 
 def skive_profile(path, batch):
     """{node: (seconds, op, kernel, type)}: of three profiles, the middle one."""
-    command = [os.path.join(OPTIONS.build, "bench_infer"), path, "--threads", str(OPTIONS.threads), "--batch", str(batch),
-               "--profile", "4"]
+    command = [os.path.join(OPTIONS.build, "bench_infer"), path, "--threads", str(OPTIONS.threads),
+               "--batch", str(batch), "--profile", "4"]
     times, about = collections.defaultdict(list), {}
     for _ in range(3):
         answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -192,7 +192,8 @@ def models_of(paths):
     """{name: [files]}; INT8 versions of one model together."""
     files = []
     for path in paths:
-        files += sorted(glob.glob(os.path.join(path, "**", "*.onnx"), recursive=True)) if os.path.isdir(path) else [path]
+        found = sorted(glob.glob(os.path.join(path, "**", "*.onnx"), recursive=True))
+        files += found if os.path.isdir(path) else [path]
     models = collections.OrderedDict()
     for path in files:
         name = os.path.basename(path)[:-len(".onnx")].replace(".ort-int8", ".int8")
@@ -255,13 +256,16 @@ def page(models, losses, grid_rows):
            "Made by `bench/sweep/sweep.sh` on %s, on %s; onnxruntime %s, %d thread(s)." %
            (datetime.date.today().isoformat(), interleave.cpu_name(), onnxruntime.__version__, OPTIONS.threads),
            "Ratios are onnxruntime / skive: above 1, skive is faster. Each is the median of %d interleaved rounds of "
-           "about %g s a side." % (OPTIONS.rounds, OPTIONS.turn), "Differences below 10 % are noise; other work ran at the same time (load average %.0f)." % os.getloadavg()[1], ""]
+           "about %g s a side." % (OPTIONS.rounds, OPTIONS.turn),
+           "Differences below 10 % are noise; other work ran at the same time (load average %.0f)." %
+           os.getloadavg()[1], ""]
     if models:
         out += ["## Models", "", "Weights of networks without a source are random."]
         for word, kind in (("float", False), ("INT8", True)):
             part = [m["ratio"] for m in good if ("int8" in m["model"]) == kind]
             if part:
-                out.append("Geometric mean, %s: %.2f over %d rows; least %.2f." % (word, mean(part), len(part), min(part)))
+                out.append("Geometric mean, %s: %.2f over %d rows; least %.2f." %
+                           (word, mean(part), len(part), min(part)))
         out += ["", "| model | batch | skive ms | onnxruntime ms | ratio |", "|---|---:|---:|---:|---:|"]
         for m in models:
             out.append("| %s | %d | %s |" % (m["model"], m["batch"], "%.3f | %.3f | %.2f" % (
@@ -277,8 +281,8 @@ def page(models, losses, grid_rows):
             cell[4][name] += mine - other
         slow = sorted(table.items(), key=lambda r: r[1][1] - r[1][0])[:OPTIONS.top]
         out += ["", "## Where skive loses most time", "",
-                "Sums over all models; nodes are aligned by name. Rows \"not aligned\" hold nodes that only one side has "
-                "(fused or inserted).", "",
+                "Sums over all models; nodes are aligned by name. Rows \"not aligned\" hold nodes that only one side "
+                "has (fused or inserted).", "",
                 "| op | class | nodes | skive ms | onnxruntime ms | ratio | kernel | most in |",
                 "|---|---|---:|---:|---:|---:|---|---|"]
         for (op, kind), (mine, other, n, kernels, names) in slow:

@@ -27,9 +27,10 @@ if [ $# -eq 0 ]; then
         [ -f "$models/$net.onnx" ] || "$build/skive" zoo "$net" -q -o "$models/$net.onnx" >/dev/null || exit 1
     done
     "$python" bench/sweep/nets.py "$models" || exit 1
-    "$python" bench/sweep/quantize.py "$build/skive" "$models" resnet18 resnet50 mobilenetv2 unet-small kws-conv1d || exit 1
+    "$python" bench/sweep/quantize.py "$build/skive" "$models" resnet18 resnet50 mobilenetv2 unet-small \
+        kws-conv1d || exit 1
     set -- "$models"
     [ -d "$others" ] && set -- "$models" "$others"
 fi
-exec "$python" bench/sweep/sweep.py --grid --build "$build" --threads "${THREADS:-1}" --rounds "${ROUNDS:-7}" --turn "${TURN:-0.1}" \
-    --batch "${BATCH:-1,8}" --write "${WRITE:-docs/results/sweep.md}" "$@"
+exec "$python" bench/sweep/sweep.py --grid --build "$build" --threads "${THREADS:-1}" --rounds "${ROUNDS:-7}" \
+    --turn "${TURN:-0.1}" --batch "${BATCH:-1,8}" --write "${WRITE:-docs/results/sweep.md}" "$@"
