@@ -257,7 +257,7 @@ def page(models, losses, grid_rows):
            (datetime.date.today().isoformat(), interleave.cpu_name(), onnxruntime.__version__, OPTIONS.threads),
            "Ratios are onnxruntime / skive: above 1, skive is faster. Each is the median of %d interleaved rounds of "
            "about %g s a side." % (OPTIONS.rounds, OPTIONS.turn),
-           "Differences below 10 % are noise; other work ran at the same time (load average %.0f)." %
+           "Differences below 10 %% are noise; other work ran at the same time (load average %.0f)." %
            os.getloadavg()[1], ""]
     if models:
         out += ["## Models", "", "Weights of networks without a source are random."]
