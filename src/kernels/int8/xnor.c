@@ -23,6 +23,8 @@ typedef struct xnor_state {
     uint64_t *b;              /* [panels][taps][words][SKV_XNOR_COLUMNS] */
     int32_t *start, *outside; /* [m]: the sum if no bit is set; [taps][m]: what a tap outside adds to it */
     float *multiplier;
+    skv_q8_fixed fixed;
+    int32_t *q31, *shift; /* [m], in fixed point */
 } xnor_state;
 
 static bool is_scalar(const skive_value *v, double x) {
@@ -70,6 +72,8 @@ static void destroy(skive_context *ctx, void *state) {
     skv_free(ctx, st->start);
     skv_free(ctx, st->outside);
     skv_free(ctx, st->multiplier);
+    skv_free(ctx, st->q31);
+    skv_free(ctx, st->shift);
     skv_free(ctx, st);
 }
 
@@ -91,19 +95,34 @@ static void pack_weights(const xnor_state *st, const int8_t *w, const int32_t *b
     }
 }
 
+static skive_status read_scaling(skv_kernel_node *n, xnor_state *st) {
+    skv_q_scaling scaling;
+    const size_t m = (size_t)st->s.m;
+    SKV_TRY(skv_q_scaling_read(n->ctx, n->node, st->s.m, true, &scaling));
+    st->r = scaling.r;
+    st->fixed = skv_q8_fixed_of(&scaling);
+    st->item = st->r.output == SKV_Q_F32 ? sizeof(float) : 1;
+    SKV_TRY(skv_alloc_array(n->ctx, m, sizeof *st->multiplier, &st->multiplier));
+    for (size_t i = 0; i < m; i++) st->multiplier[i] = (float)scaling.multiplier[i];
+    if (!st->fixed.on) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(n->ctx, m, sizeof *st->q31, &st->q31));
+    SKV_TRY(skv_alloc_array(n->ctx, m, sizeof *st->shift, &st->shift));
+    for (size_t i = 0; i < m; i++) {
+        st->q31[i] = (int32_t)scaling.q31[i];
+        st->shift[i] = (int32_t)scaling.shift[i];
+    }
+    return SKIVE_OK;
+}
+
 static skive_status set_up(skv_kernel_node *n, xnor_state *st) {
     const skive_tensor *w = n->in[1].constant, *bias = skv_q8_bias(n);
-    const double *multiplier;
     SKV_TRY(skv_q8_dense_shape(n, &st->s));
-    SKV_TRY(skv_requant_read(n->ctx, n->node, &st->r));
-    SKV_TRY(skv_q_multipliers(n->ctx, n->node, st->s.m, &multiplier));
     (void)skv_q8_few_bits(w->data, (size_t)skive_tensor_count(w), &st->factor);
     st->loops = skv_xnor_loops_of(skv_cpu_isa());
     st->ends = skv_q8_loops_of(skv_cpu_isa());
     st->taps = (size_t)skv_volume(st->s.g.kernel);
     st->words = ((size_t)st->s.c + 63) / 64;
     st->panels = ((size_t)st->s.m + SKV_XNOR_COLUMNS - 1) / SKV_XNOR_COLUMNS;
-    st->item = st->r.output == SKV_Q_F32 ? sizeof(float) : 1;
     st->pixels = st->s.n * skv_volume(st->s.g.in);
     st->positions = st->s.n * skv_volume(st->s.g.out);
     SKV_TRY(
@@ -117,8 +136,7 @@ static skive_status set_up(skv_kernel_node *n, xnor_state *st) {
     memset(st->b, 0, words * sizeof *st->b);
     SKV_TRY(skv_alloc_array(n->ctx, (size_t)st->s.m, sizeof *st->start, &st->start));
     SKV_TRY(skv_alloc_array(n->ctx, st->taps * (size_t)st->s.m, sizeof *st->outside, &st->outside));
-    SKV_TRY(skv_alloc_array(n->ctx, (size_t)st->s.m, sizeof *st->multiplier, &st->multiplier));
-    for (int64_t m = 0; m < st->s.m; m++) st->multiplier[m] = (float)multiplier[m];
+    SKV_TRY(read_scaling(n, st));
     pack_weights(st, w->data, bias ? bias->data : NULL);
     n->scratch_bytes = skv_align_up(st->packed_bytes, 64) +
                        (size_t)n->threads * skv_align_up(st->taps * SKV_XNOR_ROWS * sizeof(void *), 64);
@@ -165,7 +183,10 @@ static void finish(const xnor_state *st, const int32_t *count, size_t first, siz
         const int32_t *less = st->outside + t * (size_t)st->s.m + first;
         for (size_t c = 0; is_outside[t] && c < columns; c++) sum[c] = (int32_t)((uint32_t)sum[c] - (uint32_t)less[c]);
     }
-    st->ends->requant(sum, st->multiplier + first, 1, y, columns, &st->r);
+    if (st->fixed.on)
+        st->ends->fixed(sum, st->q31 + first, st->shift + first, 1, (uint8_t *)y, columns, &st->fixed);
+    else
+        st->ends->requant(sum, st->multiplier + first, 1, y, columns, &st->r);
 }
 
 static void run_tile(const xnor_state *st, const uint64_t *x, const uint64_t *nothing, int64_t from, size_t rows,
