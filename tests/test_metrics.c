@@ -4,7 +4,7 @@
 
 #include <skive/eval.h>
 
-#include "train/metric.h"
+#include "train/metrics/choices.h"
 
 static bool roots; /* the model gives square roots: NaN of what is negative */
 
@@ -326,6 +326,16 @@ static void options_of_figures_by_hand(void **state) {
     skv_test_context_end(ctx);
 }
 
+static skive_status read_choices(skive_context *ctx, void *user) {
+    return skv_choices_check(ctx, user, SKV_OF(SKIVE_TASK_CLASSES));
+}
+
+static void options_without_memory(void **state) {
+    static char text[] = "top-k:2;f-beta:beta=3";
+    (void)state;
+    assert_true(skv_test_walk_allocations(read_choices, text, 1) >= 2);
+}
+
 /* ---- intervals ---- */
 
 enum { MANY = 400 };
@@ -460,6 +470,7 @@ int main(void) {
         cmocka_unit_test(labels_by_hand),
         cmocka_unit_test(values_by_hand),
         cmocka_unit_test(options_of_figures_by_hand),
+        cmocka_unit_test(options_without_memory),
         cmocka_unit_test(nan_is_refused_by_sample),
         cmocka_unit_test(weights_are_copies),
         cmocka_unit_test(intervals_hold_the_value),

@@ -1,5 +1,6 @@
 /* Padding has no influence: samples of tokens that are filled up to two lengths give the same loss, the same figures
- * and the same gradients, in every built-in network that reads tokens; and scores of CTC whose last steps are certainly
+ * and the same gradients, in every built-in network that reads tokens and in a model
+ * that takes the lengths as a second input; and scores of CTC whose last steps are certainly
  * blank give the loss of the steps before. */
 #include "support.h"
 
@@ -16,6 +17,7 @@
 #include <skive/zoo.h>
 
 #include "base/base.h"
+#include "graph/graph.h"
 #include "ops/loss/common_ctc.h"
 
 static char dir[SKV_TEST_PATH];
@@ -34,13 +36,50 @@ static int remove_dir(void **state) {
 
 static const char text[] = "t,u\na b a c,x\na b,y\nc c a,x\nb,y\nd a b d b,x\nb b d,y\nc a,x\nd b b a,y\n";
 
+/* ---- a model with the lengths as its second input ---- */
+
+static skive_value *parameter(skv_builder *b, const char *name, int rank, const int64_t *dims, uint64_t seed) {
+    skive_tensor t = skv_test_random(b->graph->ctx, SKIVE_F32, rank, dims, seed, -1, 1);
+    skive_value *v = NULL;
+    skv_test_ok(b->graph->ctx, skive_graph_add_parameter(b->graph, name, &t, &v));
+    v->trainable = true;
+    skive_tensor_free(b->graph->ctx, &t);
+    return v;
+}
+
+/* `rank`: of the lengths, [N] or [N, 1]; 0: the model has no such input. */
+static skive_graph *by_lengths(skive_context *ctx, int64_t length, int rank) {
+    enum { H = 4, D = 3 };
+    static const int64_t words[] = {8, D}, w[] = {1, 4 * H, D}, r[] = {1, 4 * H, H}, bias[] = {1, 8 * H}, f[] = {H, 2};
+    const skive_type type = {.dtype = SKIVE_I64, .rank = 2, .dims = {{-1, "N"}, {length, NULL}}};
+    const skive_type n = {.dtype = SKIVE_I32, .rank = rank, .dims = {{-1, "N"}, {1, NULL}}};
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *lengths = NULL, *out[2] = {NULL};
+    skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "ids", &type, &x));
+    if (rank) skv_test_ok(ctx, skive_graph_add_input(g, "len", &n, &lengths));
+    skv_builder b = skv_build(g);
+    if (rank == 2)
+        lengths = skv_emit(&b, "Squeeze", SKV_IN(lengths, skv_emit_ints(&b, (const int64_t[]){1}, 1)), SKV_NONE);
+    skive_value *y = skv_emit(&b, "Gather", SKV_IN(parameter(&b, "words", 2, words, 1), x), SKV_NONE);
+    y = skv_emit(&b, "Transpose", SKV_IN(y), SKV_ATTRS(SKV_INTS("perm", ((const int64_t[]){1, 0, 2}), 3)));
+    skive_value *in[] = {y, parameter(&b, "W", 3, w, 2), parameter(&b, "R", 3, r, 3), parameter(&b, "B", 2, bias, 4),
+                         lengths};
+    skv_emit_n(&b, "LSTM", (skv_in_list){in, rank ? 5 : 4}, SKV_ATTRS(SKV_INT("hidden_size", H)), out, 2);
+    y = skv_emit(&b, "Squeeze", SKV_IN(out[1], skv_emit_ints(&b, (const int64_t[]){0}, 1)), SKV_NONE);
+    y = skv_emit(&b, "Gemm", SKV_IN(y, parameter(&b, "fc", 2, f, 5)), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    return g;
+}
+
 typedef struct result {
     double loss, accuracy, auc, after; /* before and after one update */
     skive_graph *start, *end;
 } result;
 
 /* One update by the plain gradient of all samples: the difference of the weights is the gradient. */
-static void measure(skive_context *ctx, const char *network, int64_t length, result *r) {
+static void measure(skive_context *ctx, const char *network, int rank, int64_t length, result *r) {
     char path[SKV_TEST_PATH], spec[2 * SKV_TEST_PATH];
     skive_dataset *set = NULL;
     skive_dataset_info info;
@@ -51,7 +90,10 @@ static void measure(skive_context *ctx, const char *network, int64_t length, res
     skive_train_report t;
     skv_test_path(path, dir, "text.csv");
     skv_test_write_file(path, text, strlen(text));
-    snprintf(spec, sizeof spec, "text:%s,column=t,label=u,length=%lld", path, (long long)length);
+    snprintf(spec, sizeof spec, "text:%s,column=t,label=u,length=%lld,input=%s", path, (long long)length,
+             network ? "tokens"
+             : rank  ? "ids,lengths=len"
+                     : "ids");
     d.split = SKIVE_SPLIT_TRAIN_FULL;
     skv_test_ok(ctx, skive_dataset_open(ctx, spec, &d, &set));
     skive_dataset_get_info(set, &info);
@@ -59,7 +101,10 @@ static void measure(skive_context *ctx, const char *network, int64_t length, res
     z.dims[0] = length;
     z.classes = 2;
     z.vocabulary = 8;
-    skv_test_ok(ctx, skive_zoo_build(ctx, network, &z, &r->start));
+    if (network)
+        skv_test_ok(ctx, skive_zoo_build(ctx, network, &z, &r->start));
+    else
+        r->start = by_lengths(ctx, length, rank);
     skv_test_ok(ctx, skive_graph_copy(ctx, r->start, &r->end));
     skv_test_ok(ctx, skive_evaluate(ctx, r->start, set, 0, &e));
     r->loss = e.loss;
@@ -105,6 +150,27 @@ static void release(result *r) {
     skive_graph_free(r->end);
 }
 
+/* Two lengths against one another, and against a network that does not know of padding and shows it. */
+static void compare(const char *network, int rank, const char *blind) {
+    const char *name = network ? network : "lengths";
+    skive_context *ctx = skv_test_context();
+    result a, b, c;
+    measure(ctx, network, rank, 5, &a);
+    measure(ctx, network, rank, 9, &b);
+    measure(ctx, blind, 0, 9, &c);
+    assert_true(apart(a.start, b.start) == 0);
+    if (!(apart(a.start, a.end) > 1e-3)) fail_msg("%s: the update is too small to tell", name);
+    if (!skv_test_close(a.loss, b.loss, 1e-5, 0) || !skv_test_close(a.after, b.after, 1e-5, 0))
+        fail_msg("%s: loss %.9g and %.9g, then %.9g and %.9g", name, a.loss, b.loss, a.after, b.after);
+    assert_true(a.accuracy == b.accuracy && skv_test_close(a.auc, b.auc, 1e-9, 0));
+    if (!(apart(a.end, b.end) < 1e-6)) fail_msg("%s: gradients %g apart", name, apart(a.end, b.end));
+    assert_true(apart(c.end, b.end) > 1e-4);
+    release(&a);
+    release(&b);
+    release(&c);
+    skv_test_context_end(ctx);
+}
+
 static void lengths_make_no_difference(void **state) {
     static const char *const networks[] = {
         "transformer:dim=16,heads=2,positions=sinusoidal",
@@ -115,26 +181,15 @@ static void lengths_make_no_difference(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
-        skive_context *ctx = skv_test_context();
-        result a, b, c;
         char blind[128];
-        measure(ctx, networks[i], 5, &a);
-        measure(ctx, networks[i], 9, &b);
-        assert_true(apart(a.start, b.start) == 0);
-        if (!(apart(a.start, a.end) > 1e-3)) fail_msg("%s: the update is too small to tell", networks[i]);
-        if (!skv_test_close(a.loss, b.loss, 1e-5, 0) || !skv_test_close(a.after, b.after, 1e-5, 0))
-            fail_msg("%s: loss %.9g and %.9g, then %.9g and %.9g", networks[i], a.loss, b.loss, a.after, b.after);
-        assert_true(a.accuracy == b.accuracy && skv_test_close(a.auc, b.auc, 1e-9, 0));
-        if (!(apart(a.end, b.end) < 1e-6)) fail_msg("%s: gradients %g apart", networks[i], apart(a.end, b.end));
-        /* A network that does not know of padding shows it. */
         snprintf(blind, sizeof blind, "%s,padding=-1", networks[i]);
-        measure(ctx, blind, 9, &c);
-        assert_true(apart(c.end, b.end) > 1e-4);
-        release(&a);
-        release(&b);
-        release(&c);
-        skv_test_context_end(ctx);
+        compare(networks[i], 0, blind);
     }
+}
+
+static void lengths_are_an_input(void **state) {
+    (void)state;
+    for (int rank = 1; rank <= 2; rank++) compare(NULL, rank, NULL);
 }
 
 enum { STEPS = 6, MORE = 4, SIGNS = 4 };
@@ -163,6 +218,7 @@ static void steps_that_are_blank_do_not_count(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lengths_make_no_difference),
+                                       cmocka_unit_test(lengths_are_an_input),
                                        cmocka_unit_test(steps_that_are_blank_do_not_count)};
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
