@@ -1,8 +1,8 @@
-/* Operators of ai.onnx.ml, into which scikit-learn's models are exported, as standard nodes: what is arithmetic becomes
- * arithmetic, and trees one TreeEnsembleRegressor with the choice of the class behind it. Classes that are strings are
- * given as their numbers, since there are no tensors of strings, and their names go into the model's metadata; the maps
- * of ZipMap are given as the tensor of their numbers. Both are said. A form without an equivalent is kept and reported
- * as unsupported. */
+/* Operators of ai.onnx.ml, into which scikit-learn's models are exported, as standard nodes. Classes that are strings
+ * are given as their numbers, since there are no tensors of strings, and their names go into the model's metadata; the
+ * maps of ZipMap are given as the tensor of their numbers. Both are said. A form without an equivalent, or of which the
+ * specification and onnxruntime say different things, is kept and reported as unsupported. */
+#include <math.h>
 #include <string.h>
 
 #include "graph/meta_keys.h"
@@ -48,9 +48,17 @@ static skive_value *vector(skv_contrib *r, const double *x, size_t n) { return m
 
 /* ---- features ---- */
 
+/* One number for all features, or one for each. Other lengths would widen a row of one feature. */
+static bool fits(skv_contrib *r, size_t n) {
+    const skive_type *t = &in(r, 0)->type;
+    if (n <= 1 || t->rank < 1 || t->dims[t->rank - 1].size < 0) return true;
+    return t->dims[t->rank - 1].size == (int64_t)n;
+}
+
 static void scaler(skv_contrib *r) {
     size_t n_offset, n_scale;
     const double *offset = floats(r->n, "offset", &n_offset), *scale = floats(r->n, "scale", &n_scale);
+    if (!fits(r, n_offset) || !fits(r, n_scale) || (!offset && !scale)) return;
     skive_value *x = real(r);
     if (offset) x = two(r, "Sub", x, vector(r, offset, n_offset));
     r->out[0] = scale ? two(r, "Mul", x, vector(r, scale, n_scale)) : x;
@@ -58,15 +66,12 @@ static void scaler(skv_contrib *r) {
 
 static void normalizer(skv_contrib *r) {
     const char *norm = skv_attr_string(r->n, "norm", "MAX");
-    skive_value *x = real(r), *axis = skv_emit_ints(&r->b, (const int64_t[]){-1}, 1), *by;
-    if (strcmp(norm, "MAX") == 0)
-        by = two(r, "ReduceMax", x, axis);
-    else if (strcmp(norm, "L1") == 0)
-        by = two(r, "ReduceL1", x, axis);
-    else if (strcmp(norm, "L2") == 0)
-        by = two(r, "ReduceL2", x, axis);
-    else
-        return;
+    const char *reduce = strcmp(norm, "MAX") == 0  ? "ReduceMax"
+                         : strcmp(norm, "L1") == 0 ? "ReduceL1"
+                         : strcmp(norm, "L2") == 0 ? "ReduceL2"
+                                                   : NULL;
+    if (!reduce) return;
+    skive_value *x = real(r), *by = two(r, reduce, x, skv_emit_ints(&r->b, (const int64_t[]){-1}, 1));
     skive_value *empty = two(r, "Equal", by, number(r, 0)); /* a divisor of 0: the row stays */
     r->out[0] = two(r, "Div", x, skv_emit(&r->b, "Where", SKV_IN(empty, number(r, 1), by), SKV_NONE));
 }
@@ -82,7 +87,8 @@ static void imputer(skv_contrib *r) {
     size_t n;
     const double *values = floats(r->n, "imputed_value_floats", &n),
                  replaced = skv_attr_float(r->n, "replaced_value_float", 0);
-    if (!values) return; /* of integers */
+    const skive_dtype type = in(r, 0)->type.dtype;
+    if (!values || !fits(r, n) || (type != SKIVE_DTYPE_NONE && !skv_dtype_is_float(type))) return; /* of integers */
     skive_value *x = real(r), *missing = isnan(replaced) ? one(r, "IsNaN", x) : two(r, "Equal", x, number(r, replaced));
     r->out[0] = skv_emit(&r->b, "Where", SKV_IN(missing, vector(r, values, n), x), SKV_NONE);
 }
@@ -150,26 +156,27 @@ static skive_value *best(skv_contrib *r, skive_value *scores) {
     return skv_emit(&r->b, "ArgMax", SKV_IN(scores), SKV_ATTRS(SKV_INT("axis", 1), SKV_INT("keepdims", 0)));
 }
 
-/* NULL: there is no equivalent. */
-static skive_value *transformed(skv_contrib *r, skive_value *scores) {
-    const char *how = skv_attr_string(r->n, "post_transform", "NONE");
-    if (strcmp(how, "NONE") == 0) return scores;
+static bool is_transform(const char *how) {
+    return strcmp(how, "NONE") == 0 || strcmp(how, "LOGISTIC") == 0 || strcmp(how, "SOFTMAX") == 0;
+}
+
+static skive_value *transformed(skv_contrib *r, const char *how, skive_value *scores) {
     if (strcmp(how, "LOGISTIC") == 0) return one(r, "Sigmoid", scores);
     if (strcmp(how, "SOFTMAX") == 0) return skv_emit(&r->b, "Softmax", SKV_IN(scores), SKV_ATTRS(SKV_INT("axis", 1)));
-    return NULL;
+    return scores;
 }
 
 static skive_value *beside(skv_contrib *r, skive_value *x, skive_value *y) {
     return skv_emit(&r->b, "Concat", SKV_IN(x, y), SKV_ATTRS(SKV_INT("axis", 1)));
 }
 
-/* One score [n][1] decides between two classes: the labels, and the scores of both. */
-static void decide(skv_contrib *r, skive_value *score, bool probabilities) {
+/* One score [n][1] decides between two classes: the labels, and as onnxruntime gives them the scores 1 - s and s, or
+ * with LOGISTIC their probabilities. */
+static void decide(skv_contrib *r, skive_value *score, bool logistic) {
     skive_value *flat = two(r, "Squeeze", score, skv_emit_ints(&r->b, (const int64_t[]){1}, 1));
-    skive_value *second = two(r, "Greater", flat, number(r, probabilities ? 0.5 : 0));
-    skive_value *both = probabilities ? beside(r, two(r, "Sub", number(r, 1), score), score)
-                                      : transformed(r, beside(r, one(r, "Neg", score), score));
-    if (!both) return;
+    skive_value *second = two(r, "Greater", flat, number(r, 0));
+    skive_value *both = logistic ? one(r, "Sigmoid", beside(r, one(r, "Neg", score), score))
+                                 : beside(r, two(r, "Sub", number(r, 1), score), score);
     r->out[0] = labelled(r, skv_emit(&r->b, "Cast", SKV_IN(second), SKV_ATTRS(SKV_INT("to", SKIVE_I64))));
     r->out[1] = both;
 }
@@ -178,25 +185,31 @@ static void linear_classifier(skv_contrib *r) {
     size_t n_w, n_b;
     const double *w = floats(r->n, "coefficients", &n_w), *b = floats(r->n, "intercepts", &n_b);
     const size_t classes = class_count(r->n), rows = b ? n_b : classes;
-    if (!w || rows < 1 || n_w % rows != 0 || (rows != classes && !(rows == 1 && classes == 2))) return;
+    const char *how = skv_attr_string(r->n, "post_transform", "NONE");
+    const bool logistic = strcmp(how, "LOGISTIC") == 0;
+    if (!w || rows < 1 || n_w % rows != 0 || !is_transform(how)) return;
+    if (rows == 1 ? classes != 2 || strcmp(how, "SOFTMAX") == 0 : rows != classes)
+        return; /* one class: own thresholds */
     skive_value *scores = two(r, "MatMul", real(r), matrix(r, w, rows, n_w / rows, true));
     if (b) scores = two(r, "Add", scores, vector(r, b, n_b));
-    if (rows == 1 && classes == 2) {
-        decide(r, scores, false);
+    if (rows == 1) {
+        decide(r, scores, logistic);
         return;
     }
-    if (rows == 1) return; /* one class alone has thresholds of its own */
-    r->out[1] = transformed(r, scores);
-    if (r->out[1]) r->out[0] = labelled(r, best(r, scores));
+    r->out[1] = transformed(r, how, scores);
+    r->out[0] = labelled(r, best(r, scores));
 }
 
 static void linear_regressor(skv_contrib *r) {
     size_t n_w, n_b;
     const double *w = floats(r->n, "coefficients", &n_w), *b = floats(r->n, "intercepts", &n_b);
     const int64_t targets = skv_attr_int(r->n, "targets", 1);
+    const char *how = skv_attr_string(r->n, "post_transform", "NONE");
+    /* Of a single target onnxruntime leaves the transform out. */
+    if (targets == 1 ? strcmp(how, "NONE") != 0 : !is_transform(how)) return;
     if (!w || targets < 1 || n_w % (size_t)targets != 0 || (b && n_b != (size_t)targets)) return;
     skive_value *y = two(r, "MatMul", real(r), matrix(r, w, (size_t)targets, n_w / (size_t)targets, true));
-    r->out[0] = transformed(r, b ? two(r, "Add", y, vector(r, b, n_b)) : y);
+    r->out[0] = transformed(r, how, b ? two(r, "Add", y, vector(r, b, n_b)) : y);
 }
 
 static void zip_map(skv_contrib *r) {
@@ -209,23 +222,23 @@ static void zip_map(skv_contrib *r) {
 
 static const struct {
     const char *op;
-    uint32_t inputs;
+    uint32_t inputs, outputs;
     void (*rewrite)(skv_contrib *r);
 } known[] = {
-    {"Scaler", 1, scaler},
-    {"Normalizer", 1, normalizer},
-    {"Binarizer", 1, binarizer},
-    {"Imputer", 1, imputer},
-    {"ArrayFeatureExtractor", 2, array_feature_extractor},
-    {"OneHotEncoder", 1, one_hot_encoder},
-    {"LinearClassifier", 1, linear_classifier},
-    {"LinearRegressor", 1, linear_regressor},
-    {"ZipMap", 1, zip_map},
+    {"Scaler", 1, 1, scaler},
+    {"Normalizer", 1, 1, normalizer},
+    {"Binarizer", 1, 1, binarizer},
+    {"Imputer", 1, 1, imputer},
+    {"ArrayFeatureExtractor", 2, 1, array_feature_extractor},
+    {"OneHotEncoder", 1, 1, one_hot_encoder},
+    {"LinearClassifier", 1, 2, linear_classifier},
+    {"LinearRegressor", 1, 1, linear_regressor},
+    {"ZipMap", 1, 1, zip_map},
 };
 
 skive_status skv_onnx_import_ml(skive_node *n) {
     for (size_t k = 0; k < SKV_COUNT(known); k++) {
-        if (strcmp(known[k].op, n->op_type) != 0) continue;
+        if (strcmp(known[k].op, n->op_type) != 0 || n->n_outputs > known[k].outputs) continue;
         skv_contrib r = {.b = skv_build(n->graph), .n = n};
         for (uint32_t i = 0; i < known[k].inputs; i++)
             if (!skv_node_in(n, i)) return SKIVE_OK; /* the check of the graph reports it */
