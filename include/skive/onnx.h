@@ -1,6 +1,6 @@
 /* ONNX files: reading into a graph, writing from one, and single tensors (.pb).
  *
- * Read: opset 1 to 23 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or
+ * Read: opset 1 to 28 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or
  * external files. A file is read into one buffer, in which its weights stay, so that loading a large model copies
  * little. Every node is converted to its opset-21 form. Operators that skive does not know are kept: the graph can be
  * inspected and written, but not run. Written: opset 13 and up, the lowest that all nodes need. Files are replaced
