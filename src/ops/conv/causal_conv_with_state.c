@@ -106,7 +106,14 @@ static void cost(const skive_node *n, skive_cost *out) {
 
 static const skv_input_spec inputs[] = {
     {.role = SKV_ROLE_DATA},
-    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 0, .in_axis = 1, .data = X, .data_axis = 1, .result_axis = 1},
+    {.role = SKV_ROLE_WEIGHT,
+     .axes = true,
+     .out_axis = 0,
+     .in_axis = 1,
+     .data = X,
+     .data_axis = 1,
+     .result_axis = 1,
+     .channels = "filter"},
     {.role = SKV_ROLE_BIAS},
 };
 
