@@ -113,7 +113,7 @@ static const skv_input_spec inputs[] = {
      .data = X,
      .data_axis = 1,
      .result_axis = 1,
-     .channels = "filter"},
+     .channels = "filters"},
     {.role = SKV_ROLE_BIAS},
 };
 
