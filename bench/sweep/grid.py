@@ -69,9 +69,11 @@ def convs():
         yield "Conv", words, one("Conv", [f32(*shape)], [weight, normal(m)], **attrs)
         if len(window) < 3:
             yield "QConv", words, quantized_conv(shape, weight, attrs)
+            levels, zeros = RNG.integers(-127, 128, weight.shape), [np.uint8(121).reshape(())]
+            x = [(TensorProto.UINT8, list(shape))]
             yield "ConvInteger", words, one(
-                "ConvInteger", [(TensorProto.UINT8, list(shape))],
-                [RNG.integers(-127, 128, weight.shape).astype(np.int8), np.uint8(121).reshape(())], **attrs)
+                "ConvInteger", x, [(levels + 128).astype(np.uint8)] + zeros + [np.uint8(128).reshape(())], **attrs)
+            yield "ConvInteger int8 weights", words, one("ConvInteger", x, [levels.astype(np.int8)] + zeros, **attrs)
 
 
 def quantized_conv(shape, weight, attrs):
