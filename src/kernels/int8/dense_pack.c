@@ -314,7 +314,7 @@ static void pack_all(skv_kernel_node *n, const skv_q8_dense *d, const int8_t *w,
     const size_t panels = (size_t)d->s.groups * d->panels;
 #pragma omp parallel for num_threads(n->threads) schedule(static) if (n->threads > 1 && panels > 1)
     for (size_t i = 0; i < panels; i++) pack_panel(d, w, bias, scaling, (int64_t)(i / d->panels), i % d->panels);
-    n->state_bytes = panels * (d->panel_bytes + d->gemm->nr * 8);
+    n->state_bytes = panels * (d->panel_bytes + d->gemm->nr * (d->fixed.on ? 16 : 8));
     n->packs_input[1] = true;
 }
 

@@ -99,7 +99,7 @@ static skive_status allocate(skv_kernel_node *n, depthwise_state *d) {
     d->taps_at = d->sum_bytes + skv_align_up(c * taps, 64);
     d->thread_bytes = d->taps_at + skv_align_up(taps * sizeof(void *), 64);
     n->scratch_bytes = d->thread_bytes * (size_t)n->threads;
-    n->state_bytes = c * (taps * 2 + 8);
+    n->state_bytes = c * (taps * 2 + (d->fixed.on ? 16 : 8));
     SKV_TRY(skv_alloc_array(n->ctx, c, taps * sizeof *d->w, &d->w));
     SKV_TRY(skv_alloc_array(n->ctx, c, sizeof *d->init, &d->init));
     for (int i = 0; d->fixed.on && i < 2; i++)
