@@ -26,7 +26,7 @@ done
 root=$(scripts/cross_root.sh "$debian") || { echo "cross_test: $processor is skipped, there are no libraries"; exit 77; }
 
 # Integer kernels have code of their own at each level, float kernels at the least; readers, writers and coders once.
-integers=(test_int8) floats=(test_sgemm test_attention test_sparse)
+integers=(test_int8 test_fixed) floats=(test_sgemm test_attention test_sparse test_kernels)
 files=(test_pack test_endian test_tensor test_onnx test_onnx_fields test_data)
 [ $files_only = 1 ] && integers=() floats=()
 build=build-$processor

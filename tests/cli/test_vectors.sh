@@ -56,6 +56,7 @@ attention_scalar        product       mulps        4
 recurrent_scalar        lstm          mulps        30
 recurrent_scalar        gru_gates     mulps        8
 recurrent_scalar        gru_state     mulps        8
+attention_scalar        add_product   mulps        4
 norm_batch_scalar       apply         mulps        4
 norm_batch_scalar       moments       mulps        4
 sparse/loops_scalar     csr_tile      mulps        8
