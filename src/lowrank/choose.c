@@ -123,8 +123,11 @@ static double least_of(const choosing *c) {
     return sum;
 }
 
+/* Latency is kept in seconds and told in milliseconds. */
+static double unit_of(const choosing *c) { return c->by == LATENCY ? 1e3 : 1; }
+
 static skive_status refuse(const choosing *c, double budget) {
-    const double unit = c->by == LATENCY ? 1e3 : 1, least = least_of(c);
+    const double unit = unit_of(c), least = least_of(c);
     return skv_fail_at(c->l->ctx, SKIVE_ERR_GOAL, "budget",
                        "the budget of %.4g %s is below the smallest that can be reached, %.4g (%.3g of the model)",
                        budget * unit, measures[c->by], least * unit, c->all > 0 ? least / c->all : 1);
@@ -254,10 +257,11 @@ static skive_status within_budget(choosing *c, const char *text) {
     skv_options_default(budgets, SKV_LENGTH(budgets), &v);
     SKV_TRY(skv_option_set(l->ctx, NULL, &v, (size_t)c->by, text));
     const double budget = skv_option_budget(&v, budgets[c->by].name, c->all);
+    const double unit = unit_of(c);
     if (budget >= c->all)
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, budgets[c->by].name,
-                           "the budget of %.4g %s is not below what the model has, %.4g", budget, measures[c->by],
-                           c->all);
+                           "the budget of %.4g %s is not below what the model has, %.4g", budget * unit,
+                           measures[c->by], c->all * unit);
     return c->by == LATENCY ? reach_time(c, budget) : fit_in(c, budget);
 }
 

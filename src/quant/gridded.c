@@ -113,6 +113,12 @@ skive_status skv_gridded_round(skive_context *ctx, skv_gridded *c, float *y) {
     return SKIVE_OK;
 }
 
+bool skv_gridded_has_zeros(const skv_gridded *c) {
+    bool any = c->q.asymmetric;
+    for (int64_t k = 0; k < c->groups && !any; k++) any = c->params[k].zero_point != 0;
+    return any;
+}
+
 int64_t skv_gridded_bytes(const skv_gridded *c) {
     const int64_t n = skive_tensor_count(c->t), codes = (int64_t)c->q.high - c->q.low + 1;
     const bool levels = c->q.grid->own_levels;
@@ -122,7 +128,7 @@ int64_t skv_gridded_bytes(const skv_gridded *c) {
     int64_t bytes = (n * bits + 7) / 8;
     if (levels) return bytes + c->groups * codes * (int64_t)sizeof(float);
     if (c->q.grid->scaled) bytes += c->groups * (int64_t)sizeof(float);
-    return c->q.asymmetric ? bytes + (c->groups * bits + 7) / 8 : bytes;
+    return skv_gridded_has_zeros(c) ? bytes + (c->groups * bits + 7) / 8 : bytes;
 }
 
 void skv_gridded_free(skive_context *ctx, skv_gridded *c) {
@@ -190,7 +196,7 @@ skive_status skv_gridded_emit(skv_builder *b, const skv_gridded *c, const skive_
     skive_status status;
     SKV_GO(status, done, code_storage(ctx, c, &codes));
     if (c->q.grid->scaled) SKV_GO(status, done, scale_storage(ctx, c, SKIVE_F32, &scales));
-    if (c->q.asymmetric) SKV_GO(status, done, scale_storage(ctx, c, c->q.grid->dtype, &zeros));
+    if (skv_gridded_has_zeros(c)) SKV_GO(status, done, scale_storage(ctx, c, c->q.grid->dtype, &zeros));
     for (int64_t k = 0; k < c->groups; k++) {
         if (scales) ((float *)scales->tensor.data)[scale_index(c, k)] = c->params[k].scale;
         if (zeros) skive_tensor_set(&zeros->tensor, scale_index(c, k), c->params[k].zero_point);

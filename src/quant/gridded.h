@@ -36,6 +36,9 @@ double skv_gridded_sqnr(const skv_gridded *c);
 skive_status skv_gridded_round(skive_context *ctx, skv_gridded *c, float *y);
 /* The group of an element. */
 int64_t skv_gridded_group(const skv_gridded *c, int64_t index);
+/* Whether a scale has a zero point that is not 0, or was asked to have one: symmetric grids of unsigned integers have
+ * their zero in the middle. */
+bool skv_gridded_has_zeros(const skv_gridded *c);
 /* Bytes that codes, scales, zero points and levels take at their true bits, scales and levels being float32. */
 int64_t skv_gridded_bytes(const skv_gridded *c);
 void skv_gridded_free(skive_context *ctx, skv_gridded *c);

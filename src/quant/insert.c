@@ -215,7 +215,7 @@ void skv_quant_weights_free(skive_context *ctx, skv_points *points) {
 
 /* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
 static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
-    return c->q.per != SKV_PER_GROUP && c->q.grid->uniform && c->q.grid->bits <= 8 && !c->q.asymmetric &&
+    return c->q.per != SKV_PER_GROUP && c->q.grid->uniform && c->q.grid->bits <= 8 && !skv_gridded_has_zeros(c) &&
            x->grid->bits <= 8;
 }
 

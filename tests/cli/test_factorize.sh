@@ -63,6 +63,7 @@ refuse() { # status pattern option...
 refuse 2 "no factorization 'svt'" --method svt
 refuse 2 'whole number from 1 on' --rank 0
 refuse 2 'max-drop needs --data|--max-drop needs --data' --max-drop 1
+refuse 2 'budget of 9e\+04 ms is not below' --latency 90s
 refuse 2 'samples needs --data' --samples 3 --macs 0.5
 refuse 2 'one budget at a time' --macs 0.5 --params 0.5
 refuse 11 'below the smallest that can be reached' --macs 0.01

@@ -19,6 +19,14 @@ for grid in int8 int8:tensor int4 int4:32 int4:48 uint4:16,asymmetric uint8:tens
     expect 0 'quantized 3 weights' "$skive" quantize mlp.onnx --weights $grid -o "w_${grid//[:,]/_}.onnx"
     expect 0 'accuracy +(9[0-9]|100)' "$skive" eval "w_${grid//[:,]/_}.onnx" --data $data
 done
+# Symmetric unsigned grids have their zero in the middle, and the file says so.
+for grid in uint16 uint8 uint8:tensor uint4 uint4:16; do
+    w="u_${grid//[:,]/_}.onnx"
+    expect 0 'quantized 3 weights' "$skive" quantize mlp.onnx --weights $grid -o "$w"
+    expect 0 'accuracy +(9[0-9]|100)' "$skive" eval "$w" --data $data
+done
+expect 0 'wrote u_calibrated.onnx' "$skive" quantize mlp.onnx --weights uint8 --data $data --samples 60 -o u_calibrated.onnx
+expect 0 'accuracy +(9[0-9]|100)' "$skive" eval u_calibrated.onnx --data $data
 holds 'half' [ $((10 * $(bytes w_f16.onnx))) -lt $((6 * $(bytes mlp.onnx))) ]
 holds 'a quarter' [ $((10 * $(bytes w_int8.onnx))) -lt $((4 * $(bytes mlp.onnx))) ]
 holds 'an eighth, and scales' [ $((10 * $(bytes w_int4_32.onnx))) -lt $((3 * $(bytes mlp.onnx))) ]
