@@ -68,6 +68,47 @@ static void transposed_convolutions(void **unused) {
     check_forms(transposed, 120, 1e-4, 1e-4);
 }
 
+/* The gradient by the input sums over the output channels, which may be far more than elements of a window or
+ * positions. A transposed convolution whose weights come with the run is that gradient. */
+typedef struct many {
+    int rank;
+    int64_t x[4], w[4], stride;
+} many;
+
+static skive_graph *many_of(skive_context *ctx, int64_t which, bool gradient) {
+    static const many list[] = {
+        {4, {2, 64, 1, 1}, {64, 16, 1, 1}, 1},    {4, {2, 512, 2, 2}, {512, 16, 2, 2}, 2},
+        {4, {2, 256, 1, 1}, {256, 8, 4, 4}, 1},   {3, {3, 32, 4}, {32, 8, 1}, 1},
+        {4, {2, 1024, 1, 1}, {1024, 3, 1, 1}, 1},
+    };
+    const many *m = &list[which % (int64_t)(sizeof list / sizeof *list)];
+    const int64_t strides[2] = {m->stride, m->stride};
+    const skv_attr_init stride = SKV_INTS("strides", strides, (size_t)m->rank - 2);
+    skive_graph *g = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+    skv_builder b = skv_build(g);
+    skive_value *x = input(ctx, g, m->rank, m->x), *w = input(ctx, g, m->rank, m->w), *y;
+    if (gradient) {
+        int64_t back[4] = {m->x[0], m->w[1]};
+        for (int a = 2; a < m->rank; a++) back[a] = (m->x[a] - 1) * m->stride + m->w[a];
+        y = skv_emit(&b, "ConvGradInput", SKV_IN(x, w, input(ctx, g, m->rank, back)), SKV_ATTRS(stride));
+    } else {
+        y = skv_emit(&b, "ConvTranspose", SKV_IN(x, w), SKV_ATTRS(stride));
+    }
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    return g;
+}
+
+static skive_graph *many_transposed(skive_context *ctx, dice *d) { return many_of(ctx, (int64_t)d->seed / 2, false); }
+static skive_graph *many_gradient(skive_context *ctx, dice *d) { return many_of(ctx, (int64_t)d->seed / 2, true); }
+
+static void many_channels_few_positions(void **unused) {
+    (void)unused;
+    check_forms(many_transposed, 50, 1e-4, 1e-4);
+    check_forms(many_gradient, 50, 1e-4, 1e-4);
+}
+
 static void any_allocation_may_fail(void **unused) {
     (void)unused;
     check_allocations(convolution, 4);
@@ -78,6 +119,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),
         cmocka_unit_test(transposed_convolutions),
+        cmocka_unit_test(many_channels_few_positions),
         cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

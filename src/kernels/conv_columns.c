@@ -71,7 +71,9 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
     st->lines = COLUMN_FLOATS / (st->k * g->out[2]);
     st->lines = st->lines < 1 ? 1 : st->lines > g->out[0] * g->out[1] ? g->out[0] * g->out[1] : st->lines;
     st->threads = st->places * st->k * st->s.m * st->s.n < 1 << 17 ? 1 : n->threads;
-    const int64_t width = st->lines * g->out[2], most = st->k > width ? st->k : width;
+    const int64_t width = st->lines * g->out[2], channels = st->s.m / st->s.groups;
+    int64_t most = st->k > width ? st->k : width;
+    if (st->kind == BY_INPUT && channels > most) most = channels; /* what its product sums over */
     st->column_floats = skv_align_up((size_t)(st->k * width), 16);
     /* of a product by one thread; one by all of them needs no more than all of these */
     st->packed_bytes = skv_align_up(skv_sgemm_scratch(most, most, 1), 64);
