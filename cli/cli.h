@@ -173,12 +173,14 @@ skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out
 /* Prints a note if the model was exported in training mode: for commands that do not change that. */
 void cli_tell_training_mode(const cli_args *a, const skive_graph *g);
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
-/* Before long work: checks that a file of this name can be written, and is not one that --data reads. */
+/* Before long work: checks that a file of this name can be written, and is none that --data or --unlabelled reads. */
 skive_status cli_check_output(cli_args *a, const char *path);
 /* Does the text of a data set name this file, or a folder that has it among its samples? */
 skive_status cli_is_in_spec(const char *spec, const char *path, bool *is);
 /* Do both names refer to one file, or would they once it is written? "x" and "./x" do, and links to one file. */
 bool cli_same_file(const char *x, const char *y);
+/* How much of "b.onnx:0.3" is the file: a number behind the last colon is a weight, unless there is such a file. */
+size_t cli_teacher_length(const char *text, double *weight);
 /* After long work: if the file cannot be written after all, saves the model to the temporary folder. */
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
 /* Figures with options (--metrics). */

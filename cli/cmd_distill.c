@@ -1,6 +1,7 @@
 /* skive distill: a student learns from a teacher. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "distill.h"
 
@@ -57,19 +58,21 @@ skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teac
     return status == SKIVE_OK ? cli_set_input(a, *out, j->train) : status;
 }
 
-/* "b.onnx:0.3": a number behind the last colon is a weight, unless there is such a file. */
-static skive_status read_teacher(cli_args *a, const char *text, char **name, double *weight) {
+size_t cli_teacher_length(const char *text, double *weight) {
     const char *colon = strrchr(text, ':');
     char *end = NULL;
-    *weight = 0;
     const double number = colon && colon[1] ? strtod(colon + 1, &end) : 0;
-    const bool weighted = end && !*end && !cli_is_file(text);
-    *name = cli_format("%.*s", weighted ? (int)(colon - text) : (int)strlen(text), text);
+    const bool weighted = end && !*end && access(text, F_OK) != 0;
+    *weight = weighted ? number : 0;
+    return weighted ? (size_t)(colon - text) : strlen(text);
+}
+
+static skive_status read_teacher(cli_args *a, const char *text, char **name, double *weight) {
+    const size_t length = cli_teacher_length(text, weight);
+    *name = strndup(text, length);
     if (!*name) return SKIVE_ERR_MEMORY;
-    if (!weighted) return SKIVE_OK;
-    if (!(number > 0 && number < 1e9))
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--teacher %s: the weight is %g; it must be more than 0", text, number);
-    *weight = number;
+    if (text[length] && !(*weight > 0 && *weight < 1e9))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--teacher %s: the weight is %g; it must be more than 0", text, *weight);
     return SKIVE_OK;
 }
 

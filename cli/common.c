@@ -74,7 +74,8 @@ skive_status cli_check_output(cli_args *a, const char *path) {
     const char *slash = strrchr(path, '/');
     bool read = false;
     if (!*path) return cli_fail(a, SKIVE_ERR_ARGUMENT, "an output has an empty name");
-    const skive_status looked = cli_is_in_spec(cli_text(a, "data", ""), path, &read);
+    skive_status looked = cli_is_in_spec(cli_text(a, "data", ""), path, &read);
+    if (looked == SKIVE_OK && !read) looked = cli_is_in_spec(cli_text(a, "unlabelled", ""), path, &read);
     if (read)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is a file of the data set and would be overwritten by an output",
                         path);

@@ -80,12 +80,27 @@ static bool collide(const char *x, const char *y) {
     return cli_same_file(x, y) && (stat(x, &s) != 0 || S_ISREG(s.st_mode)); /* /dev/null may be given more than once */
 }
 
+/* Every --teacher is an input, with or without a weight behind it. */
+static skive_status keep_teachers(cli_args *a, const char *option, const char *path) {
+    const size_t n = cli_count(a, "teacher");
+    for (size_t i = 0; i < n; i++) {
+        double weight;
+        const char *text = cli_text_at(a, "teacher", i);
+        char *file = strndup(text, cli_teacher_length(text, &weight));
+        if (!file) return SKIVE_ERR_MEMORY;
+        const bool same = collide(path, file);
+        free(file);
+        if (same) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would overwrite the teacher, %s", option, path);
+    }
+    return SKIVE_OK;
+}
+
 /* No file that is written may also be another output or an input; only a model may be replaced by its result. */
 static skive_status check_files(cli_args *a) {
-    static const char *const written[] = {"output", "checkpoint", "resume", "log", "report"};
+    static const char *const written[] = {"output", "checkpoint", "resume", "log", "report", "cache"};
     if (a->command->run == cli_command_run.run) return SKIVE_OK; /* its outputs have another form */
     for (size_t i = 0; i < CLI_COUNT(written); i++) {
-        const char *path = cli_text(a, written[i], NULL), *teacher = cli_text(a, "teacher", NULL);
+        const char *path = cli_text(a, written[i], NULL);
         if (!path) continue;
         for (size_t k = 0; k < i; k++) {
             const char *other = cli_text(a, written[k], NULL);
@@ -93,8 +108,8 @@ static skive_status check_files(cli_args *a) {
                 return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s and --%s name the same file, %s", written[k], written[i],
                                 path);
         }
-        if (teacher && collide(path, teacher))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would overwrite the teacher, %s", written[i], path);
+        const skive_status status = keep_teachers(a, written[i], path);
+        if (status != SKIVE_OK) return status;
         for (int k = 0; i > 0 && k < a->n_positional; k++) {
             if (collide(path, a->positional[k]))
                 return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would overwrite %s, which is an input", written[i], path);

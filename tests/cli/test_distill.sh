@@ -72,7 +72,7 @@ expect 0 'answers of [0-9]+ bytes' "$skive" distill --teacher a.onnx --student m
 cp s.onnx first.onnx
 expect 0 'the teacher ran 0 times' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache answers -o s.onnx
 expect 0 '' cmp s.onnx first.onnx
-expect 5 'is no cache' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache a.onnx -o s.onnx
+expect 5 'is no cache' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache b.onnx -o s.onnx
 expect 2 'have others later' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache c --self 2 -o s.onnx
 expect 0 'dry run' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache dry --dry-run
 expect 1 '' test -e dry
@@ -80,6 +80,26 @@ expect 0 'ensemble of 2' "$skive" distill --mutual 2 --student mlp:12 $small -o 
 expect 2 'does not go with --teacher' "$skive" distill --mutual 2 --teacher a.onnx --student mlp:12 $small -o s.onnx
 expect 2 'name a built-in network' "$skive" distill --mutual 2 --student a.onnx $small -o s.onnx
 expect 2 'does not go with --self' "$skive" distill --exits auto --self 2 --student mlp:12 $small -o s.onnx
+# No input is overwritten, and no two outputs go to one file.
+cp a.onnx kept.onnx
+perl -e 'print "a,b,y\n"; printf "%d,%d,%d\n", $_ % 7, $_ % 5, $_ % 3 for 1 .. 99' >more.csv
+cp more.csv kept.csv
+for o in "--teacher a.onnx --teacher b.onnx" "--teacher a.onnx:0.7 --teacher b.onnx:0.3" "--teacher b.onnx --teacher ./a.onnx:2"; do
+    expect 2 'output would overwrite the teacher, a.onnx' "$skive" distill $o --student mlp:12 $small -o a.onnx
+    one_line
+done
+expect 2 'log would overwrite the teacher' "$skive" distill $both $small --log a.onnx -o s.onnx
+expect 2 'cache would overwrite the teacher' "$skive" distill $both $small --cache a.onnx -o s.onnx
+expect 2 'more.csv is a file of the data set' \
+    "$skive" distill --teacher a.onnx --student mlp:12 $small --unlabelled csv:more.csv,label=y -o more.csv
+expect 2 'output and --cache name the same file' \
+    "$skive" distill --teacher a.onnx --student mlp:12 $small --cache s.onnx -o s.onnx
+expect 2 'log and --cache name the same file' \
+    "$skive" distill --teacher a.onnx --student mlp:12 $small --log l.csv --cache l.csv -o s.onnx
+expect 2 'checkpoint and --cache name the same file' \
+    "$skive" distill --teacher a.onnx --student mlp:12 $small --checkpoint c.ck --cache ./c.ck -o s.onnx
+expect 0 '' cmp a.onnx kept.onnx
+expect 0 '' cmp more.csv kept.csv
 # Where the targets are values, nothing softens scores.
 perl -e 'print "a,b,y\n"; printf "%g,%g,%g\n", $_ % 7, $_ % 5, 0.3 * ($_ % 7) - $_ % 5 for 1 .. 200' >v.csv
 values="--data csv:v.csv,label=y --targets float --epochs 1"
