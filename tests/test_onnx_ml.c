@@ -103,7 +103,7 @@ static bytes attribute(const char *name, char kind, char *values) {
     put_text(&a, 1, name);
     for (char *rest = NULL, *v = strtok_r(values, ",", &rest); v; v = strtok_r(NULL, ",", &rest)) {
         const float f = strtof(v, NULL);
-        if (kind == 'f' || kind == 'F') put_varint(&a, (kind == 'f' ? 2 : 7) << 3 | 5);
+        if (kind == 'f' || kind == 'F') put_varint(&a, (kind == 'f' ? 2u : 7u) << 3 | 5u);
         if (kind == 'f' || kind == 'F') put_number(&a, &f, sizeof f);
         if (kind == 'i' || kind == 'I') put_int(&a, kind == 'i' ? 3 : 8, strtoll(v, NULL, 10));
         if (kind == 's' || kind == 'S') put_text(&a, kind == 's' ? 4 : 9, v);
