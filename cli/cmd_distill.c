@@ -120,6 +120,7 @@ static skive_status settings(cli_job *j) {
     if (status == SKIVE_OK) status = distill_read_trials(j);
     if (status == SKIVE_OK) status = distill_check_more(j);
     if (status == SKIVE_OK) status = distill_check_plan(j);
+    if (status == SKIVE_OK && l->n_teachers == 0) status = cli_set_teacher_input(a, NULL, NULL); /* none is given */
     if (status == SKIVE_OK && init && (l->generations > 0 || cli_has(a, "assistant")))
         status = cli_fail(a, SKIVE_ERR_ARGUMENT,
                           "--student-init starts one student from its teacher, not with --self or --assistant");

@@ -13,7 +13,7 @@ static const cli_option options[] = {
     {"data", 'd', "SET", "run over a data set instead: one row of each output for each sample, in the set's order",
      false},
     CLI_SPLIT_OPTION,
-    {"limit", 0, "N", "only N samples of the data set", false},
+    {"limit", 0, "N", "only N samples of the data set, chosen at random (--seed)", false},
     {"batch", 'b', "N", "samples of the data set at a time (default 100)", false},
     CLI_DATA_OPTIONS,
     {"output-dir", 0, "DIR", "write every output to DIR/NAME.npy", false},
@@ -173,9 +173,19 @@ static skive_status write_batch(void *user, const size_t *indices, size_t count,
     return SKIVE_OK;
 }
 
+/* Which sample each row is of, as --limit chooses at random: positions in the files. */
+static void tell_choice(const skive_dataset *set, size_t count, json_t *rows) {
+    json_t *samples = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(samples, json_integer((json_int_t)skive_dataset_origin(set, i)));
+    for (size_t k = 0; k < json_array_size(rows); k++) json_object_set(json_array_get(rows, k), "samples", samples);
+    json_decref(samples);
+}
+
 static skive_status predict(cli_args *a, skive_graph *g, skive_dataset *set, int64_t batch, const destinations *to,
                             json_t *rows) {
     skive_dataset_info info;
+    int64_t limit = 0;
     streams s = {.a = a,
                  .info = &info,
                  .to = to,
@@ -183,13 +193,18 @@ static skive_status predict(cli_args *a, skive_graph *g, skive_dataset *set, int
                  .whole = calloc(to->n + 1, sizeof *s.whole)};
     skive_dataset_get_info(set, &info);
     skive_status status = s.files && s.whole ? SKIVE_OK : SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = cli_integer(a, "limit", 1, INT64_MAX, &limit);
+    const bool chosen = limit > 0 && (size_t)limit <= info.count;
     if (status == SKIVE_OK) status = skive_predict(a->ctx, g, set, batch, write_batch, &s);
     if (status == SKIVE_OK) status = skive_npy_streams_commit(s.files, to->n);
     if (status == SKIVE_OK && !a->quiet && !a->json)
-        cli_printf("%zu sample%s of %s (%s): row i of each output is sample i of the split, as the model gives it",
-                   info.count, info.count == 1 ? "" : "s", info.spec, skive_split_name(info.split));
+        cli_printf("%zu sample%s of %s (%s): %s, as the model gives it", info.count, info.count == 1 ? "" : "s",
+                   info.spec, skive_split_name(info.split),
+                   chosen ? "a random choice (--seed), row by row in the order of the split"
+                          : "row i of each output is sample i of the split");
     for (size_t k = 0; status == SKIVE_OK && k < to->n; k++)
         tell_output(a, output_name(g, to->which[k]), to->paths[k], &s.whole[k], rows);
+    if (status == SKIVE_OK && chosen && a->json) tell_choice(set, info.count, rows);
     for (size_t k = 0; s.files && k < to->n; k++) skive_npy_stream_free(s.files[k]);
     free(s.files);
     free(s.whole);
@@ -263,7 +278,8 @@ const cli_command cli_command_run = {
     .details =
         "Inputs and outputs are NumPy files of the element types and shapes of the model (skive inspect lists them).\n"
         "Dimensions that the model leaves open are those of the input. No normalisation is applied.\n"
-        "With --data, samples are prepared as in eval, and labels are not needed.",
+        "With --data, samples are prepared as in eval, and labels are not needed. Of those that --limit chooses,\n"
+        "--json tells the positions in the files, from 0.",
     .examples = "  skive run model.onnx --input x.npy -o y.npy\n"
                 "  skive run model.onnx --data folder:photos -o scores.npy\n"
                 "  skive run model.onnx --input ids=ids.npy --input mask=mask.npy --output-dir out",

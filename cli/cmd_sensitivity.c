@@ -187,6 +187,11 @@ static skive_status run(cli_args *a) {
                           "--by hessian estimates the harm of weights alone: --activations and --calibration have no "
                           "effect");
     if (cli_has(a, "weights-only")) o.activations = "none";
+    if (status == SKIVE_OK && (strcmp(o.activations, "none") == 0 || strcmp(o.by, "hessian") == 0) &&
+        (cli_has(a, "calibration") || cli_has(a, "samples")))
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT,
+                          "--calibration and --samples are for activations, and only weights are quantized; leave them "
+                          "out (--limit gives the number of samples that are measured)");
     o.n_skip = cli_count(a, "skip");
     if (status == SKIVE_OK && o.n_skip > MAX_SKIP)
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);

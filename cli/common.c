@@ -238,6 +238,24 @@ json_t *cli_train_json(const skive_train_report *r) {
                      "samples_per_second", r->samples_per_second, "waited", r->waited);
 }
 
+/* What --metrics asked for, of the epoch that was kept: "validation of this epoch: top-k:5 0.9730". */
+static void print_asked(const cli_args *a, const skive_epoch_report *e) {
+    const char *asked = cli_text(a, "metrics", NULL);
+    size_t printed = 0;
+    while (asked && *asked) {
+        const size_t whole = strcspn(asked, ";"), length = strcspn(asked, ":;");
+        for (size_t k = 0; k < skive_metric_count() && k < SKIVE_EPOCH_FIGURES; k++) {
+            const char *name = skive_metric_name(k);
+            char text[32];
+            if (strlen(name) != length || strncmp(name, asked, length) != 0 || !isfinite(e->figures[k])) continue;
+            cli_part("%s%.*s %s", printed++ ? ", " : "validation of this epoch: ", (int)whole, asked,
+                     cli_fixed(e->figures[k], text, sizeof text));
+        }
+        asked += whole + (asked[whole] == ';');
+    }
+    if (printed) cli_printf("%s", "");
+}
+
 void cli_print_training(const cli_args *a, const skive_train_report *r) {
     if (a->quiet || r->n_epochs == 0) return;
     cli_part("trained %zu epoch%s in %.1f s (%.0f samples/s, %.1f %% of the time waiting for data); ", r->n_epochs,
@@ -247,6 +265,7 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     for (size_t i = 0; i < r->n_epochs; i++) {
         if (r->epochs[i].epoch == r->best_epoch) best = &r->epochs[i];
     }
+    if (cli_has(a, "mutual")) cli_part("of student 1, ");
     const char *by = r->best_by;
     const size_t length = by ? strcspn(by, ",") : 0;
     double figure = NAN;
@@ -273,6 +292,8 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     else
         cli_printf("epoch %d was best: validation loss %s", r->best_epoch,
                    cli_fixed(best->validation_loss, text, sizeof text));
+    if (!r->best_by) best = &r->epochs[r->n_epochs - 1];
+    if (best) print_asked(a, best);
 }
 
 /* ---- shapes and plans ---- */

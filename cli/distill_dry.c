@@ -11,12 +11,20 @@ static json_t *teachers(const distill_lesson *l) {
     return list;
 }
 
-static json_t *settings(const distill_lesson *l) {
+static json_t *settings(const distill_lesson *l, const skive_distill_options *o) {
     json_t *list = json_array();
+    if (l->mutual > 0) { /* it has a temperature of its own, and no alpha */
+        json_array_append_new(list, json_pack("{s:f}", "temperature", o->temperature));
+        return list;
+    }
     for (size_t i = 0; i < l->n_trials; i++)
         json_array_append_new(
             list, json_pack("{s:f, s:f}", "temperature", l->trials[i].temperature, "alpha", l->trials[i].alpha));
     return list;
+}
+
+static void set_given(const cli_job *j, json_t *json, const char *option) {
+    if (cli_has(j->a, option)) json_object_set_new(json, option, cli_json_text(cli_text(j->a, option, "")));
 }
 
 void distill_dry_json(const cli_job *j, json_t *json) {
@@ -27,7 +35,11 @@ void distill_dry_json(const cli_job *j, json_t *json) {
     json_object_set_new(json, "teachers", teachers(l));
     if (l->n_teachers > 1 && o->combine) json_object_set_new(json, "combine", cli_json_text(o->combine));
     json_object_set_new(json, "terms", l->terms ? cli_json_text(l->terms) : json_null());
-    json_object_set_new(json, "settings", settings(l));
+    json_object_set_new(json, "settings", settings(l, o));
+    set_given(j, json, "exits");
+    set_given(j, json, "unlabelled");
+    set_given(j, json, "cache");
+    if (l->mutual > 0) json_object_set_new(json, "mutual", json_integer((json_int_t)l->mutual));
     if (assistant) json_object_set_new(json, "assistant", cli_json_text(assistant));
     if (l->generations > 0) json_object_set_new(json, "generations", json_integer((json_int_t)l->generations));
 }

@@ -15,11 +15,13 @@ static skive_status exclude(cli_job *j, const char *what, const char *const *oth
 
 skive_status distill_check_more(cli_job *j) {
     static const char *const not_exits[] = {"mutual", "self", "assistant"}, *const not_mutual[] = {
-                                                                                "teacher",      "self",
-                                                                                "assistant",    "student-init",
-                                                                                "term",         "cache",
-                                                                                "unlabelled",   "combine",
-                                                                                "teacher-view", "alpha"};
+                                                                                "teacher",       "self",
+                                                                                "assistant",     "student-init",
+                                                                                "term",          "cache",
+                                                                                "unlabelled",    "combine",
+                                                                                "teacher-view",  "alpha",
+                                                                                "teacher-mean",  "teacher-std",
+                                                                                "teacher-scale", "teacher-layout"};
     distill_lesson *l = j->own;
     cli_args *a = j->a;
     skive_status status = SKIVE_OK;
@@ -45,7 +47,7 @@ skive_status distill_add_exits(cli_job *j) {
     size_t n = 0;
     const skive_status status = skive_model_add_exits(j->graph, j->train, cli_text(j->a, "exits", "auto"), &n);
     for (size_t i = 0; i < n && status == SKIVE_OK; i++) {
-        char *more = cli_format("%s%speer:value=exit%zu,labels=%.17g,soft=%.17g", l->terms ? l->terms : "",
+        char *more = cli_format("%s%speer:value=exit%zu,labels=%g,soft=%g", l->terms ? l->terms : "",
                                 l->terms ? ";" : "", i + 1, 1 - o->alpha, o->alpha);
         if (!more) return SKIVE_ERR_MEMORY;
         free(l->terms);

@@ -46,10 +46,11 @@ static skive_status read_options(cli_args *a, skive_dataset_options *o) {
 }
 
 /* The axes of height and width of the model's input, to which the data set is resized, may be set by an option; distill
- * opens the set for its teacher. */
+ * opens the set for its teacher, where there is one. */
 static skive_status set_layout(cli_args *a, skive_graph *model) {
     skive_input_options o = skive_input_options_default();
-    o.layout = cli_text(a, strcmp(a->command->name, "distill") == 0 ? "teacher-layout" : "layout", NULL);
+    const bool taught = strcmp(a->command->name, "distill") == 0 && cli_has(a, "teacher");
+    o.layout = cli_text(a, taught ? "teacher-layout" : "layout", NULL);
     if (!model || !o.layout || skive_graph_meta(model, "skive.input.layout")) return SKIVE_OK;
     return skive_model_set_input(a->ctx, model, NULL, &o);
 }

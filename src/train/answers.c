@@ -49,8 +49,11 @@ static skive_status open_cache(skv_answers *a, const skv_answers_setup *s) {
     SKV_TRY(skv_strdup(a->ctx, s->cache, &a->path));
     SKV_TRY(skv_answer_cache_open(a->ctx, s->cache, s->key, s->samples, a->bytes, &a->cache));
     const double bytes = (double)s->samples * (double)(a->bytes + 4);
-    skv_note(a->ctx, "cache %s: answers of %zu bytes to %zu samples in %llu view%s take %.1f MiB", s->cache, a->bytes,
-             s->samples, (unsigned long long)s->views, s->views == 1 ? "" : "s", bytes * (double)s->views / (1 << 20));
+    const double all = bytes * (double)s->views;
+    const bool large = all >= 1 << 20;
+    skv_note(a->ctx, "cache %s: answers of %zu bytes to %zu samples in %llu view%s take %.1f %s", s->cache, a->bytes,
+             s->samples, (unsigned long long)s->views, s->views == 1 ? "" : "s", all / (large ? 1 << 20 : 1 << 10),
+             large ? "MiB" : "KiB");
     return SKIVE_OK;
 }
 
@@ -186,7 +189,7 @@ skive_status skv_answers_key(skive_context *ctx, const skv_fit *fit, skv_text *t
     uint64_t samples;
     SKV_TRY(hash_samples(ctx, fit->train, &samples));
     skv_settings_number(text, "number of training samples (--limit, --no-validation)", (double)fit->train->count);
-    skv_settings_hash(text, "data: the samples (--data)", samples);
+    skv_settings_hash(text, "set of samples (--data, --no-validation)", samples);
     for (size_t i = 0; i < o->n_teachers; i++) {
         char what[48];
         (void)snprintf(what, sizeof what, "teacher (%zu)", i + 1);

@@ -68,7 +68,7 @@ expect 0 '"teachers": .*"file": "a.onnx".*"terms": "kl".*"temperature": 2.0' \
     sh -c "'$skive' distill --teacher a.onnx --student mlp:12 $small -T 2,4 --term kl --dry-run --json -q | tr '\\n' ' '"
 expect 0 'a first model and 2 generations' "$skive" distill --self 2 --student mlp:12 $small --dry-run
 # Answers on disk, samples without labels, students together.
-expect 0 'answers of [0-9]+ bytes' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache answers -o s.onnx
+expect 0 'answers of [0-9]+ bytes.* take [0-9.]+ KiB' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache answers -o s.onnx
 cp s.onnx first.onnx
 expect 0 'the teacher ran 0 times' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache answers -o s.onnx
 expect 0 '' cmp s.onnx first.onnx
@@ -76,7 +76,34 @@ expect 5 'is no cache' "$skive" distill --teacher a.onnx --student mlp:12 $small
 expect 2 'have others later' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache c --self 2 -o s.onnx
 expect 0 'dry run' "$skive" distill --teacher a.onnx --student mlp:12 $small --cache dry --dry-run
 expect 1 '' test -e dry
-expect 0 'ensemble of 2' "$skive" distill --mutual 2 --student mlp:12 $small -o s.onnx
+{ head -c 16 images.idx; tail -c +17 images.idx | LC_ALL=C tr '\0-\376' '\1-\377'; } >other.idx
+expect 2 'of another number of training samples .--limit, --no-validation.' \
+    "$skive" distill --teacher a.onnx --student mlp:12 $small --no-validation --cache answers -o s.onnx
+expect 2 'of another set of samples .--data, --no-validation.' \
+    "$skive" distill --teacher a.onnx --student mlp:12 --data idx:other.idx,labels.idx --epochs 1 --cache answers -o s.onnx
+expect 0 'of student 1, epoch' "$skive" distill --mutual 2 --student mlp:12 $small -o s.onnx
+cp out.txt mutual.txt
+expect 0 'ensemble of 2' cat mutual.txt
+expect 2 'mutual does not go with --teacher-mean' \
+    "$skive" distill --mutual 2 --teacher-mean 0 --student mlp:12 $small -o s.onnx
+for o in "--teacher-mean 0" "--teacher-std 1" "--teacher-scale 255" "--teacher-layout nhwc"; do
+    expect 2 'needs --teacher' "$skive" distill --exits auto $o --student mlp:12 $small -o s.onnx
+done
+# A dry run tells what would be.
+expect 0 '"temperature": 1.0.*"mutual": 3' \
+    sh -c "'$skive' distill --mutual 3 --student mlp:12 $small --dry-run --json -q | tr '\\n' ' '"
+expect 0 'labels=0.3,soft=0.7.*"exits": "auto"' \
+    sh -c "'$skive' distill --exits auto --student resnet8 $small --dry-run --json -q | tr '\\n' ' '"
+expect 0 '"unlabelled": "idx:images.idx,labels.idx".*"cache": "dry"' \
+    sh -c "'$skive' distill --teacher a.onnx --student mlp:12 $small --limit 90 --unlabelled $data --cache dry --dry-run --json -q | tr '\\n' ' '"
+# What --metrics asks for is printed; --limit chooses at random and says so; nothing is ignored in silence.
+expect 0 'validation of this epoch: top-k:2 [01][.][0-9]+, f-beta:beta=0.5 [01][.]' \
+    "$skive" train mlp:8 $small --metrics 'top-k:2;f-beta:beta=0.5' -o s.onnx
+expect 0 'a random choice .--seed.' "$skive" run a.onnx --data $data --limit 5 -o y.npy
+expect 0 'row i of each output is sample i' "$skive" run a.onnx --data $data -o y.npy
+expect 0 '"samples"' "$skive" run a.onnx --data $data --limit 5 --json -o y.npy
+expect 2 'are for activations' "$skive" sensitivity a.onnx --data $data --weights-only --samples 50
+expect 2 'are for activations' "$skive" sensitivity a.onnx --data $data --activations none --calibration minmax
 expect 2 'does not go with --teacher' "$skive" distill --mutual 2 --teacher a.onnx --student mlp:12 $small -o s.onnx
 expect 2 'name a built-in network' "$skive" distill --mutual 2 --student a.onnx $small -o s.onnx
 expect 2 'does not go with --self' "$skive" distill --exits auto --self 2 --student mlp:12 $small -o s.onnx
