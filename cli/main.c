@@ -110,6 +110,9 @@ static skive_status check_files(cli_args *a) {
         }
         const skive_status status = keep_teachers(a, written[i], path);
         if (status != SKIVE_OK) return status;
+        const char *student = cli_text(a, "student", NULL);
+        if (i > 0 && student && cli_is_file(student) && collide(path, student))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would overwrite the student, %s", written[i], path);
         for (int k = 0; i > 0 && k < a->n_positional; k++) {
             if (collide(path, a->positional[k]))
                 return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would overwrite %s, which is an input", written[i], path);

@@ -117,6 +117,7 @@ for o in "--teacher a.onnx --teacher b.onnx" "--teacher a.onnx:0.7 --teacher b.o
 done
 expect 2 'log would overwrite the teacher' "$skive" distill $both $small --log a.onnx -o s.onnx
 expect 2 'cache would overwrite the teacher' "$skive" distill $both $small --cache a.onnx -o s.onnx
+expect 2 'log would overwrite the student' "$skive" distill --teacher b.onnx --student a.onnx $small --log a.onnx -o s.onnx
 expect 2 'more.csv is a file of the data set' \
     "$skive" distill --teacher a.onnx --student mlp:12 $small --unlabelled csv:more.csv,label=y -o more.csv
 expect 2 'output and --cache name the same file' \
