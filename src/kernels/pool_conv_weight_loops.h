@@ -27,14 +27,15 @@ static inline __attribute__((always_inline)) void pool_lanes(const skv_pcw_pool 
                     __builtin_prefetch(v + AHEAD);
 #pragma omp simd
                     for (int64_t c = 0; c < lanes; c++) { /* masks: a choice would become a branch */
-                        const int32_t hit = -(int32_t)((v[c] > top[c]) | ((where[c] == 255) & (v[c] == top[c])));
+                        const int32_t more = !(v[c] <= top[c]) & (top[c] == top[c]); /* larger, or the first NaN */
+                        const int32_t hit = -(more | ((where[c] == 255) & (v[c] == top[c])));
                         top[c] = hit ? v[c] : top[c];
                         where[c] = (here & hit) | (where[c] & ~hit);
                     }
                 }
             }
             for (int64_t c = 0; c < lanes; c++) y[c] = top[c];
-            for (int64_t c = 0; c < lanes; c++) place[c] = (uint8_t)where[c];
+            for (int64_t c = 0; c < lanes; c++) place[c] = (uint8_t)(top[c] == top[c] ? where[c] : 255);
         }
     }
 }

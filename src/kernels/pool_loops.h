@@ -1,6 +1,6 @@
 /* The loops of pooling in f32, for one instruction set: the largest and the sum. The including file defines POOL_MAX
  * and POOL_SUM, the names of the two tables. Loops over taps are written out where they are few; more are taken some at
- * a time. A comparison that is false keeps what was there, so that NaN is passed over by the largest. */
+ * a time. The largest of what holds NaN is NaN, whichever comes first. */
 #include <math.h>
 
 #include "kernels/pool_window.h"
@@ -8,7 +8,12 @@
 
 enum { TAPS = 5 }; /* at once */
 
-SKV_INLINE float join(const bool max, float a, float b) { return max ? (b > a ? b : a) : a + b; }
+/* The largest keeps a NaN in `a`, for the comparison is false, and takes one in `b` by a choice of its own, which costs
+ * less than a longer condition. */
+SKV_INLINE float join(const bool max, float a, float b) {
+    const float most = b > a ? b : a;
+    return !max ? a + b : b != b ? b : most;
+}
 
 SKV_INLINE void rows_of(const bool max, const int n, const bool more, const float *const *x, float *restrict y,
                         int64_t width) {

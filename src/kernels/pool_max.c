@@ -106,6 +106,12 @@ static inline __attribute__((always_inline)) void spread_window(const pool_state
     }
 }
 
+/* NaN once either is: the comparison keeps one in `before`. Two choices, which become two instructions. */
+static inline __attribute__((always_inline)) float larger(float v, float before) {
+    const float most = v > before ? v : before;
+    return v != v ? v : most;
+}
+
 /* The largest of one window in m lanes. */
 static inline __attribute__((always_inline)) void pool_window(const pool_state *st, const window *w, int64_t m,
                                                               const float *x, float *y) {
@@ -115,10 +121,7 @@ static inline __attribute__((always_inline)) void pool_window(const pool_state *
         for (int64_t kw = w->w0; kw < w->w1; kw++) {
             const float *from = x + tap(st, w, kh, kw);
 #pragma omp simd
-            for (int64_t c = 0; c < m; c++) {
-                const float v = from[c], before = top[c];
-                top[c] = v > before ? v : before;
-            }
+            for (int64_t c = 0; c < m; c++) top[c] = larger(from[c], top[c]);
         }
     }
     for (int64_t c = 0; c < m; c++) y[c] = top[c];
@@ -136,10 +139,7 @@ static void inside(const skv_geometry *g, int64_t kw, int64_t *lo, int64_t *hi) 
 static inline __attribute__((always_inline)) void pool_line(const float *x, int64_t step, int64_t lo, int64_t hi,
                                                             float *y) {
 #pragma omp simd
-    for (int64_t o = lo; o < hi; o++) {
-        const float v = x[o * step], before = y[o];
-        y[o] = v > before ? v : before;
-    }
+    for (int64_t o = lo; o < hi; o++) y[o] = larger(x[o * step], y[o]);
 }
 
 /* Plain data, a tap at a time along the line; every output meets its taps in the same order as in pool_window. */

@@ -13,7 +13,9 @@ static void apart(const skv_pool_apart *p, const float *x, float *y) {
             __m512 top = _mm512_set1_ps(-INFINITY);
             for (int64_t kh = 0; kh < p->kernel[0]; kh++) {
                 for (int64_t kw = 0; kw < p->kernel[1]; kw++) {
-                    top = _mm512_max_ps(_mm512_loadu_ps(from + (kh * p->width + kw) * LANES), top);
+                    const __m512 v = _mm512_loadu_ps(from + (kh * p->width + kw) * LANES);
+                    /* of NaN and a number the second is taken: a NaN in v is put in behind it */
+                    top = _mm512_mask_mov_ps(_mm512_max_ps(v, top), _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), v);
                 }
             }
             _mm512_storeu_ps(y + (oh * p->out[1] + ow) * LANES, top);

@@ -1,6 +1,9 @@
-/* MaxPool: the largest element of each window; padding is never the maximum. The optional second output is its
- * position: the index of the first maximum in X, counted row-major (storage_order 0) or with the spatial axes
- * column-major (1). A window entirely in the padding gives the lowest value of the type. Also for 8-bit integers. */
+/* MaxPool: the largest element of each window, NaN if it holds one; padding is never the maximum. The optional second
+ * output is its position: the index of the first maximum in X, counted row-major (storage_order 0) or with the spatial
+ * axes column-major (1). A window entirely in the padding gives the lowest value of the type. Also for 8-bit
+ * integers. */
+#include <math.h>
+
 #include "ops/conv/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
@@ -32,7 +35,8 @@ static double lowest(skive_dtype dtype) {
     }
 }
 
-/* The first maximum of one window; *at is its index in the plane, -1 if the window is empty or contains only NaN. */
+/* The first maximum of one window; *at is its index in the plane, -1 if the window is empty. NaN counts as larger than
+ * any number; the first element counts whatever it is, also -infinity. */
 static double window_max(const skv_geometry *g, const double *x, const int64_t o[SKV_SPATIAL], double low,
                          int64_t *at) {
     int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], start[SKV_SPATIAL];
@@ -47,7 +51,7 @@ static double window_max(const skv_geometry *g, const double *x, const int64_t o
             int64_t row = ((start[0] + d * g->dilation[0]) * g->in[1] + start[1] + h * g->dilation[1]) * g->in[2];
             for (int64_t w = lo[2]; w < hi[2]; w++) {
                 int64_t i = row + start[2] + w * g->dilation[2];
-                if (x[i] > best || (*at < 0 && x[i] >= best)) {
+                if (*at < 0 || x[i] > best || (isnan(x[i]) && !isnan(best))) {
                     best = x[i];
                     *at = i;
                 }
@@ -161,6 +165,12 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INTS("pads", 1, 1)),
      .n_out = 1,
      CASE_EXPECT(-128, -5, -5, -7),
+     .no_grad = true},
+    {.name = "NaN and -infinity, indices",
+     CASE_IN({CASE_F32(1, 1, 8), CASE_VALUES(-INFINITY, -INFINITY, NAN, 3, 4, NAN, NAN, NAN)}),
+     CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INTS("strides", 2)),
+     .n_out = 2,
+     CASE_EXPECT(-INFINITY, NAN, NAN, NAN),
      .no_grad = true},
     {.name = "overlapping windows, batch",
      CASE_IN({CASE_F32(2, 3, 5, 6)}),

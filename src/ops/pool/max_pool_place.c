@@ -1,5 +1,5 @@
 /* MaxPoolPlace(X) -> Y, I: MaxPool whose windows neither overlap nor meet padding, and for each the row-major index in
- * the window of the first largest element (uint8; 255 if there is none). */
+ * the window of the first largest element (uint8; 255 if there is none: the window holds NaN, and so does Y). */
 #include <math.h>
 
 #include "ops/pool/common_pool_place.h"
@@ -43,10 +43,11 @@ static skive_status run(const skv_eval *c) {
         int64_t place = SKV_PLACE_NONE;
         for (int64_t t = 0; t < pool[0] * pool[1]; t++) {
             const double v = from[t / pool[1] * w + t % pool[1]];
-            if (!(v > top || (place == SKV_PLACE_NONE && v == top))) continue;
+            if (!(v > top || isnan(v) || (place == SKV_PLACE_NONE && v == top))) continue;
             top = v;
             place = t;
         }
+        if (isnan(top)) place = SKV_PLACE_NONE; /* as MaxPoolGrad, which finds no element that equals it */
         if (y.p) y.p[i] = top;
         if (places) ((uint8_t *)places->data)[i] = (uint8_t)place;
     }
