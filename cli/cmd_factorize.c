@@ -244,7 +244,7 @@ const cli_command cli_command_factorize = {
         "With --data, factors keep what each layer gives on the samples, not its weights. Layers that would not "
         "become\n"
         "smaller are kept, and the reason is said. --dry-run lists for each layer the methods that would make it\n"
-        "smaller, each at one rank, with measured times.\n"
+        "smaller, each at one rank, with error, size and measured time, marks what is chosen, and writes nothing.\n"
         "--finetune trains the result, with the model before as teacher. --merge joins factors that do not pay.",
     .examples = "  skive factorize model.onnx --macs 0.5 --data fashion-mnist --finetune 5 -o small.onnx\n"
                 "  skive factorize model.onnx --method tucker2 --rank vbmf -o small.onnx\n"

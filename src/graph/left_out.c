@@ -13,6 +13,7 @@ static const skv_op_kind elementwise[] = {SKV_OP_ADD, SKV_OP_SUB, SKV_OP_MUL, SK
 
 typedef struct group {
     const char *op, *is;
+    bool inside; /* the body of an If, Loop or Scan */
     int64_t count;
     const char *names[NAMES];
     size_t n_names, parameters;
@@ -57,13 +58,13 @@ static const char *weight_of(const search *s, const skive_value *v, const char *
     return NULL;
 }
 
-static void add(search *s, const char *op, const char *is, const skive_value *v) {
+static void add(search *s, const char *op, const char *is, bool inside, const skive_value *v) {
     size_t at = 0;
-    while (at < s->n && strcmp(s->groups[at].op, op) != 0) at++;
+    while (at < s->n && (strcmp(s->groups[at].op, op) != 0 || s->groups[at].inside != inside)) at++;
     if (at == GROUPS) return; /* there are fewer operators in the table */
     group *g = &s->groups[at];
     if (at == s->n) {
-        *g = (group){.op = op, .is = is};
+        *g = (group){.op = op, .is = is, .inside = inside};
         s->n++;
     }
     g->count += skv_type_count(&v->type);
@@ -71,18 +72,18 @@ static void add(search *s, const char *op, const char *is, const skive_value *v)
     if (g->n_names < NAMES) g->names[g->n_names++] = v->name;
 }
 
-static void look(search *s, const skive_graph *g) {
+static void look(search *s, const skive_graph *g, bool inside) {
     for (uint32_t i = 0; i < g->n_values; i++) {
         const skive_value *v = g->values[i], *own = v;
         const char *is = NULL;
         while (own->outer) own = own->outer; /* a branch reads a weight of the graph around it */
         if (!own->storage || skv_type_count(&own->type) < 2 || s->what->taken(s->what->user, own)) continue;
         const char *op = weight_of(s, v, &is);
-        if (op) add(s, op, is, own);
+        if (op) add(s, op, is, inside, own);
     }
     for (uint32_t i = 0; g->nests && i < g->n_nodes; i++) {
         for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
-            if (g->nodes[i]->attrs[k].graph) look(s, g->nodes[i]->attrs[k].graph);
+            if (g->nodes[i]->attrs[k].graph) look(s, g->nodes[i]->attrs[k].graph, true);
         }
     }
 }
@@ -104,6 +105,7 @@ static void write_group(skv_text *t, const group *g, bool first) {
     skv_text_add(t, "%s%s%s of %s", first ? "" : ", ", thousands(g->count, count, sizeof count),
                  first ? " weights" : "", g->op);
     if (g->is) skv_text_add(t, ", %s", g->is);
+    if (g->inside) skv_text_add(t, " in the body of an If, Loop or Scan");
     skv_text_add(t, " (");
     for (size_t i = 0; i < g->n_names; i++) skv_text_add(t, "%s%s", i ? ", " : "", g->names[i]);
     if (g->parameters > g->n_names) skv_text_add(t, " and %zu more", g->parameters - g->n_names);
@@ -113,11 +115,13 @@ static void write_group(skv_text *t, const group *g, bool first) {
 skive_status skv_tell_left_out(skive_context *ctx, const skive_graph *g, const skv_left_out *what) {
     search s = {.what = what};
     skv_text t;
-    look(&s, g);
+    look(&s, g, false);
     if (s.n == 0) return SKIVE_OK;
     skv_text_init(&t, ctx);
     skv_text_add(&t, "not %s: ", what->done);
     for (size_t i = 0; i < s.n; i++) write_group(&t, &s.groups[i], i == 0);
-    skv_text_add(&t, "; only %s are", what->only);
+    bool inside = false;
+    for (size_t i = 0; i < s.n; i++) inside = inside || s.groups[i].inside;
+    skv_text_add(&t, "; only %s%s are", what->only, inside ? " outside of such bodies" : "");
     return skv_text_note_once(&t);
 }

@@ -90,6 +90,13 @@ static skive_value *middles(skv_contrib *r, const skive_tensor *scales, skive_dt
     return skv_emit_param(&r->b, NULL, s);
 }
 
+/* Gather of ONNX has no elements of fewer than 8 bits: those become bytes before. */
+static skive_value *as_bytes(skv_contrib *r, skive_value *v) {
+    if (!v || skive_dtype_bits(v->type.dtype) >= 8) return v;
+    const skive_dtype wide = skv_dtype_is_signed(v->type.dtype) ? SKIVE_I8 : SKIVE_U8;
+    return skv_emit(&r->b, "Cast", SKV_IN(v), SKV_ATTRS(SKV_INT("to", wide)));
+}
+
 /* data, indices, scales, [zero points] */
 void skv_contrib_gather_block_quantized(skv_contrib *r) {
     const skive_node *n = r->n;
@@ -113,6 +120,8 @@ void skv_contrib_gather_block_quantized(skv_contrib *r) {
         if (!parts[0] || (in(r, 3) && !parts[2])) return;
     }
     if (!in(r, 3) && data->dtype == SKIVE_U8) parts[2] = middles(r, scales, unsigned_of(bits));
+    parts[0] = as_bytes(r, parts[0]);
+    parts[2] = as_bytes(r, parts[2]);
     const skv_attr_list axis = SKV_ATTRS(SKV_INT("axis", along));
     for (int i = 0; i < 3; i++)
         if (parts[i]) parts[i] = skv_emit(&r->b, "Gather", SKV_IN(parts[i], in(r, 1)), axis);

@@ -62,7 +62,11 @@ typedef struct packing {
 static skive_status find_grid(skive_context *ctx, const char *text, skv_quantizer *q) {
     SKV_TRY(skv_quantizer_parse(ctx, text, q));
     if (q->grid->form) return SKIVE_OK;
-    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "number grid '%s' has no storage form; its signed form has one",
+    const skv_grid *other = q->grid->name[0] == 'u' ? skv_grid_find(q->grid->name + 1) : NULL;
+    if (other && other->form)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "number grid '%s' has no storage form; '%s' has one", q->grid->name,
+                        other->name);
+    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "number grid '%s' has no storage form: choose another grid",
                     q->grid->name);
 }
 
@@ -144,6 +148,14 @@ static double lost(const skive_tensor *was, const skive_tensor *is) {
     return power > 0 ? sqrt(error / power) : error > 0 ? INFINITY : 0;
 }
 
+/* Grids for numbers behind a Relu: every negative weight would become 0. */
+static bool loses_negatives(const skv_quantizer *q, const skive_tensor *t) {
+    if (q->grid->name[0] != 'u' || q->grid->uniform) return false;
+    for (int64_t i = 0; i < skive_tensor_count(t); i++)
+        if (((const float *)t->data)[i] < 0) return true;
+    return false;
+}
+
 /* The parameter as it is written: itself, or a rounded copy, freed by the caller. */
 static skive_status round_param(packing *p, const skive_value *v, skive_tensor *copy, double *error) {
     const char *wanted = NULL;
@@ -155,6 +167,10 @@ static skive_status round_param(packing *p, const skive_value *v, skive_tensor *
     SKV_TRY(find_grid(p->ctx, wanted, &q));
     skive_tensor rounded = {0};
     const skive_tensor *was = copy->data ? copy : &v->storage->tensor;
+    if (loses_negatives(&q, was))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, v->name,
+                           "parameter '%s' has negative numbers, and the grid '%s' has none: choose %s", v->name,
+                           q.grid->name, skv_grid_find(q.grid->name + 1) ? q.grid->name + 1 : "a signed grid");
     SKV_TRY(skive_tensor_copy(p->ctx, was, &rounded));
     const skive_status status = skv_quantizer_round(p->ctx, &q, &rounded);
     if (status != SKIVE_OK) {

@@ -221,8 +221,15 @@ done:
 
 skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q) {
     if (q->grid->dtype != SKIVE_DTYPE_NONE) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "grid",
-                       "no element type of ONNX holds the grid '%s': write the file with 'skive pack --weights %s', "
-                       "which stores its %d bits",
-                       q->grid->name, text, q->grid->bits);
+    if (!q->grid->form)
+        return skv_fail_at(
+            ctx, SKIVE_ERR_UNSUPPORTED, "grid",
+            "skive writes no ONNX file with weights on the grid '%s', and 'skive pack' has no form for it "
+            "either: choose another grid",
+            q->grid->name);
+    return skv_fail_at(
+        ctx, SKIVE_ERR_UNSUPPORTED, "grid",
+        "skive writes no ONNX file with weights on the grid '%s': write the file with 'skive pack --weights %s', "
+        "which stores its %d bits",
+        q->grid->name, text, q->grid->bits);
 }

@@ -4,6 +4,7 @@
 
 #include "quant/gridded.h"
 #include "quant/quant.h"
+#include "quant/target.h"
 
 skv_quantizer skv_quant_activations(void) {
     skv_quantizer q = skv_quantizer_of(&skv_grid_uint8);
@@ -43,6 +44,17 @@ static skive_status activation_grid(skive_context *ctx, const char *text, skv_qu
     return SKIVE_OK;
 }
 
+/* Once: searches quantize many times. */
+static skive_status tell_narrow(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q) {
+    skv_text t;
+    if (q->grid->bits >= 8 || skv_quant_target_of(o)) return SKIVE_OK;
+    skv_text_init(&t, ctx);
+    skv_text_add(&t,
+                 "activations on the grid %s: onnxruntime refuses such files; for it use --activations uint8 or uint16",
+                 q->grid->name);
+    return skv_text_note_once(&t);
+}
+
 skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o, skv_quantizer *weights,
                              skv_quantizer *activations) {
     *weights = skv_quant_weights(o->per_channel);
@@ -56,5 +68,7 @@ skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o
                                o->weights);
         if (!o->per_channel) weights->per = SKV_PER_TENSOR;
     }
-    return o->activations ? activation_grid(ctx, o->activations, activations) : SKIVE_OK;
+    if (!o->activations) return SKIVE_OK;
+    SKV_TRY(activation_grid(ctx, o->activations, activations));
+    return tell_narrow(ctx, o, activations);
 }

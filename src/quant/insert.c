@@ -215,7 +215,8 @@ void skv_quant_weights_free(skive_context *ctx, skv_points *points) {
 
 /* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
 static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
-    return c->q.per != SKV_PER_GROUP && c->q.grid->uniform && c->q.grid->bits <= 8 && !skv_gridded_has_zeros(c) &&
+    const bool multiples = c->q.grid->uniform || c->q.grid == &skv_grid_ternary; /* levels are codes times a scale */
+    return c->q.per != SKV_PER_GROUP && multiples && c->q.grid->bits <= 8 && !skv_gridded_has_zeros(c) &&
            x->grid->bits <= 8;
 }
 

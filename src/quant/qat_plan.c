@@ -72,16 +72,20 @@ static const char *activations_refuse(const skv_quantizer *q) {
     return NULL;
 }
 
+/* How a grid's text asks for its scales: the group is not the first option of every grid, and some have none. */
+static const char *scales_of(const char *grid, bool per_channel) {
+    const skv_grid *g = skv_grid_find(grid);
+    if (g && !skv_grid_has_option(g, "group")) return "";
+    return per_channel ? ":group=channel" : ":group=tensor";
+}
+
 static skive_status parse_grids(skv_qat_plan *p) {
     const char *w = p->o->weights ? p->o->weights : "int8", *a = p->o->activations ? p->o->activations : "uint8";
     const char *why;
     const bool options = strchr(w, ':') != NULL;
     const bool full = strcmp(w, "int8") == 0; /* without -128, so that a channel can be turned around */
     const int n = snprintf(p->weight_grid, sizeof p->weight_grid, "%s%s%s", w,
-                           options               ? ""
-                           : p->how->per_channel ? ":channel"
-                                                 : ":tensor",
-                           full ? ",narrow,fit=range" : "");
+                           options ? "" : scales_of(w, p->how->per_channel), full ? ",narrow,fit=range" : "");
     if (n < 0 || (size_t)n >= sizeof p->weight_grid)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "weights", "the grid '%.40s...' is too long", w);
     SKV_TRY(skv_quantizer_parse(p->ctx, p->weight_grid, &p->weights));

@@ -22,6 +22,7 @@ expect 0 '' "${run[@]}" --epochs 1 --checkpoint c.ckpt -o part.onnx
 expect 0 '' "${run[@]}" --epochs 2 --checkpoint c.ckpt -o whole.onnx
 expect 0 '' cmp straight.onnx whole.onnx
 
+expect 0 'nothing was written' "$skive" quantize m.onnx --data $data --qat --weights fixed --dry-run
 expect 0 'nothing was written' "$skive" quantize m.onnx --data $data --qat --weights ternary --weight-rule ttq --dry-run
 expect 0 'wrote t.onnx' "$skive" quantize m.onnx --data $data --qat --epochs 1 --batch 32 --weights ternary --weight-rule ttq -o t.onnx
 expect 0 'wrote i.onnx' "$skive" quantize m.onnx --data $data --qat --epochs 1 --batch 32 --weights log2 --weight-rule inq --activations float -o i.onnx
