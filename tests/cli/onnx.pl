@@ -27,10 +27,24 @@ for (1 .. 2000) {
 }
 model('nested.onnx', [node('If', ['x'], ['y'], 'n', '', bytes(5, bytes(1, 'then_branch') . bytes(6, $inner) . number(20, 5)))]);
 
+# Rows of 4 bits with a scale for each 16: Gather of ONNX has no elements that narrow.
+sub whole { my ($name, $n) = @_; return bytes(5, bytes(1, $name) . number(3, $n) . number(20, 2)) }
+my $codes = number(1, 5) . number(1, 8) . number(2, 2) . bytes(8, 'codes') . bytes(9, join '', map { chr(37 * $_ % 256) } 1 .. 40);
+graph_model('rows.onnx', [node('GatherBlockQuantized', ['codes', 'i', 's'], ['y'], 'rows', 'com.microsoft',
+                               whole('gather_axis', 0) . whole('quantize_axis', 1) . whole('block_size', 16) . whole('bits', 4))],
+            [$codes, tensor('s', [5, 1], pack 'f<5', 1 .. 5)],
+            [bytes(1, 'i') . bytes(2, bytes(1, number(1, 7) . bytes(2, bytes(1, number(1, 1)) . bytes(1, number(1, 4)))))], [info('y', 1, 4, 16)],
+            bytes(8, bytes(1, 'com.microsoft') . number(2, 1)));
+
 # An input for those that can be run.
 my $header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), }";
 $header .= ' ' x (64 - (length($header) + 11) % 64) . "\n";
 open my $f, '>', 'x.npy' or die;
 binmode $f;
 print $f "\x93NUMPY\x01\x00", pack('v', length $header), $header, $four;
+close $f or die;
+$header =~ s/<f4/<i8/;
+open $f, '>', 'i.npy' or die;
+binmode $f;
+print $f "\x93NUMPY\x01\x00", pack('v', length $header), $header, pack 'q<4', 3, 0, 4, 3;
 close $f or die;
