@@ -1,6 +1,6 @@
 /* MatMulNBits and GatherBlockQuantized of com.microsoft, in which language models keep weights of 2, 4 or 8 bits with a
  * scale for each block along a row: as DequantizeLinear in blocks and MatMul, or Gather of rows and DequantizeLinear of
- * those. Weights are unpacked into the element type of their width. */
+ * those. Weights are unpacked into the element type of their width, and widened to bytes before a Gather. */
 #include <string.h>
 
 #include "onnx/contrib.h"
