@@ -165,7 +165,7 @@ function(skive_apply_levels sources own)
     foreach(file ${files})
       set(flags ${SKIVE_FLAGS_${level}})
       # Polynomials of one element: a product and a sum in one instruction, which rounds once.
-      if(file MATCHES "/(unary|rows|recurrent)_")
+      if(file MATCHES "/(unary|rows)_")
         list(APPEND flags -ffp-contract=fast)
       endif()
       # Clang's checks of undefined behaviour take minutes over these written-out loops; those of addresses take seconds.
