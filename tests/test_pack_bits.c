@@ -45,7 +45,7 @@ static skive_graph *network(skive_context *ctx) {
     return g;
 }
 
-/* Returns whether .skv has a form for the grid. */
+/* Returns whether .skv has a form for the grid that holds these numbers, half of which are negative. */
 static bool check_grid(skive_context *ctx, const skive_graph *g, const char *grid) {
     skive_pack_options o = skive_pack_options_default();
     skive_pack_report r;
@@ -56,7 +56,8 @@ static bool check_grid(skive_context *ctx, const skive_graph *g, const char *gri
     skv_test_ok(ctx, skv_quantizer_parse(ctx, grid, &q));
     const skive_status status = skive_pack_serialize(ctx, g, &o, &bytes, &size, &r);
     if (status != SKIVE_OK) {
-        assert_non_null(strstr(skive_context_message(ctx), "storage form"));
+        const char *why = skive_context_message(ctx);
+        assert_true(strstr(why, "storage form") || strstr(why, "has negative numbers"));
         return false;
     }
     for (size_t i = 0; i < r.n_rows; i++) {

@@ -115,7 +115,7 @@ skive_status skv_gridded_round(skive_context *ctx, skv_gridded *c, float *y) {
 
 bool skv_gridded_has_zeros(const skv_gridded *c) {
     bool any = c->q.asymmetric;
-    for (int64_t k = 0; k < c->groups && !any; k++) any = c->params[k].zero_point != 0;
+    for (int64_t k = 0; c->params && k < c->groups && !any; k++) any = c->params[k].zero_point != 0;
     return any;
 }
 
