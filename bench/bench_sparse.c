@@ -185,22 +185,11 @@ static skive_status one(void *user, double *seconds) {
     return status;
 }
 
-static bool read_sizes(const char *text, bench *b) {
-    const int want = b->conv ? 5 : 3;
-    char *end;
-    for (int i = 0; i < want; i++) {
-        b->size[i] = strtol(text, &end, 10);
-        if (end == text || b->size[i] < 1 || *end != (i + 1 < want ? ',' : '\0')) return false;
-        text = end + 1;
-    }
-    return true;
-}
-
 static bool read_arguments(int argc, char **argv, bench *b) {
     if (argc < 3) return false;
     b->conv = strcmp(argv[1], "conv") == 0;
     if (!b->conv && strcmp(argv[1], "gemm") != 0) return false;
-    if (!read_sizes(argv[2], b)) return false;
+    if (!bench_sizes(argv[2], b->conv ? 5 : 3, b->size)) return false;
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--blocks") == 0)
             b->blocks = true;

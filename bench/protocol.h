@@ -73,4 +73,15 @@ static inline skive_status bench_load(skive_context *ctx, const char *model, ski
     return skive_zoo_build(ctx, model + 4, &o, out);
 }
 
+/* "64,128,3": so many whole numbers above 0; false where the text is anything else. */
+static inline bool bench_sizes(const char *text, int want, long *sizes) {
+    char *end;
+    for (int i = 0; i < want; i++) {
+        sizes[i] = strtol(text, &end, 10);
+        if (end == text || sizes[i] < 1 || *end != (i + 1 < want ? ',' : '\0')) return false;
+        text = end + 1;
+    }
+    return true;
+}
+
 #endif

@@ -81,32 +81,6 @@ static skive_graph *graph_of_form(skive_context *ctx, dice *d, const form *f) {
     return g;
 }
 
-static void run_on(skive_context *ctx, const skive_graph *g, bool reference, int threads, const skive_tensor in[2],
-                   skive_tensor *out) {
-    skive_plan *plan = NULL;
-    skive_exec *exec = NULL;
-    skive_tensor view;
-    skive_plan_options o = skive_plan_options_default();
-    o.reference = reference;
-    o.threads = threads;
-    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
-    for (size_t i = 0; !reference && i < skive_plan_step_count(plan); i++) {
-        skive_plan_step step;
-        skive_plan_step_get(plan, i, &step);
-        if (strcmp(step.kernel, "reference") == 0) fail_msg("%s runs on the reference", step.op);
-    }
-    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
-    for (size_t i = 0; i < 2; i++) {
-        skv_test_ok(ctx, skive_exec_input(exec, i, &view));
-        memcpy(view.data, in[i].data, skive_tensor_bytes(&view));
-    }
-    skv_test_ok(ctx, skive_exec_run(exec));
-    skv_test_ok(ctx, skive_exec_output(exec, 0, &view));
-    skv_test_ok(ctx, skive_tensor_copy(ctx, &view, out));
-    skive_exec_free(exec);
-    skive_plan_free(plan);
-}
-
 static void as_the_reference(void **unused) {
     (void)unused;
     for (uint64_t seed = 0; seed < skv_test_rounds(150); seed++) {
@@ -117,8 +91,8 @@ static void as_the_reference(void **unused) {
         skive_tensor in[2] = {integers(ctx, &d, &f, f.x_signed, f.rank, f.x),
                               integers(ctx, &d, &f, f.x_signed, 0, NULL)};
         skive_tensor fast, slow;
-        run_on(ctx, g, false, 1 + (int)(seed % 2), in, &fast);
-        run_on(ctx, g, true, 1, in, &slow);
+        run_graph(ctx, g, false, 1 + (int)(seed % 2), in, &fast);
+        run_graph(ctx, g, true, 1, in, &slow);
         for (int64_t i = 0; i < skive_tensor_count(&slow); i++)
             if (((int32_t *)fast.data)[i] != ((int32_t *)slow.data)[i])
                 fail_msg("seed %d: element %lld is %d, the reference gives %d", (int)seed, (long long)i,

@@ -265,32 +265,6 @@ static void a_resumed_run_has_the_same_bits(void **state) {
 
 enum { WITH = 40, WITHOUT = 24 };
 
-static skive_graph *linear(skive_context *ctx, uint64_t seed) {
-    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {SIDE, NULL}, {SIDE, NULL}}};
-    const int64_t w[2] = {PIXELS, CLASSES};
-    skive_graph *g = NULL;
-    skive_value *x = NULL;
-    skv_test_ok(ctx, skive_graph_create(ctx, "linear", &g));
-    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
-    skv_builder b = skv_build(g);
-    skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
-    y = skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "w", 2, w, seed, -0.3, 0.3)), SKV_NONE);
-    skv_test_ok(ctx, b.status);
-    skv_test_ok(ctx, skive_graph_add_output(g, y));
-    return g;
-}
-
-static void log_softmax_of(const skive_graph *g, const float *x, double temperature, double *out) {
-    const float *w = skive_graph_find_value(g, "w")->storage->tensor.data;
-    double sum = 0;
-    for (int c = 0; c < CLASSES; c++) {
-        out[c] = 0;
-        for (int k = 0; k < PIXELS; k++) out[c] += (double)x[k] * (double)w[k * CLASSES + c] / temperature;
-        sum += exp(out[c]);
-    }
-    for (int c = 0; c < CLASSES; c++) out[c] -= log(sum);
-}
-
 /* The sum over the samples: (1 - alpha) cross-entropy + alpha T^2 KL with a label, T^2 KL without. */
 static double loss_of(const lesson *l, const skive_dataset *set, bool labelled) {
     double sum = 0;
@@ -299,9 +273,9 @@ static double loss_of(const lesson *l, const skive_dataset *set, bool labelled) 
         double p[CLASSES], q[CLASSES], hard[CLASSES], kl = 0;
         int64_t label;
         skv_test_ok(l->ctx, skive_dataset_read(l->ctx, set, i, x, &label));
-        log_softmax_of(l->teacher, x, l->o.temperature, p);
-        log_softmax_of(l->student, x, l->o.temperature, q);
-        log_softmax_of(l->student, x, 1, hard);
+        log_softmax_of(data_of(l->teacher, "w"), x, l->o.temperature, p);
+        log_softmax_of(data_of(l->student, "w"), x, l->o.temperature, q);
+        log_softmax_of(data_of(l->student, "w"), x, 1, hard);
         for (int c = 0; c < CLASSES; c++) kl += l->o.temperature * l->o.temperature * exp(p[c]) * (p[c] - q[c]);
         sum += labelled ? (1 - l->o.alpha) * -hard[label] + l->o.alpha * kl : kl;
     }
@@ -324,8 +298,8 @@ static lesson begin_linear(void) {
     skive_graph_free(l.student);
     skive_graph_free(l.teacher);
     skive_dataset_free(l.set);
-    l.student = linear(l.ctx, 1);
-    l.teacher = linear(l.ctx, 2);
+    l.student = linear_scores(l.ctx, 1);
+    l.teacher = linear_scores(l.ctx, 2);
     l.set = some(l.ctx, 0, WITH);
     l.o.alpha = 0.3;
     l.o.temperature = 2;
@@ -466,7 +440,7 @@ static void refused_cache(const char *path, const char *terms, const char *augme
     l.how.augment = augment;
     if (other) {
         skive_graph_free(l.teacher);
-        l.teacher = linear(l.ctx, 3);
+        l.teacher = linear_scores(l.ctx, 3);
     }
     skv_test_fails(l.ctx, run(&l), status, part);
     finish(&l);

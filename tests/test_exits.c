@@ -147,31 +147,6 @@ static void wrong_terms_are_refused(void **state) {
 
 /* ---- mutual learning ---- */
 
-static skive_graph *linear(skive_context *ctx, uint64_t seed) {
-    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {SIDE, NULL}, {SIDE, NULL}}};
-    const int64_t w[2] = {PIXELS, CLASSES};
-    skive_graph *g = NULL;
-    skive_value *x = NULL;
-    skv_test_ok(ctx, skive_graph_create(ctx, "linear", &g));
-    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
-    skv_builder b = skv_build(g);
-    skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
-    y = skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "w", 2, w, seed, -0.3, 0.3)), SKV_NONE);
-    skv_test_ok(ctx, b.status);
-    skv_test_ok(ctx, skive_graph_add_output(g, y));
-    return g;
-}
-
-static void log_softmax_of(const float *w, const float *x, double temperature, double *out) {
-    double sum = 0;
-    for (int c = 0; c < CLASSES; c++) {
-        out[c] = 0;
-        for (int k = 0; k < PIXELS; k++) out[c] += (double)x[k] * (double)w[k * CLASSES + c] / temperature;
-        sum += exp(out[c]);
-    }
-    for (int c = 0; c < CLASSES; c++) out[c] -= log(sum);
-}
-
 /* The loss of three students before the first step: for each the cross-entropy, and half of the sum over the others of
  * T^2 KL(other || it). Then all of them change. */
 static void students_learn_from_one_another(void **state) {
@@ -188,7 +163,7 @@ static void students_learn_from_one_another(void **state) {
     (void)state;
     skive_dataset_get_info(set, &info);
     for (int i = 0; i < N; i++) {
-        students[i] = linear(ctx, (uint64_t)i + 1);
+        students[i] = linear_scores(ctx, (uint64_t)i + 1);
         w[i] = skive_graph_find_value(students[i], "w")->storage->tensor.data;
         before[i] = fingerprint(students[i]);
     }
@@ -274,7 +249,7 @@ static skive_status under_pressure(skive_context *ctx, void *user) {
 
 static void every_allocation_may_fail(void **state) {
     skive_context *ctx = skv_test_context();
-    skive_graph *a = two_stages(ctx, 1), *b = linear(ctx, 1), *c = linear(ctx, 2);
+    skive_graph *a = two_stages(ctx, 1), *b = linear_scores(ctx, 1), *c = linear_scores(ctx, 2);
     given from = {a, {b, c}, {0}};
     (void)state;
     file(from.cache, "answers");

@@ -247,4 +247,31 @@ static inline skive_graph *made_network(skive_context *ctx, const made_layer *la
     return g;
 }
 
+/* Scores that are a product of the pixels with the parameter "w". */
+static inline skive_graph *linear_scores(skive_context *ctx, uint64_t seed) {
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {SIDE, NULL}, {SIDE, NULL}}};
+    const int64_t w[2] = {PIXELS, CLASSES};
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "linear", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
+    y = skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "w", 2, w, seed, -0.3, 0.3)), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    return g;
+}
+
+/* Logarithms of the probabilities that such a network gives a sample. */
+static inline void log_softmax_of(const float *w, const float *x, double temperature, double *out) {
+    double sum = 0;
+    for (int c = 0; c < CLASSES; c++) {
+        out[c] = 0;
+        for (int k = 0; k < PIXELS; k++) out[c] += (double)x[k] * (double)w[k * CLASSES + c] / temperature;
+        sum += exp(out[c]);
+    }
+    for (int c = 0; c < CLASSES; c++) out[c] -= log(sum);
+}
+
 #endif

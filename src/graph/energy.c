@@ -30,7 +30,7 @@ static bool is_half(skive_dtype t) { return t == SKIVE_F16 || t == SKIVE_BF16; }
 static bool comes_as_8_bit(const skive_value *v) {
     const skive_node *n = v ? v->producer : NULL;
     if (v && is_8_bit(v->type.dtype)) return true;
-    return skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && n->inputs[0] && is_8_bit(n->inputs[0]->type.dtype);
+    return n && skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && n->inputs[0] && is_8_bit(n->inputs[0]->type.dtype);
 }
 
 static bool moves_only(const skive_node *n) {

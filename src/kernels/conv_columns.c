@@ -38,8 +38,6 @@ static const skive_type *x_type(const skv_kernel_node *n) {
 }
 static const skive_type *w_type(const skv_kernel_node *n) { return &n->in[kind_of(n->node) == BY_WEIGHT ? 2 : 1].type; }
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static skive_status shape_of(const skv_kernel_node *n, skv_conv_shape *s) {
     int64_t x[SKIVE_MAX_RANK], w[SKIVE_MAX_RANK];
     const skive_type *xt = is_transposed(n->node) ? &n->in[0].type : x_type(n), *wt = w_type(n);
@@ -58,7 +56,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
-static skive_status set_up(skv_kernel_node *n, conv_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    conv_state *st = state;
     st->kind = kind_of(n->node);
     SKV_TRY(shape_of(n, &st->s));
     if (st->kind == FORWARD) SKV_TRY(skv_finish_read(n, &st->finish));
@@ -144,7 +143,7 @@ static void convolve(const conv_state *st, const skv_kernel_call *c, const piece
     /* x is written by the gradient for it alone, y by the forward pass alone */
     const float *x = forward ? c->in[0] : weight ? c->in[1] : NULL, *dy = forward ? NULL : c->in[0];
     float *dx = st->kind == BY_INPUT ? (float *)c->out[0] + part * in : NULL, *y = forward ? c->out[0] : NULL;
-    const float *bias = forward && has_input(c->n, 2) ? (const float *)c->in[2] + p->group * m : NULL;
+    const float *bias = forward && skv_kernel_has_input(c->n, 2) ? (const float *)c->in[2] + p->group * m : NULL;
     for (int64_t i = 0; bias && i < m; i++)
         for (int64_t o = 0; o < st->places; o++) y[part * wide + i * st->places + o] = bias[i];
     if (dx) memset(dx, 0, (size_t)in * sizeof *dx);
@@ -182,12 +181,13 @@ static void convolve(const conv_state *st, const skv_kernel_call *c, const piece
         skv_sgemm_run(&f, p->threads, p->packed);
         if (dx) windows(st, dx, row, rows, p->columns, true);
     }
-    if (dx && is_transposed(c->n->node) && has_input(c->n, 2)) {
+    if (dx && is_transposed(c->n->node) && skv_kernel_has_input(c->n, 2)) {
         const float *b = (const float *)c->in[2] + p->group * (s->c / s->groups);
         const int64_t plane = skv_volume(s->g.in);
         for (int64_t i = 0; i < in; i++) dx[i] += b[i / plane];
     }
-    if (forward) finish(st, has_input(c->n, 3) ? (const float *)c->in[3] + part * wide : NULL, y + part * wide, wide);
+    if (forward)
+        finish(st, skv_kernel_has_input(c->n, 3) ? (const float *)c->in[3] + part * wide : NULL, y + part * wide, wide);
 }
 
 static void bias_gradient(const conv_state *st, const float *dy, float *db) {
@@ -224,16 +224,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static skive_status prepare(skv_kernel_node *n) {
-    conv_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(conv_state), set_up, destroy); }
 
 static const skv_op_kind ops[] = {SKV_OP_FUSED_CONV,       SKV_OP_CONV,           SKV_OP_CONV_GRAD_INPUT,
                                   SKV_OP_CONV_GRAD_WEIGHT, SKV_OP_CONV_TRANSPOSE, SKV_OP_NONE};

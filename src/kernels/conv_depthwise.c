@@ -31,8 +31,6 @@ typedef struct depthwise_state {
     int threads;
 } depthwise_state;
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
     if (!skv_kernel_f32(&n->in[0]) || !skv_kernel_f32(&n->out[0])) return skv_decline(why, "not float32, or empty");
@@ -50,25 +48,27 @@ static void write_weights(const depthwise_state *st, const float *w, const float
 
 static skive_status pack(skv_kernel_node *n, depthwise_state *st) {
     const size_t taps = (size_t)skv_volume(st->s.g.kernel), c = (size_t)st->s.c;
-    if (!n->in[1].constant || (has_input(n, 2) && !n->in[2].constant)) {
+    if (!n->in[1].constant || (skv_kernel_has_input(n, 2) && !n->in[2].constant)) {
         SKV_TRY(skv_scratch_add(n, taps * c * sizeof(float), &st->w_at));
         return skv_scratch_add(n, c * sizeof(float), &st->bias_at);
     }
     SKV_TRY(skv_arena_array(n->weights, taps, c * sizeof *st->w, &st->w));
     SKV_TRY(skv_arena_array(n->weights, c, sizeof *st->bias, &st->bias));
-    write_weights(st, n->in[1].constant->data, has_input(n, 2) ? n->in[2].constant->data : NULL, st->w, st->bias);
+    write_weights(st, n->in[1].constant->data, skv_kernel_has_input(n, 2) ? n->in[2].constant->data : NULL, st->w,
+                  st->bias);
     n->packs_input[1] = n->packs_input[2] = true;
     n->state_bytes = (taps + 1) * c * sizeof(float);
     return SKIVE_OK;
 }
 
-static skive_status set_up(skv_kernel_node *n, depthwise_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    depthwise_state *st = state;
     SKV_TRY(skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &st->s));
     SKV_TRY(skv_finish_read(n, &st->finish));
     SKV_TRY(pack(n, st));
     st->loops = skv_depthwise_of(skv_cpu_isa());
     n->in[0].layout = n->out[0].layout = SKV_NHWC;
-    st->adds = has_input(n, 3);
+    st->adds = skv_kernel_has_input(n, 3);
     if (st->adds) n->in[3].layout = SKV_NHWC;
     const skv_geometry *g = &st->s.g;
     const int64_t work = st->s.n * st->s.c * skv_volume(g->out) * skv_volume(g->kernel);
@@ -79,14 +79,7 @@ static skive_status set_up(skv_kernel_node *n, depthwise_state *st) {
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
 static skive_status prepare(skv_kernel_node *n) {
-    depthwise_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
+    return skv_kernel_prepare(n, sizeof(depthwise_state), set_up, destroy);
 }
 
 typedef struct packed {
@@ -143,7 +136,7 @@ static skive_status run(const skv_kernel_call *call) {
     if (!by.w) {
         float *w = (float *)(void *)((char *)call->scratch + st->w_at);
         float *bias = (float *)(void *)((char *)call->scratch + st->bias_at);
-        write_weights(st, call->in[1], has_input(call->n, 2) ? call->in[2] : NULL, w, bias);
+        write_weights(st, call->in[1], skv_kernel_has_input(call->n, 2) ? call->in[2] : NULL, w, bias);
         by = (packed){w, bias};
     }
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)

@@ -29,8 +29,6 @@ typedef struct conv_state {
     size_t gathered_floats, packed_bytes; /* of a thread */
 } conv_state;
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 /* Is the product better made the other way round, output positions as its columns (conv_columns_f32)? Where few
  * channels go in, the windows of rows would be gathered number by number; where few come out, a tile stays half empty.
  * Measured on AVX-512: half of the time and less, but for strides, at which columns are gathered so too. */
@@ -39,7 +37,7 @@ static bool suits_columns(const skv_kernel_node *n) {
     const skive_type *x = &n->in[0].type, *w = &n->in[1].type, *y = &n->out[0].type;
     const int64_t places = skv_type_count(y) / y->dims[0].size / y->dims[1].size;
     const int64_t window = skv_type_count(w) / w->dims[0].size;
-    if (n->node->domain[0] && n->n_in > 3 && !n->in[3].absent) return false; /* keep the layout of what is added */
+    if (n->node->domain[0] && skv_kernel_has_input(n, 3)) return false; /* keep the layout of what is added */
     if (places < LEAST_PLACES || window > LONGEST || y->dims[y->rank - 1].size < LANES) return false;
     return x->dims[1].size < FEW_IN || (w->dims[0].size <= FEW_OUT && x->dims[1].size <= FEW_OUT);
 }
@@ -86,15 +84,16 @@ static const float *pack_now(const conv_state *st, const skv_kernel_call *call) 
     return packed;
 }
 
-static skive_status set_up(skv_kernel_node *n, conv_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    conv_state *st = state;
     SKV_TRY(skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &st->s));
     SKV_TRY(skv_finish_read(n, &st->finish));
     const skv_geometry *g = &st->s.g;
     st->k = st->s.c * skv_volume(g->kernel);
     st->rows = st->s.n * skv_volume(g->out);
     st->direct = skv_windows_direct(g);
-    st->has_bias = has_input(n, 2);
-    st->adds = has_input(n, 3);
+    st->has_bias = skv_kernel_has_input(n, 2);
+    st->adds = skv_kernel_has_input(n, 3);
     SKV_TRY(pack(n, st));
     n->in[0].layout = n->out[0].layout = SKV_NHWC;
     if (st->adds) {
@@ -112,16 +111,7 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static skive_status prepare(skv_kernel_node *n) {
-    conv_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(conv_state), set_up, destroy); }
 
 static skive_status run(const skv_kernel_call *call) {
     const conv_state *st = call->n->state;

@@ -55,7 +55,8 @@ static skive_status scratch_by_input(skv_kernel_node *n, grad_state *st) {
     return skv_scratch_add(n, skv_sgemm_packed(st->k, st->s.m) * sizeof(float), &st->packed_w);
 }
 
-static skive_status set_up(skv_kernel_node *n, grad_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    grad_state *st = state;
     const skv_conv_shape *s = &st->s;
     SKV_TRY(skv_windows_shape(n, &n->in[x_index(n)].type, &n->in[w_index(n)].type, &st->s));
     st->by_weight = by_weight(n);
@@ -86,16 +87,7 @@ static skive_status set_up(skv_kernel_node *n, grad_state *st) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static skive_status prepare(skv_kernel_node *n) {
-    grad_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(grad_state), set_up, destroy); }
 
 static float *floats_at(const skv_kernel_call *c, size_t offset) {
     return (float *)(void *)((char *)c->scratch + offset);

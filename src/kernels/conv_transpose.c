@@ -48,8 +48,6 @@ typedef struct transpose_state {
     size_t gathered, results, packed, thread_bytes; /* offsets into a thread's scratch, and its size */
 } transpose_state;
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static skive_status shape_of(const skv_kernel_node *n, skv_conv_shape *s) {
     int64_t x[SKIVE_MAX_RANK], w[SKIVE_MAX_RANK];
     skv_type_sizes(&n->in[0].type, x);
@@ -175,7 +173,8 @@ done:
     return status;
 }
 
-static skive_status set_up(skv_kernel_node *n, transpose_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    transpose_state *st = state;
     SKV_TRY(shape_of(n, &st->s));
     st->per_in = st->s.m / st->s.groups;
     st->per_out = st->s.c / st->s.groups;
@@ -199,14 +198,7 @@ static skive_status set_up(skv_kernel_node *n, transpose_state *st) {
 }
 
 static skive_status prepare(skv_kernel_node *n) {
-    transpose_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
+    return skv_kernel_prepare(n, sizeof(transpose_state), set_up, destroy);
 }
 
 /* Image and index along each axis of a row. */
@@ -284,7 +276,7 @@ static void run_block(const transpose_state *st, const phase *p, const skv_kerne
                       int64_t rows, int64_t group, char *scratch) {
     const int64_t m = st->per_out;
     float *gathered = (float *)(void *)scratch, *results = (float *)(void *)(scratch + st->results);
-    const float *bias = has_input(call->n, 2) ? (const float *)call->in[2] + group * m : NULL;
+    const float *bias = skv_kernel_has_input(call->n, 2) ? (const float *)call->in[2] + group * m : NULL;
     if (!bias && !p->k) memset(results, 0, (size_t)(rows * m) * sizeof *results);
     skv_start_rows(bias, NULL, results, rows, m);
     if (p->k) {

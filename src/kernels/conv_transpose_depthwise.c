@@ -17,8 +17,6 @@ typedef struct transpose_state {
     int threads;
 } transpose_state;
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static skive_status shape_of(const skv_kernel_node *n, skv_conv_shape *s) {
     int64_t x[SKIVE_MAX_RANK], w[SKIVE_MAX_RANK];
     skv_type_sizes(&n->in[0].type, x);
@@ -31,7 +29,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++)
         if (!n->in[i].absent && !skv_kernel_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
     if (!skv_kernel_f32(&n->out[0])) return skv_decline(why, "an empty output");
-    if (!n->in[1].constant || (has_input(n, 2) && !n->in[2].constant))
+    if (!n->in[1].constant || (skv_kernel_has_input(n, 2) && !n->in[2].constant))
         return skv_decline(why, "the weights are not constant");
     if (shape_of(n, &s) != SKIVE_OK) return skv_decline(why, "its shape");
     if (s.groups < 2 || s.groups != s.c || s.groups != s.m) return skv_decline(why, "not depthwise");
@@ -39,7 +37,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return taps <= SKV_DEPTHWISE_TAPS ? true : skv_decline(why, "a window of %lld", (long long)taps);
 }
 
-static skive_status set_up(skv_kernel_node *n, transpose_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    transpose_state *st = state;
     SKV_TRY(shape_of(n, &st->s));
     const size_t taps = (size_t)skv_volume(st->s.g.kernel), c = (size_t)st->s.c;
     const int64_t positions = (st->s.g.in[2] + st->s.g.stride[2] - 1) / st->s.g.stride[2];
@@ -47,7 +46,7 @@ static skive_status set_up(skv_kernel_node *n, transpose_state *st) {
     SKV_TRY(skv_arena_array(n->weights, c, sizeof *st->bias, &st->bias));
     skv_windows_turn(1, st->s.c, (int64_t)taps, n->in[1].constant->data, st->w);
     memset(st->bias, 0, c * sizeof *st->bias);
-    if (has_input(n, 2)) memcpy(st->bias, n->in[2].constant->data, c * sizeof *st->bias);
+    if (skv_kernel_has_input(n, 2)) memcpy(st->bias, n->in[2].constant->data, c * sizeof *st->bias);
     st->loops = skv_depthwise_of(skv_cpu_isa());
     n->packs_input[1] = n->packs_input[2] = true;
     n->state_bytes = (taps + 1) * c * sizeof(float);
@@ -62,14 +61,7 @@ static skive_status set_up(skv_kernel_node *n, transpose_state *st) {
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
 static skive_status prepare(skv_kernel_node *n) {
-    transpose_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
+    return skv_kernel_prepare(n, sizeof(transpose_state), set_up, destroy);
 }
 
 /* The input element under tap k of an axis at output position o; -1: none. */

@@ -29,7 +29,7 @@ typedef struct fake_state {
 static bool is_gradient(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_FAKE_QUANTIZE_GRAD); }
 
 static const skv_kernel_value *input(const skv_kernel_node *n, size_t i) {
-    return i < n->n_in && !n->in[i].absent ? &n->in[i] : NULL;
+    return skv_kernel_has_input(n, i) ? &n->in[i] : NULL;
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {

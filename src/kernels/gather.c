@@ -59,7 +59,7 @@ static void plan_elements(const skv_kernel_node *n, gather_state *st, int axis) 
 static void plan_tuples(const skv_kernel_node *n, gather_state *st) {
     const skive_type *x = &n->in[0].type, *index = &n->in[1].type;
     const int batch = (int)skv_attr_int(n->node, "batch_dims", 0);
-    int64_t strides[SKIVE_MAX_RANK], stride = 1;
+    int64_t strides[SKIVE_MAX_RANK] = {0}, stride = 1;
     for (int d = x->rank - 1; d >= 0; d--) {
         strides[d] = stride;
         stride *= x->dims[d].size;

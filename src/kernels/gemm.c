@@ -17,8 +17,6 @@ typedef struct gemm_state {
     float *packed;   /* the second operand; NULL: as it is at each run */
 } gemm_state;
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
         if (!n->in[i].absent && !skv_kernel_f32(&n->in[i]))
@@ -46,7 +44,7 @@ static skive_status fill_state(skv_kernel_node *n, gemm_state *st) {
     for (int d = 0; d < a->rank - (plain_product ? 1 : 0); d++) st->m *= a->dims[d].size;
     if (!plain_product) st->m = a->dims[st->trans_a ? 1 : 0].size;
     SKV_TRY(skv_finish_read(n, &st->finish));
-    st->has_bias = has_input(n, 2) && st->beta != 0;
+    st->has_bias = skv_kernel_has_input(n, 2) && st->beta != 0;
     if (st->has_bias) {
         const skive_type *c = &n->in[2].type;
         const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1].size : 1,
@@ -54,7 +52,7 @@ static skive_status fill_state(skv_kernel_node *n, gemm_state *st) {
         st->bias_column = columns > 1 ? 1 : 0;
         st->bias_row = rows > 1 ? columns : 0;
     }
-    st->residual = has_input(n, 3) ? 3 : 0;
+    st->residual = skv_kernel_has_input(n, 3) ? 3 : 0;
     size_t scratch;
     SKV_TRY(skv_scratch_add(n, skv_sgemm_scratch(st->n, st->k, n->threads), &scratch));
     if (!n->in[1].constant || n->training) return SKIVE_OK;

@@ -90,6 +90,12 @@ bool skv_kernel_serves(const skv_kernel *k, skv_op_kind op);
 bool skv_kernel_f32(const skv_kernel_value *v); /* float32, of known shape, not empty */
 /* The shared part of an element-wise prepare: every input takes the layout of the first non-constant one. */
 void skv_kernel_follow_layout(skv_kernel_node *n);
+static inline bool skv_kernel_has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
+/* A `prepare` with a state of so many bytes, zeroed at first: set_up fills it and may allocate; where it fails, destroy
+ * frees what it has. */
+skive_status skv_kernel_prepare(skv_kernel_node *n, size_t bytes,
+                                skive_status (*set_up)(skv_kernel_node *n, void *state),
+                                void (*destroy)(skive_context *ctx, void *state));
 /* Adds `bytes` to n->scratch_bytes, 64-aligned, and gives the offset. ERR_LIMIT on overflow. */
 skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset);
 

@@ -89,7 +89,8 @@ static skive_status list_divisors(skive_context *ctx, const skive_node *node, po
     return SKIVE_OK;
 }
 
-static skive_status set_up(skv_kernel_node *n, pool_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    pool_state *st = state;
     int64_t dims[SKIVE_MAX_RANK];
     const skive_type *x = &n->in[0].type;
     skv_type_sizes(x, dims);
@@ -114,16 +115,7 @@ static skive_status set_up(skv_kernel_node *n, pool_state *st) {
     return skv_scratch_add(n, st->thread_bytes * (size_t)n->threads, &at);
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    pool_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(pool_state), set_up, destroy); }
 
 static void whole_plane(const pool_state *st, const float *x, float *y) {
     const int64_t lanes = st->x.lanes, s = st->x.s;

@@ -47,7 +47,7 @@ const skv_reduce_loops *skv_reduce_loops_of(skv_isa isa) {
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (!skv_kernel_f32(&n->in[0])) return skv_decline(why, "not float32, or empty");
     if (n->in[0].type.rank < 1) return skv_decline(why, "a scalar");
-    if (n->n_in > 1 && !n->in[1].absent && !n->in[1].constant) return skv_decline(why, "computed axes");
+    if (skv_kernel_has_input(n, 1) && !n->in[1].constant) return skv_decline(why, "computed axes");
     return true;
 }
 
@@ -63,7 +63,7 @@ static skive_status prepare(skv_kernel_node *n) {
     reduce_state *st = NULL;
     skv_strides s;
     uint32_t mask;
-    if (!skv_reduce_axes(n->node, n->n_in > 1 && !n->in[1].absent ? n->in[1].constant : NULL, x->rank, &mask))
+    if (!skv_reduce_axes(n->node, skv_kernel_has_input(n, 1) ? n->in[1].constant : NULL, x->rank, &mask))
         return skv_fail_at(n->ctx, SKIVE_ERR_SHAPE, n->node->name, "the axes do not match the input");
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;

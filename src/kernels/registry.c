@@ -50,6 +50,19 @@ void skv_kernel_follow_layout(skv_kernel_node *n) {
     for (size_t i = 0; i < n->n_out; i++) n->out[i].layout = layout;
 }
 
+skive_status skv_kernel_prepare(skv_kernel_node *n, size_t bytes,
+                                skive_status (*set_up)(skv_kernel_node *n, void *state),
+                                void (*destroy)(skive_context *ctx, void *state)) {
+    void *state = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, bytes, &state));
+    const skive_status status = set_up(n, state);
+    if (status == SKIVE_OK)
+        n->state = state;
+    else
+        destroy(n->ctx, state);
+    return status;
+}
+
 skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset) {
     enum { ALIGN = 64 };
     const size_t at = skv_align_up(n->scratch_bytes, ALIGN);

@@ -41,8 +41,8 @@ static int read_axes(const skv_kernel_node *n, int64_t *dims, int *perm) {
 }
 
 static skive_status prepare(skv_kernel_node *n) {
-    int perm[SKIVE_MAX_RANK], before = -2;
-    int64_t dims[SKIVE_MAX_RANK], strides[SKIVE_MAX_RANK], stride = 1;
+    int perm[SKIVE_MAX_RANK] = {0}, before = -2;
+    int64_t dims[SKIVE_MAX_RANK] = {0}, strides[SKIVE_MAX_RANK] = {0}, stride = 1;
     transpose_state *st = NULL;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;

@@ -31,7 +31,7 @@ skv_unary_loop *skv_unary_loop_of(skv_isa isa) {
 }
 
 static float limit(const skv_kernel_node *n, size_t i, float otherwise) {
-    return i < n->n_in && !n->in[i].absent ? (float)skive_tensor_get(n->in[i].constant, 0) : otherwise;
+    return skv_kernel_has_input(n, i) ? (float)skive_tensor_get(n->in[i].constant, 0) : otherwise;
 }
 
 /* The bounds of Clip are inputs. */

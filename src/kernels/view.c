@@ -7,7 +7,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     }
     if (skv_node_is(n->node, SKV_OP_DROPOUT)) {
         /* Training mode is the third input; anything but a constant false draws a mask. */
-        if (n->n_in > 2 && !n->in[2].absent) {
+        if (skv_kernel_has_input(n, 2)) {
             const skive_tensor *t = n->in[2].constant;
             if (!t || skive_tensor_get(t, 0) != 0) return skv_decline(why, "in training mode");
         }

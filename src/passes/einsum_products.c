@@ -4,6 +4,7 @@
  * alone has and the result does not, an axis twice in an operand, and sizes that broadcast are left to Einsum. */
 #include "ops/common_shape.h"
 #include "ops/matrix/common_einsum.h"
+#include "passes/match.h"
 #include "passes/pass.h"
 
 enum { BATCH, ROW, COLUMN, SUM, KINDS };
@@ -80,7 +81,7 @@ static skive_value *reshaped(skv_builder *b, skive_value *x, int rank, const int
 /* Operand t as [batch, first, second]. */
 static skive_value *operand(skv_builder *b, const product *p, const skive_node *n, int t, int first, int second) {
     const int kinds[3] = {BATCH, first, second};
-    int64_t perm[SKIVE_MAX_RANK], dims[3];
+    int64_t perm[SKIVE_MAX_RANK] = {0}, dims[3];
     int rank = 0, axes = 0;
     for (int k = 0; k < 3; k++) {
         for (int i = 0; i < p->n[kinds[k]]; i++) perm[rank++] = p->place[t][p->list[kinds[k]][i]];
@@ -94,7 +95,7 @@ static skive_value *operand(skv_builder *b, const product *p, const skive_node *
 /* [batch, rows, columns] to the axes of the result in its order. */
 static skive_value *result(skv_builder *b, const product *p, skive_value *y) {
     const int kinds[3] = {BATCH, ROW, COLUMN};
-    int64_t dims[SKIVE_MAX_RANK], perm[SKIVE_MAX_RANK];
+    int64_t dims[SKIVE_MAX_RANK], perm[SKIVE_MAX_RANK] = {0};
     int at[SKV_EINSUM_LABELS] = {0}, rank = 0;
     for (int k = 0; k < 3; k++) {
         for (int i = 0; i < p->n[kinds[k]]; i++) {
@@ -108,24 +109,19 @@ static skive_value *result(skv_builder *b, const product *p, skive_value *y) {
     return transposed(b, reshaped(b, y, single ? rank : -1, dims, rank), perm, rank);
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *node, size_t *changes) {
+    product p;
+    if (!skv_node_is(node, SKV_OP_EINSUM) || !read_product(node, &p)) return SKIVE_OK;
+    if (env->keep && env->keep(env->keep_user, node->outputs[0])) return SKIVE_OK;
+    skv_builder b = skv_build(g);
+    skive_value *left = operand(&b, &p, node, 0, ROW, SUM), *right = operand(&b, &p, node, 1, SUM, COLUMN);
+    skive_value *y = result(&b, &p, skv_emit(&b, "MatMul", SKV_IN(left, right), SKV_NONE));
+    ++*changes;
+    return y && b.status == SKIVE_OK ? skv_import_replace(node, y) : b.status;
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    const uint32_t n = g->n_nodes;
-    SKV_TRY(skv_graph_topo(g, &order));
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        skive_node *node = order[i];
-        product p;
-        if (!skv_node_is(node, SKV_OP_EINSUM) || !read_product(node, &p)) continue;
-        if (env->keep && env->keep(env->keep_user, node->outputs[0])) continue;
-        skv_builder b = skv_build(g);
-        skive_value *left = operand(&b, &p, node, 0, ROW, SUM), *right = operand(&b, &p, node, 1, SUM, COLUMN);
-        skive_value *y = result(&b, &p, skv_emit(&b, "MatMul", SKV_IN(left, right), SKV_NONE));
-        status = y && b.status == SKIVE_OK ? skv_import_replace(node, y) : b.status;
-        ++*changes;
-    }
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_einsum_products = {

@@ -20,14 +20,12 @@ typedef struct conv_state {
     size_t at, flipped, pixels; /* offsets into scratch: what depends on the zero point; x as uint8; sums of pixels */
 } conv_state;
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[X].type, *w = &n->in[W].type;
     if (x->rank < 3 || x->rank > 5) return skv_decline(why, "rank %d", x->rank);
     if (skv_type_count(x) == 0 || skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "empty");
     if (!n->in[W].constant) return skv_decline(why, "the weights are not constant");
-    if (has_input(n, W_ZERO) && !n->in[W_ZERO].constant)
+    if (skv_kernel_has_input(n, W_ZERO) && !n->in[W_ZERO].constant)
         return skv_decline(why, "the zero point of the weights is not constant");
     if (skv_type_count(w) / w->dims[0].size > LARGEST) /* 2^16 times 255 times 128 is an int32 */
         return skv_decline(why, "windows so large that sums in plain C would overflow");
@@ -44,7 +42,7 @@ static void destroy(skive_context *ctx, void *state) {
 
 /* The zero points of int8 weights, if any is not 0. */
 static skive_status read_zeros(skv_kernel_node *n, bool w_signed, int64_t m, int32_t **out) {
-    const skive_tensor *zeros = has_input(n, W_ZERO) ? n->in[W_ZERO].constant : NULL;
+    const skive_tensor *zeros = skv_kernel_has_input(n, W_ZERO) ? n->in[W_ZERO].constant : NULL;
     bool any = false;
     SKV_TRY(skv_alloc_array(n->ctx, (size_t)m, sizeof **out, out));
     for (int64_t i = 0; i < m; i++) {
@@ -58,7 +56,8 @@ static skive_status read_zeros(skv_kernel_node *n, bool w_signed, int64_t m, int
     return SKIVE_OK;
 }
 
-static skive_status set_up(skv_kernel_node *n, conv_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    conv_state *st = state;
     const skive_tensor *w = n->in[W].constant;
     const size_t count = (size_t)skive_tensor_count(w), elements = (size_t)skv_type_count(&n->in[X].type);
     const bool w_signed = w->dtype == SKIVE_I8;
@@ -82,16 +81,7 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
     return st->w_zero ? skv_scratch_add(n, sums, &st->pixels) : SKIVE_OK;
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    conv_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status == SKIVE_OK)
-        n->state = st;
-    else
-        destroy(n->ctx, st);
-    return status;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(conv_state), set_up, destroy); }
 
 /* sums[pixel][group] = the sum of x - zero over a group's channels */
 static void sum_pixels(const skv_conv_shape *s, const uint8_t *x, int32_t zero, int threads, int32_t *sums) {

@@ -46,12 +46,10 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 enum { X_ZERO = 2, W_ZERO = 3 };
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static bool integer_applicable(const skv_kernel_node *n, skv_why *why) {
     if (!suits(n, why)) return false;
     if (skv_type_count(&n->in[0].type) == 0) return skv_decline(why, "empty");
-    if (!n->in[1].constant || (has_input(n, W_ZERO) && !n->in[W_ZERO].constant))
+    if (!n->in[1].constant || (skv_kernel_has_input(n, W_ZERO) && !n->in[W_ZERO].constant))
         return skv_decline(why, "the weights or their zero point are not constant");
     return true;
 }
@@ -158,7 +156,7 @@ static skive_status integer_prepare(skv_kernel_node *n) {
     d->loops = skv_q8_loops_of(skv_cpu_isa());
     SKV_GO(status, fail, skv_q8_conv_shape(n, &d->s));
     SKV_GO(status, fail, allocate(n, d));
-    pack_integer(d, n->in[1].constant, has_input(n, W_ZERO) ? n->in[W_ZERO].constant : NULL);
+    pack_integer(d, n->in[1].constant, skv_kernel_has_input(n, W_ZERO) ? n->in[W_ZERO].constant : NULL);
     d->sums = true;
     d->item = sizeof(int32_t);
     d->x_signed = n->in[0].type.dtype == SKIVE_I8;

@@ -129,7 +129,7 @@ bool skv_q8_plain(const skv_kernel_node *n, skv_why *why);
 bool skv_q8_weights_constant(const skv_kernel_node *n, skv_why *why);
 bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why); /* plain, with constants */
 static inline const skive_tensor *skv_q8_bias(const skv_kernel_node *n) {
-    return n->n_in > 2 && !n->in[2].absent ? n->in[2].constant : NULL;
+    return skv_kernel_has_input(n, 2) ? n->in[2].constant : NULL;
 }
 /* Geometry of a QConv from the types in the node. */
 skive_status skv_q8_conv_shape(const skv_kernel_node *n, skv_conv_shape *out);

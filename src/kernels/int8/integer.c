@@ -12,7 +12,7 @@ typedef struct integer_state {
 } integer_state;
 
 static const skv_kernel_value *input(const skv_kernel_node *n, size_t i) {
-    return i < n->n_in && !n->in[i].absent ? &n->in[i] : NULL;
+    return skv_kernel_has_input(n, i) ? &n->in[i] : NULL;
 }
 
 static bool one_or(const skive_type *t, int64_t n) {

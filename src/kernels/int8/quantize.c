@@ -20,7 +20,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (real != SKIVE_F32 || (byte != SKIVE_U8 && byte != SKIVE_I8))
         return skv_decline(why, "not between float32 and 8 bits");
     if (n->in[0].is_parameter) return skv_decline(why, "of a parameter");
-    const bool zero = n->n_in > 2 && !n->in[2].absent;
+    const bool zero = skv_kernel_has_input(n, 2);
     if (!n->in[1].constant || (zero && !n->in[2].constant)) return skv_decline(why, "the scale is not constant");
     if (n->in[1].constant->dtype != SKIVE_F32) return skv_decline(why, "a scale of 16 bits");
     if (skive_tensor_count(n->in[1].constant) != 1) return skv_decline(why, "several scales");
@@ -29,7 +29,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 static skive_status prepare(skv_kernel_node *n) {
     quantize_state *st = NULL;
-    const bool zero = n->n_in > 2 && !n->in[2].absent;
+    const bool zero = skv_kernel_has_input(n, 2);
     /* Padding lanes must stay zero, which a zero point is not. */
     if (n->in[0].layout == SKV_C16 || n->in[0].layout == SKV_C8) n->in[0].layout = SKV_NHWC;
     n->out[0].layout = n->in[0].layout;

@@ -29,7 +29,7 @@ bool skv_q8_plain(const skv_kernel_node *n, skv_why *why) {
 
 bool skv_q8_weights_constant(const skv_kernel_node *n, skv_why *why) {
     if (!n->in[1].constant) return skv_decline(why, "the weights are not constant");
-    if (n->n_in > 2 && !n->in[2].absent && !n->in[2].constant) return skv_decline(why, "the bias is not constant");
+    if (skv_kernel_has_input(n, 2) && !n->in[2].constant) return skv_decline(why, "the bias is not constant");
     return true;
 }
 

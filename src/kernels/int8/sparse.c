@@ -70,9 +70,9 @@ static bool pays(const skv_kernel_node *n, int64_t positions, int64_t m, int64_t
     if (zeros < 0.4) return skv_decline(why, "%s", "");
     double steps = 0;
     for (int64_t b = 0; b < (m + SKV_Q8_BLOCK - 1) / SKV_Q8_BLOCK; b++) steps += (double)steps_of(w, m, k, b);
-    const double panels = (double)((positions + SKV_Q8_LINE - 1) / SKV_Q8_LINE);
-    const double pieces = (double)((k + SKV_Q8_TURNED - 1) / SKV_Q8_TURNED);
-    const double sparse = panels * (steps * l->step + pieces * l->piece + (double)m * l->out);
+    const int64_t panels = (positions + SKV_Q8_LINE - 1) / SKV_Q8_LINE,
+                  pieces = (k + SKV_Q8_TURNED - 1) / SKV_Q8_TURNED;
+    const double sparse = (double)panels * (steps * l->step + (double)pieces * l->piece + (double)m * l->out);
     const double dense =
         (double)positions / SKV_Q8_LINE * (double)m * ((double)k / SKV_Q8_LINE * l->dense + 0.5 * l->out);
     if (sparse < dense) return true;

@@ -114,7 +114,8 @@ static skive_status read_scaling(skv_kernel_node *n, xnor_state *st) {
     return SKIVE_OK;
 }
 
-static skive_status set_up(skv_kernel_node *n, xnor_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    xnor_state *st = state;
     const skive_tensor *w = n->in[1].constant, *bias = skv_q8_bias(n);
     SKV_TRY(skv_q8_dense_shape(n, &st->s));
     (void)skv_q8_few_bits(w->data, (size_t)skive_tensor_count(w), &st->factor);
@@ -145,17 +146,7 @@ static skive_status set_up(skv_kernel_node *n, xnor_state *st) {
     return SKIVE_OK;
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    xnor_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status != SKIVE_OK) {
-        destroy(n->ctx, st);
-        return status;
-    }
-    n->state = st;
-    return SKIVE_OK;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(xnor_state), set_up, destroy); }
 
 /* Where the taps of an output position lie; NULL: outside. */
 static void point(const xnor_state *st, const uint64_t *x, int64_t position, size_t stride, const uint64_t **a) {

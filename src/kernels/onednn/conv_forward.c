@@ -16,8 +16,6 @@ typedef struct conv_state {
     bool has_bias, has_sum;
 } conv_state;
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static bool has_post_op(skv_pointwise f) {
 #define ELTWISE(...)   true
 #define HARD_SWISH_OPS true
@@ -155,15 +153,16 @@ static void destroy(skive_context *ctx, void *state) {
     skv_free(ctx, st);
 }
 
-static skive_status set_up(skv_kernel_node *n, conv_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    conv_state *st = state;
     skv_dnnl_conv c;
     skv_why why;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t desc = NULL;
     skv_dnnl_md w_plain = {0};
     skive_status status;
-    st->has_bias = has_input(n, 2);
-    st->has_sum = has_input(n, 3);
+    st->has_bias = skv_kernel_has_input(n, 2);
+    st->has_sum = skv_kernel_has_input(n, 3);
     if (!skv_dnnl_conv_read(n, &n->in[0].type, &n->in[1].type, &c, &why)) return SKIVE_ERR_INTERNAL;
     SKV_GO(status, done, make_attr(n, st->has_sum, &attr));
     SKV_GO(status, done, choose(n, &c, attr, st, &desc));
@@ -187,17 +186,7 @@ done:
     return status;
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    conv_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status != SKIVE_OK) {
-        destroy(n->ctx, st);
-        return status;
-    }
-    n->state = st;
-    return SKIVE_OK;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(conv_state), set_up, destroy); }
 
 static skive_status run(const skv_kernel_call *c) {
     const conv_state *st = c->n->state;

@@ -86,7 +86,8 @@ static skive_status set_up_weight(skv_kernel_node *n, grad_state *st, skv_dnnl_m
     return skv_scratch_add(n, st->unpack.scratch_bytes, &st->unpack_offset);
 }
 
-static skive_status set_up(skv_kernel_node *n, grad_state *st) {
+static skive_status set_up(skv_kernel_node *n, void *state) {
+    grad_state *st = state;
     skv_dnnl_conv c;
     skv_why why;
     dnnl_primitive_attr_t attr = NULL;
@@ -115,17 +116,7 @@ done:
     return status;
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    grad_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    const skive_status status = set_up(n, st);
-    if (status != SKIVE_OK) {
-        destroy(n->ctx, st);
-        return status;
-    }
-    n->state = st;
-    return SKIVE_OK;
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(grad_state), set_up, destroy); }
 
 static skive_status run_weight(const skv_kernel_call *c, const grad_state *st) {
     void *dw = st->unpacks ? (char *)c->scratch + st->dw_offset : c->out[0];

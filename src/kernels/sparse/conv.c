@@ -4,8 +4,6 @@
 #endif
 #include "kernels/sparse/layer.h"
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
-
 static bool read_shape(const skv_kernel_node *n, skv_conv_shape *s, skv_why *why) {
     const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
     int64_t x_dims[SKIVE_MAX_RANK], w_dims[SKIVE_MAX_RANK];
@@ -138,7 +136,8 @@ static bool read(const skv_kernel_node *n, skv_sparse_layer *l, skv_why *why) {
     if (!skv_sparse_weight_of(n, 1, &l->w)) return skv_decline(why, "the weight is not constant");
     for (size_t i = 0; i < n->n_in; i++)
         if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
-    l->tail = (skv_sparse_tail){.bias = has_input(n, 2) ? 2 : 0, .residual = has_input(n, 3) ? 3 : 0};
+    l->tail =
+        (skv_sparse_tail){.bias = skv_kernel_has_input(n, 2) ? 2 : 0, .residual = skv_kernel_has_input(n, 3) ? 3 : 0};
     if (n->node->domain[0] && skv_activation_read(n->ctx, n->node, &l->tail.act) != SKIVE_OK)
         return skv_decline(why, "its activation");
     if (!read_shape(n, &of, why)) return false;

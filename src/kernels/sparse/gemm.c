@@ -3,7 +3,6 @@
  * */
 #include "kernels/sparse/layer.h"
 
-static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
 static int64_t size(const skv_kernel_node *n, size_t i, int axis) { return n->in[i].type.dims[axis].size; }
 
 /* All axes but the last `inner`, taken together. */
@@ -67,8 +66,8 @@ static bool read_tail(const skv_kernel_node *n, bool right, skv_sparse_layer *l,
     l->factor = plain_product ? 1.0f : (float)skv_attr_float(n->node, "alpha", 1);
     if (n->node->domain[0] && skv_activation_read(n->ctx, n->node, &l->tail.act) != SKIVE_OK)
         return skv_decline(why, "its activation");
-    l->tail.residual = has_input(n, 3) ? 3 : 0;
-    if (!has_input(n, 2) || beta == 0) return true;
+    l->tail.residual = skv_kernel_has_input(n, 3) ? 3 : 0;
+    if (!skv_kernel_has_input(n, 2) || beta == 0) return true;
     const skive_type *c = &n->in[2].type;
     const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1].size : 1,
                   lines = c->rank > 1 ? c->dims[c->rank - 2].size : 1;

@@ -209,8 +209,9 @@ static skive_status shrink(const skv_shrink *s) {
     const int64_t q_heads = packed ? skv_attr_int(n, "q_num_heads", 1) : 1,
                   kv_heads = packed ? skv_attr_int(n, "kv_num_heads", 1) : 1;
     const int64_t q_left = skv_remaining_parts(&q, q_heads), kv_left = skv_remaining_parts(&k, kv_heads);
-    if (q.after / q_left != q.before / q_heads && !skv_node_attr(n, "scale"))
-        SKV_TRY(skv_node_set_attr(n, &SKV_FLT("scale", 1 / sqrt((double)(q.before / q_heads)))));
+    const int64_t width = q.before / q_heads;
+    if (q.after / q_left != width && !skv_node_attr(n, "scale"))
+        SKV_TRY(skv_node_set_attr(n, &SKV_FLT("scale", 1 / sqrt((double)width))));
     if (q_left != q_heads) SKV_TRY(skv_node_set_attr(n, &SKV_INT("q_num_heads", q_left)));
     return kv_left != kv_heads ? skv_node_set_attr(n, &SKV_INT("kv_num_heads", kv_left)) : SKIVE_OK;
 }
