@@ -4,7 +4,7 @@
 #include <skive/data.h>
 #include <skive/zoo.h>
 
-#include "data/sound.h"
+#include "data/audio/sound.h"
 #include "data/tokenizer.h"
 #include "data/transform.h"
 #include "kernels/kernel.h"

@@ -2,7 +2,7 @@
  * Expected images are computed by formulas of the test's own, in double, or by hand. */
 #include "augment_fixtures.h"
 
-#include "data/image_ops.h"
+#include "data/augment/image_ops.h"
 
 enum { TH = 8, TW = 6, PLANE = TH * TW, TN = 3 * PLANE };
 static const int64_t dims[3] = {3, TH, TW};

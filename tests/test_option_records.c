@@ -11,7 +11,7 @@
 #include <skive/distill.h>
 
 #include "base/option_parts.h"
-#include "data/sound.h"
+#include "data/audio/sound.h"
 #include "data/tokenizer.h"
 #include "data/transform.h"
 #include "distill/distill.h"

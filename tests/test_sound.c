@@ -21,7 +21,7 @@
 #include <skive/zoo.h>
 
 #include "data/feed.h"
-#include "data/sound.h"
+#include "data/audio/sound.h"
 
 static const double PI = 3.14159265358979323846;
 static char dir[SKV_TEST_PATH];

@@ -18,7 +18,7 @@
 
 #include "data/data.h"
 #include "data/label.h"
-#include "data/rows.h"
+#include "data/tables/rows.h"
 
 static char dir[SKV_TEST_PATH];
 

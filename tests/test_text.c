@@ -16,7 +16,7 @@
 #include <skive/onnx.h>
 #include <skive/train.h>
 
-#include "data/text.h"
+#include "data/text/text.h"
 #include "graph/graph.h"
 
 static char dir[SKV_TEST_PATH];

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "data/feed.h"
-#include "data/disk.h"
+#include "data/formats/disk.h"
 #include "tensor/tensor.h"
 
 static const skv_dataset_kind *const kinds[] = {

@@ -5,7 +5,7 @@
 
 #include "data/data.h"
 #include "data/recipe.h"
-#include "data/words.h"
+#include "data/text/words.h"
 
 typedef enum skv_label_type {
     SKV_LABEL_NONE,

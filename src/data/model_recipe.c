@@ -3,8 +3,8 @@
 
 #include <skive/input.h>
 
-#include "data/table.h"
-#include "data/text.h"
+#include "data/tables/table.h"
+#include "data/text/text.h"
 #include "graph/graph.h"
 #include "graph/meta_keys.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "data/data.h"
-#include "data/disk.h"
+#include "data/formats/disk.h"
 #include "graph/unknown.h"
 #include "tensor/tensor.h"
 

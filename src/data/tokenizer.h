@@ -5,7 +5,7 @@
 
 #include "base/option.h"
 #include "data/recipe.h"
-#include "data/words.h"
+#include "data/text/words.h"
 
 enum { SKV_TOKEN_PADDING = 0, SKV_TOKEN_UNKNOWN = 1, SKV_TOKEN_FIRST = 2, SKV_MOST_TOKENS = 1 << 20 };
 

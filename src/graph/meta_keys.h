@@ -9,7 +9,7 @@
 #define SKV_META_INPUT_LAYOUT "skive.input.layout" /* nchw: channels behind the batch; nhwc: last */
 #define SKV_META_INPUT_SCALE \
     "skive.input.scale" /* what stored values are multiplied by first: a number, 1/255 or none */
-/* How sounds become samples: "rate=16000,seconds=1,features=mfcc,..." with all settings (data/features.c). */
+/* How sounds become samples: "rate=16000,seconds=1,features=mfcc,..." with all settings (data/audio/features.c). */
 #define SKV_META_INPUT_SOUND "skive.input.sound"
 /* How tables and text become samples: columns, categories, vocabularies, labels (data/recipe.h). */
 #define SKV_META_INPUT_TABLE "skive.input.table"
@@ -21,7 +21,7 @@
     "skive.exits.threshold" /* a sample leaves at the first whose largest probability is at least this */
 /* Names of the classes, in the order of the scores, one a line; "\n" is a line break and "\\" a backslash in a name. */
 #define SKV_META_CLASSES "skive.classes"
-/* Rules under which parameters are trained, "NAME=RULE:OPTIONS", one a line (train/rule_text.c). */
+/* Rules under which parameters are trained, "NAME=RULE:OPTIONS", one a line (train/rules/rule_text.c). */
 #define SKV_META_RULES "skive.rules"
 /* Followed by a domain: the version of its operators, if it is not 1 (onnx/domains.c). */
 #define SKV_META_OPSET "skive.opset."

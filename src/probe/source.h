@@ -5,7 +5,7 @@
 
 #include "data/feed.h"
 #include "probe/probe.h"
-#include "train/head.h"
+#include "train/head/head.h"
 
 typedef struct skv_source_options {
     int64_t batch;   /* samples a run, at most as many as the set has */

@@ -11,7 +11,7 @@
 #include "quant/rounding.h"
 #include "quant/target.h"
 #include "tensor/tensor.h"
-#include "train/head.h"
+#include "train/head/head.h"
 
 #define MARGIN  0.5  /* dB by which one observer for all values must be better */
 #define OUTLIER 16.0 /* factor to the range of all other values from which an outlier is reported */

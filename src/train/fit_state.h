@@ -4,7 +4,7 @@
 
 #include "data/feed.h"
 #include "data/transform.h"
-#include "train/answers.h"
+#include "train/teachers/answers.h"
 #include "train/curriculum.h"
 #include "train/journal.h"
 #include "train/train.h"

@@ -4,7 +4,7 @@
 
 #include "graph/meta_keys.h"
 #include "data/data.h"
-#include "train/goals.h"
+#include "train/head/goals.h"
 #include "train/scale.h"
 #include "train/train.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "train/metrics/choices.h"
-#include "train/statistics.h"
+#include "train/evaluation/statistics.h"
 
 enum { TOP = 5, KEPT_SAMPLES = 256, MOST_IN_CONFUSION = 4096 };
 #define MOST_KEPT   ((int64_t)1 << 22) /* numbers of the first outputs that the report keeps */

@@ -4,7 +4,7 @@
 
 #include <skive/eval.h>
 
-#include "train/head.h"
+#include "train/head/head.h"
 #include "train/metric.h"
 
 typedef struct skv_metrics {

@@ -6,7 +6,7 @@
 
 #include "base/option.h"
 #include "graph/graph.h"
-#include "train/head.h"
+#include "train/head/head.h"
 #include "train/scale.h"
 
 struct skv_feeds;

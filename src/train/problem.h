@@ -3,7 +3,7 @@
 #define SKV_PROBLEM_H
 
 #include "data/feed.h"
-#include "train/goals.h"
+#include "train/head/goals.h"
 #include "train/objective.h"
 #include "train/trainer.h"
 

@@ -3,7 +3,7 @@
 #ifndef SKV_SCALE_H
 #define SKV_SCALE_H
 
-#include "train/head.h"
+#include "train/head/head.h"
 
 /* Mean and deviation of each target, or one pair for all (n 1) where targets have several axes. Deviations are above
  * 0. */

@@ -6,7 +6,7 @@
 #include "base/context.h"
 #include "base/list.h"
 #include "train/metrics/choices.h"
-#include "train/statistics.h"
+#include "train/evaluation/statistics.h"
 
 static const skv_metric *const metrics[] = {
 #define X(id) &skv_metric_##id,

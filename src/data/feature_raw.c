@@ -1,4 +1,0 @@
-/* raw: the samples of a sound themselves. */
-#include "data/sound.h"
-
-const skv_feature skv_feature_raw = {.name = "raw", .brief = "the samples themselves, [1, samples]"};
