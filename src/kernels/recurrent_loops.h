@@ -51,13 +51,21 @@ static void lstm_keep(float *gates, const float *c_before, float *c, float *h, i
     }
 }
 
+/* What the new part has of the state before is never taken in a condition: compilers make no vectors of such a load. */
+static inline float gru_fresh(float sum, float part, float z, float before, float *fresh) {
+    *fresh = tanh_f32(sum + part);
+    return (1.0f - z) * *fresh + z * before;
+}
+
 static void gru_keep(float *gates, const float *recurrent, bool linear, const float *h_before, float *h, int64_t n) {
+    const float *z = gates, *r = gates + n;
+    float *fresh = gates + 2 * n;
+    if (linear) {
 #pragma omp simd
-    for (int64_t k = 0; k < n; k++) {
-        const float z = gates[k], part = linear ? gates[n + k] * recurrent[k] : recurrent[k];
-        const float fresh = tanh_f32(gates[2 * n + k] + part);
-        gates[2 * n + k] = fresh;
-        h[k] = (1.0f - z) * fresh + z * h_before[k];
+        for (int64_t k = 0; k < n; k++) h[k] = gru_fresh(fresh[k], r[k] * recurrent[k], z[k], h_before[k], &fresh[k]);
+    } else {
+#pragma omp simd
+        for (int64_t k = 0; k < n; k++) h[k] = gru_fresh(fresh[k], recurrent[k], z[k], h_before[k], &fresh[k]);
     }
 }
 
