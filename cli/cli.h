@@ -335,7 +335,7 @@ struct cli_job {
     skive_train_options *how; /* of `options` */
     const char *output;
     bool dry;
-    skive_graph *graph;
+    skive_graph *graph, *teacher;
     skive_dataset *train, *validation;
     const skive_train_report *training; /* where the run's report will be; set by the caller */
     bool reached;                       /* an interrupted run has come to something */
@@ -345,6 +345,10 @@ struct cli_job {
 skive_status cli_tell_training(const cli_job *j); /* a dry run: what would be trained, printed */
 /* `own` and `training` are taken from *j; the rest is set, and freed at the end. */
 skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j);
+/* Reads the model that the command names, and its size; `runs`: it must be one that can be run. */
+skive_status cli_job_load(cli_job *j, bool runs);
+/* What is opened beside the model: --teacher and --data, unless it is open, and what they say of inputs and outputs. */
+skive_status cli_job_open_rest(cli_job *j);
 /* Opens --data, if it is given, for the model. */
 skive_status cli_job_open_data(cli_job *j, skive_graph *model);
 /* What the learning-rate finder found; `output` is a picture to write, or NULL. */

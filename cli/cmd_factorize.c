@@ -167,13 +167,8 @@ static skive_status settings(cli_job *j) {
 }
 
 static skive_status open_all(cli_job *j) {
-    cli_args *a = j->a;
-    skive_status status = (cli_has(a, "data") ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
-    if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
-    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
-    if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
-    j->sized = true;
-    return status == SKIVE_OK ? cli_sizes_of(a, a->positional[0], j->graph, &j->before) : status;
+    const skive_status status = cli_job_load(j, cli_has(j->a, "data"));
+    return status == SKIVE_OK ? cli_job_open_rest(j) : status;
 }
 
 static skive_status work(cli_job *j) {

@@ -170,7 +170,7 @@ typedef struct named {
 typedef struct pruning {
     named named;
     cli_shapes shapes;
-    skive_graph *teacher, *rewind;
+    skive_graph *rewind;
     skive_prune_report report;
 } pruning;
 
@@ -255,12 +255,6 @@ static skive_status settings(cli_job *j) {
     return read_names(a, o, &((pruning *)j->own)->named);
 }
 
-static skive_status load(cli_job *j) {
-    const char *path = j->a->positional[0];
-    const skive_status status = (j->how->epochs > 0 ? cli_load_to_run : cli_load)(j->a, path, &j->graph);
-    return status == SKIVE_OK ? cli_sizes_of(j->a, path, j->graph, &j->before) : status;
-}
-
 /* A built-in network before any training, which fine-tuning then trains at the rate of training. */
 static skive_status start(cli_job *j) {
     const skive_train_options training = skive_train_options_default();
@@ -274,20 +268,16 @@ static skive_status start(cli_job *j) {
 }
 
 static skive_status open_all(cli_job *j) {
-    cli_args *a = j->a;
+    const char *path = j->a->positional[0], *rewind = cli_text(j->a, "rewind", NULL);
     pruning *p = j->own;
-    const char *teacher = cli_text(a, "teacher", NULL);
-    const char *rewind = cli_text(a, "rewind", NULL);
-    j->sized = cli_is_file(a->positional[0]) || cli_file_bytes(a->positional[0]) > 0;
-    skive_status status = j->sized ? load(j) : start(j);
-    if (status == SKIVE_OK && rewind) status = cli_load(a, rewind, &p->rewind);
-    skive_options_prune(j->options)->rewind = p->rewind;
-    if (status == SKIVE_OK && teacher) status = cli_load_to_run(a, teacher, &p->teacher);
-    skive_options_prune(j->options)->teacher = p->teacher;
-    if (status == SKIVE_OK && j->sized) status = cli_job_open_data(j, j->graph);
-    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
-    if (status == SKIVE_OK) status = cli_set_teacher_input(a, p->teacher, j->train);
-    return status == SKIVE_OK ? cli_choose_outputs(a, (skive_graph *const[]){j->graph, p->teacher}, 2) : status;
+    skive_prune_options *o = skive_options_prune(j->options);
+    const bool file = cli_is_file(path) || cli_file_bytes(path) > 0;
+    skive_status status = file ? cli_job_load(j, j->how->epochs > 0) : start(j);
+    if (status == SKIVE_OK && rewind) status = cli_load(j->a, rewind, &p->rewind);
+    if (status == SKIVE_OK) status = cli_job_open_rest(j);
+    o->rewind = p->rewind;
+    o->teacher = j->teacher;
+    return status;
 }
 
 static skive_status work(cli_job *j) {
@@ -336,7 +326,6 @@ static skive_status run(cli_args *a) {
     for (size_t i = 0; i < MAX_NAMED; i++) free(p.named.names[i]);
     cli_free_shapes(&p.shapes);
     skive_prune_report_free(a->ctx, &p.report);
-    skive_graph_free(p.teacher);
     skive_graph_free(p.rewind);
     return status;
 }

@@ -9,7 +9,8 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the model with shared weights to write, as ONNX", false},
     {"only", 0, "PARAMETER", "share only this parameter; may be repeated", true},
     {"skip", 0, "PARAMETER", "do not share this parameter; may be repeated", true},
-    {"hash", 0, "RATIO", "hash Gemm weights instead: 64 or 1/64 is one value for 64 weights", false},
+    {"hash", 0, "RATIO",
+     "hash Gemm weights instead: 64 or 1/64 is one value for 64 weights, 5% are the values that remain", false},
     {"tie", 0, "A=B", "make parameter B the same as A; may be repeated", true},
     {"data", 'd', "SET", "data set for fine-tuning", false},
     CLI_DRY_RUN_OPTION,
@@ -107,15 +108,20 @@ static skive_status names(cli_args *a, const char *option, const char **out, siz
     return SKIVE_OK;
 }
 
-/* "64" and "1/64" are the same. */
+/* "64" and "1/64" are the same, and as what remains also a number below 1, or a percentage: "0.25" and "25%" are 4. */
 static skive_status ratio(cli_args *a, double *out) {
     const char *text = cli_text(a, "hash", NULL);
     char *end = NULL;
     if (!text) return SKIVE_OK;
     const char *number = strncmp(text, "1/", 2) == 0 ? text + 2 : text;
     *out = strtod(number, &end);
-    if (end != number && *end == '\0' && *out > 0) return SKIVE_OK;
-    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash '%s' is not a ratio; 64 or 1/64 is one value for 64 weights", text);
+    const bool percent = end != number && *end == '%';
+    if (percent) *out /= 100;
+    if (end == number || end[percent] != '\0' || !(*out > 0) || (percent && *out > 1))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash '%s' is not a ratio; 64 or 1/64 is one value for 64 weights",
+                        text);
+    if (number == text && *out < 1) *out = 1 / *out;
+    return SKIVE_OK;
 }
 
 typedef struct sharing {
@@ -166,13 +172,8 @@ static bool only_ties(const cli_args *a) {
 /* ---- the command ---- */
 
 static skive_status open_all(cli_job *j) {
-    cli_args *a = j->a;
-    skive_status status = (j->how->epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
-    if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
-    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
-    if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
-    j->sized = true;
-    return status == SKIVE_OK ? cli_sizes_of(a, a->positional[0], j->graph, &j->before) : status;
+    const skive_status status = cli_job_load(j, j->how->epochs > 0);
+    return status == SKIVE_OK ? cli_job_open_rest(j) : status;
 }
 
 static skive_status work(cli_job *j) {

@@ -37,6 +37,23 @@ skive_status cli_job_open_data(cli_job *j, skive_graph *model) {
     return cli_open_training(j->a, data, model, &j->train, &j->validation);
 }
 
+skive_status cli_job_load(cli_job *j, bool runs) {
+    const char *path = j->a->positional[0];
+    const skive_status status = (runs ? cli_load_to_run : cli_load)(j->a, path, &j->graph);
+    j->sized = true;
+    return status == SKIVE_OK ? cli_sizes_of(j->a, path, j->graph, &j->before) : status;
+}
+
+skive_status cli_job_open_rest(cli_job *j) {
+    cli_args *a = j->a;
+    const char *teacher = cli_text(a, "teacher", NULL);
+    skive_status status = teacher ? cli_load_to_run(a, teacher, &j->teacher) : SKIVE_OK;
+    if (status == SKIVE_OK && !j->train) status = cli_job_open_data(j, j->graph);
+    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
+    if (status == SKIVE_OK) status = cli_set_teacher_input(a, j->teacher, j->train);
+    return status == SKIVE_OK ? cli_choose_outputs(a, (skive_graph *const[]){j->graph, j->teacher}, 2) : status;
+}
+
 static skive_status work(cli_job *j) {
     const skive_train_options given = *j->how;
     if (j->dry) {
@@ -124,6 +141,7 @@ skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j) {
                           checkpoint_of(j) ? "; the same command continues the run from " : "",
                           checkpoint_of(j) ? checkpoint_of(j) : "");
     skive_graph_free(j->graph);
+    skive_graph_free(j->teacher);
     skive_dataset_free(j->validation);
     skive_dataset_free(j->train);
     skive_options_free(j->options);

@@ -9,7 +9,6 @@ enum { MAX_SKIP = 256 };
 
 typedef struct aware {
     const char *skip[MAX_SKIP];
-    skive_graph *teacher;
     skive_dataset *test;
     skive_qat_report report;
 } aware;
@@ -155,17 +154,12 @@ static skive_status settings(cli_job *j) {
 static skive_status open_all(cli_job *j) {
     cli_args *a = j->a;
     aware *w = j->own;
-    const char *teacher = cli_text(a, "teacher", NULL), *data = cli_text(a, "data", NULL);
-    skive_status status = cli_load_to_run(a, a->positional[0], &j->graph);
-    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], j->graph, &j->before);
-    j->sized = true;
-    if (status == SKIVE_OK && teacher) status = cli_load_to_run(a, teacher, &w->teacher);
-    skive_options_qat(j->options)->teacher = w->teacher;
-    if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
+    const char *data = cli_text(a, "data", NULL);
+    skive_status status = cli_job_load(j, true);
+    if (status == SKIVE_OK) status = cli_job_open_rest(j);
+    skive_options_qat(j->options)->teacher = j->teacher;
     if (status == SKIVE_OK && data && !j->dry) status = cli_open_test(a, data, j->graph, j->train, &w->test);
-    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
-    if (status == SKIVE_OK) status = cli_set_teacher_input(a, w->teacher, j->train);
-    return status == SKIVE_OK ? cli_choose_outputs(a, (skive_graph *const[]){j->graph, w->teacher}, 2) : status;
+    return status;
 }
 
 static skive_status work(cli_job *j) {
@@ -187,7 +181,6 @@ skive_status cli_quantize_aware(cli_args *a) {
     const skive_status status = cli_job_run(a, &steps, &j);
     skive_qat_report_free(a->ctx, &w.report);
     skive_dataset_free(w.test);
-    skive_graph_free(w.teacher);
     return status;
 }
 

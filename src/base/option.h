@@ -29,7 +29,8 @@ typedef enum skv_option_type {
     SKV_OPTION_TEXT,
     SKV_OPTION_CHOICE, /* one of the names that `choices` gives */
     SKV_OPTION_LIST,   /* texts separated by commas; where there are `choices`, each is one of them */
-    SKV_OPTION_RECORD, /* a member of `family` with its options: "taylor:batches=16"; or one of `choices`, if any */
+    SKV_OPTION_RECORD, /* a member of `family` with its options: "taylor:batches=16"; or one of `choices`, if any,
+                          which then has the family's names too */
     SKV_OPTION_BUDGET, /* what remains: a number up to 1 or a percentage is a fraction of the original; with a unit
                           (k, M, G; KiB, MiB, GiB; us, ms, s) it is absolute */
 } skv_option_type;

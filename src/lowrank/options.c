@@ -25,7 +25,7 @@ skive_train_options skive_factorize_finetune_default(void) {
     return o;
 }
 
-static const char *auto_at(size_t i) { return i == 0 ? "auto" : NULL; }
+static const char *method_at(size_t i) { return i == 0 ? "auto" : skv_factorization_name(i - 1); }
 
 static const char *weighting_at(size_t i) {
     static const char *const names[] = {"auto", "plain", "activations", "fisher"};
@@ -42,7 +42,7 @@ static const skv_option options[] = {
     {.name = "method",
      .type = SKV_OPTION_RECORD,
      .family = &skv_factorization_family,
-     .choices = auto_at,
+     .choices = method_at,
      .text = "auto",
      SKV_FIELD(TEXT, skive_factorize_options, method),
      .brief = "how layers are factorized; auto: the best for each"},

@@ -60,7 +60,7 @@ refuse() { # status pattern option...
     one_line
     absent x.onnx
 }
-refuse 2 "no factorization 'svt'" --method svt
+refuse 2 "no factorization 'svt'; did you mean 'svd'\? There are: auto, svd, " --method svt
 refuse 2 'whole number from 1 on' --rank 0
 refuse 2 'max-drop needs --data|--max-drop needs --data' --max-drop 1
 refuse 2 'budget of 9e\+04 ms is not below' --latency 90s

@@ -49,6 +49,9 @@ expect 0 '' cmp first.onnx second.onnx
 expect 0 'fc1 .*fc1.weight +4,096 +[0-9,]+ +512 ' "$skive" share start.onnx --hash 1/8 --data $data --finetune 6 --batch 32 -o hashed.onnx
 expect 0 'accuracy +(9[0-9]|100)' "$skive" eval hashed.onnx --data $data
 expect 0 '"entropy": null' "$skive" share start.onnx --hash 8 --json -o hashed.onnx
+for what in 0.125 12.5%; do
+    expect 0 '"values": 512' "$skive" share start.onnx --hash $what --json -o hashed.onnx
+done
 expect 0 'NOT smaller' "$skive" share start.onnx --hash 8 --plain -o hashed.onnx
 
 # ---- tying ----
@@ -72,7 +75,8 @@ one_line
 expect 13 "no parameter 'fc9'" "$skive" share model.onnx --only fc9 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 1:64 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 0 -o x.onnx
-expect 2 'hash is 0.5; it must be between 1 and' "$skive" share model.onnx --hash 0.5 -o x.onnx
+expect 2 'hash is 0.5; it must be between 1 and' "$skive" share model.onnx --hash 1/0.5 -o x.onnx
+expect 2 'not a ratio' "$skive" share model.onnx --hash 200% -o x.onnx
 expect 2 'bits has no effect with --hash' "$skive" share model.onnx --hash 8 --bits 3 -o x.onnx
 expect 2 '\-\-finetune needs --data' "$skive" share model.onnx --finetune 2 -o x.onnx
 expect 2 '\-\-output is missing' "$skive" share model.onnx
