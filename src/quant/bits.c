@@ -527,10 +527,7 @@ skive_status skive_quantize_bits(skive_context *ctx, skive_graph *graph, skive_d
     skv_free(ctx, c.layers);
     skv_free(ctx, c.chosen);
     skv_free(ctx, c.choices);
-    if (status == SKIVE_OK && quantized)
-        *quantized = made;
-    else
-        skive_quantize_report_free(ctx, &made);
+    skv_quant_hand_over(ctx, status, &made, quantized);
     if ((status == SKIVE_OK || status == SKIVE_ERR_GOAL) && report)
         *report = c.report;
     else

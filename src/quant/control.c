@@ -264,10 +264,7 @@ skive_status skive_quantize_within(skive_context *ctx, skive_graph *graph, skive
 done:
     skive_graph_free(work);
     skive_eval_report_free(ctx, &original);
-    if (status == SKIVE_OK && report)
-        *report = made;
-    else
-        skive_quantize_report_free(ctx, &made);
+    skv_quant_hand_over(ctx, status, &made, report);
     if ((status == SKIVE_OK || status == SKIVE_ERR_GOAL) && control)
         *control = own;
     else

@@ -28,8 +28,7 @@ static skive_status close_work(work *w, skive_graph *graph, skive_quantize_repor
         w->g = NULL;
     }
     skive_graph_free(w->g);
-    if (report) *report = status == SKIVE_OK ? w->report : (skive_quantize_report){0};
-    if (status != SKIVE_OK || !report) skive_quantize_report_free(w->ctx, &w->report);
+    skv_quant_hand_over(w->ctx, status, &w->report, report);
     return status;
 }
 

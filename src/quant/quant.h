@@ -49,6 +49,10 @@ double skv_histogram_power(const skv_histogram *h);
 /* dB; infinite if there is no error */
 double skv_histogram_sqnr(const skv_histogram *h, const skv_quantizer *q, const skv_grid_params *p);
 
+/* The end of a quantization: its report goes to the caller, or is freed where it failed or nobody asks (`to` NULL). */
+void skv_quant_hand_over(skive_context *ctx, skive_status status, skive_quantize_report *report,
+                         skive_quantize_report *to);
+
 /* Refuses a model that computes with integers already, and names in `skip` that no node has. Errors: ARGUMENT,
  * NOT_FOUND. */
 skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);

@@ -78,6 +78,11 @@ void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *r) {
     *r = (skive_quantize_report){0};
 }
 
+void skv_quant_hand_over(skive_context *ctx, skive_status status, skive_quantize_report *r, skive_quantize_report *to) {
+    if (status != SKIVE_OK || !to) skive_quantize_report_free(ctx, r);
+    if (to) *to = *r;
+}
+
 skive_status skv_quant_add_row(skive_context *ctx, skive_quantize_report *r, const skive_quantize_row *row,
                                const char *name) {
     SKV_TRY(skv_grow(ctx, &r->rows, r->n_rows, r->n_rows + 1, sizeof *r->rows));
@@ -741,12 +746,7 @@ done:
     clean_up(&q);
     skv_quant_split_free(ctx, &split);
     skive_graph_free(own);
-    if (status == SKIVE_OK && report) {
-        *report = q.report;
-    } else {
-        skive_quantize_report_free(ctx, &q.report);
-        if (report) *report = (skive_quantize_report){0};
-    }
+    skv_quant_hand_over(ctx, status, &q.report, report);
     return status;
 }
 

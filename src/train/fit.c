@@ -547,11 +547,6 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
     skv_free(ctx, s.class_weights);
     skive_graph_free(s.current);
     skive_graph_free(s.best);
-    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
-        *report = s.report;
-    } else {
-        skive_train_report_free(ctx, &s.report);
-        if (report) *report = (skive_train_report){0};
-    }
+    skv_fit_hand_over(ctx, status, &s.report, report);
     return status;
 }

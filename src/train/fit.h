@@ -49,6 +49,10 @@ typedef struct skv_fit {
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 typedef skive_status (*skv_fit_fn)(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+/* Has a run come to something that is kept? One that was interrupted has, once an epoch is finished. */
+bool skv_fit_reached(skive_status status, const skive_train_report *report);
+/* The end of a run: its report goes to the caller, or is freed where the run failed or nobody asks (`to` NULL). */
+void skv_fit_hand_over(skive_context *ctx, skive_status status, skive_train_report *report, skive_train_report *to);
 /* The loop itself, on the model and the targets as they are. */
 skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 /* Runs a regression on standardised targets, by `run`. */

@@ -13,6 +13,15 @@ void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
     *r = (skive_train_report){0};
 }
 
+bool skv_fit_reached(skive_status status, const skive_train_report *r) {
+    return status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && r->n_epochs > 0);
+}
+
+void skv_fit_hand_over(skive_context *ctx, skive_status status, skive_train_report *r, skive_train_report *to) {
+    if (!to || (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED)) skive_train_report_free(ctx, r);
+    if (to) *to = *r;
+}
+
 /* Targets of a regression come in any size; standardised, one learning rate serves all. */
 static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     skv_targets targets;
@@ -40,18 +49,14 @@ static skive_status run_recast(skive_context *ctx, const skv_recast *recast, con
     SKV_GO(status, done, recast->to(twin.model));
     SKV_GO(status, done, skive_graph_infer(twin.model));
     status = trained = run_any(ctx, &twin, &r);
-    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
+    if (skv_fit_reached(trained, &r)) {
         SKV_GO(status, done, recast->back(fit->model, twin.model));
         skv_params_assign(fit->model, twin.model);
         status = trained;
     }
 done:
     skive_graph_free(twin.model);
-    if (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED) skive_train_report_free(ctx, &r);
-    if (report)
-        *report = r;
-    else
-        skive_train_report_free(ctx, &r);
+    skv_fit_hand_over(ctx, status, &r, report);
     return status;
 }
 
@@ -84,10 +89,7 @@ static skive_status run_and_keep(skive_context *ctx, const skv_fit *fit, skive_t
         const skive_status kept = skv_input_keep_recipes(ctx, fit->model, fit->train);
         if (kept != SKIVE_OK) status = kept;
     }
-    if (report)
-        *report = r;
-    else
-        skive_train_report_free(ctx, &r);
+    skv_fit_hand_over(ctx, status, &r, report);
     return status;
 }
 

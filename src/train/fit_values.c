@@ -173,19 +173,14 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
         skv_note(ctx, "regression: the loss uses standardised targets, each of %lld with its own mean and deviation",
                  (long long)scale.n);
     status = trained = run(ctx, &twin, &r);
-    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
+    if (skv_fit_reached(trained, &r)) {
         SKV_GO(status, done, take_back(fit, &twin, &last, &scale, grown));
         status = trained;
     }
 done:
     skive_graph_free(twin.model);
     skv_target_scale_free(ctx, &scale);
-    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
-        *report = r;
-    } else {
-        skive_train_report_free(ctx, &r);
-        if (report) *report = r;
-    }
+    skv_fit_hand_over(ctx, status, &r, report);
     return status;
 }
 
@@ -234,7 +229,7 @@ skive_status skv_fit_goals(skive_context *ctx, const skv_fit *fit, skive_train_r
     SKV_GO(status, done, skv_alloc_array(ctx, goals.n, sizeof *last, &last));
     SKV_GO(status, done, stretch_all(ctx, &twin, &goals, last));
     status = trained = run(ctx, &twin, &r);
-    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
+    if (skv_fit_reached(trained, &r)) {
         SKV_GO(status, done, skv_params_unshare(twin.model));
         restore_all(&goals, last);
         skv_params_assign(fit->model, twin.model);
@@ -245,11 +240,6 @@ done:
     skv_goals_free(&goals);
     skv_free(ctx, last);
     skive_graph_free(twin.model);
-    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
-        *report = r;
-    } else {
-        skive_train_report_free(ctx, &r);
-        if (report) *report = r;
-    }
+    skv_fit_hand_over(ctx, status, &r, report);
     return status;
 }
