@@ -130,6 +130,8 @@ static void print_ends(const skive_graph *g) {
     }
     const char *mean = skive_graph_meta(g, "skive.input.mean"), *deviation = skive_graph_meta(g, "skive.input.std");
     if (mean && deviation) cli_printf("input normalisation  mean %s  std %s", mean, deviation);
+    const char *multipliers = skive_graph_meta(g, "skive.multipliers");
+    if (multipliers) cli_printf("multipliers of integers  %s", multipliers);
 }
 
 static json_t *cost_json(const skive_cost *c) {

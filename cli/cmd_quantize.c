@@ -160,7 +160,8 @@ static skive_status check_how(cli_args *a, bool *data_free) {
     static const char *const sampled[] = {
         "data",           "input",       "max-drop", "calibration", "samples",         "quantize-batch",
         "shape",          "activations", "equalize", "absorb-bias", "bias-correction", "bytes",
-        "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples",   "for"};
+        "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples",   "for",
+        "multiplier"};
     /* With samples --weights is the grid of static quantization. */
     const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
     const int ways =

@@ -213,11 +213,17 @@ json_t *cli_quantize_json(const skive_quantize_report *r) {
                                               number(f->alpha)));
     }
     json_object_set_new(j, "layers", fits);
+    json_object_set_new(j, "multipliers", json_string(r->fixed_multipliers ? "fixed" : "float"));
     return j;
 }
 
 void cli_quantize_print_left(const skive_quantize_report *r) {
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
+}
+
+static void print_multipliers(const skive_quantize_report *r) {
+    if (r->fixed_multipliers)
+        cli_printf("multipliers are fixed-point, an int32 and a shift, in every run of the model from now on");
 }
 
 void cli_quantize_print(const skive_quantize_report *r, bool table) {
@@ -226,6 +232,7 @@ void cli_quantize_print(const skive_quantize_report *r, bool table) {
         cli_printf("quantized %zu node%s without samples in %.1f s: ranges by the statistics of BatchNormalization; "
                    "nothing was measured",
                    r->n_quantized, r->n_quantized == 1 ? "" : "s", r->seconds);
+        print_multipliers(r);
         for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
         return;
     }
@@ -234,6 +241,7 @@ void cli_quantize_print(const skive_quantize_report *r, bool table) {
              (long long)(r->samples - held), r->samples - held == 1 ? "" : "s");
     if (held) cli_part(" and %lld held out to check them", (long long)held);
     cli_printf(" in %.1f s", r->seconds);
+    print_multipliers(r);
     print_fits(r, table);
     print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);

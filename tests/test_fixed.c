@@ -15,6 +15,8 @@
 #include "quant/quant.h"
 #include "support.h"
 
+#include <skive/session.h>
+
 /* The quotient of two whole numbers, b > 0, to the nearest whole number; halves up, or away from zero. */
 static int64_t nearest(int64_t a, int64_t b, bool away) {
     int64_t whole = a / b, rest = a % b;
@@ -240,6 +242,77 @@ static void models_in_fixed_point(void **state) {
     skv_test_context_end(ctx);
 }
 
+static void run_session(skive_context *ctx, const skive_graph *g, skive_tensor *out) {
+    skive_session *s = NULL;
+    const int64_t dims[] = {1, g->inputs[0]->type.dims[1].size, g->inputs[0]->type.dims[2].size,
+                            g->inputs[0]->type.dims[3].size};
+    skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4, dims, 3, -2, 2);
+    for (int64_t i = 0; i < skive_tensor_count(&x); i++)
+        ((float *)x.data)[i] = (float)skv_rng_normal(11, 0, (uint64_t)i);
+    skv_test_ok(ctx, skive_session_create(ctx, g, NULL, &s));
+    skv_test_ok(ctx, skive_session_run(s, &x, 1, out, 1));
+    skive_session_free(s);
+    skive_tensor_free(ctx, &x);
+}
+
+/* A model that is quantized for fixed-point multipliers says so: plans, sessions and both kinds of files give the bits
+ * of the plan option, without it. */
+static void models_ask_for_it(void **state) {
+    enum { WAYS = 4 };
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL, *other = NULL, *files[2] = {NULL};
+    skive_quantize_options o = skive_quantize_options_default();
+    skive_tensor want, plain, got[WAYS];
+    void *bytes = NULL;
+    size_t size = 0;
+    (void)state;
+    skv_test_ok(ctx, skive_zoo_build(ctx, "resnet8", NULL, &g));
+    skv_test_ok(ctx, skive_graph_copy(ctx, g, &other));
+    const int64_t dims[] = {4, g->inputs[0]->type.dims[1].size, g->inputs[0]->type.dims[2].size,
+                            g->inputs[0]->type.dims[3].size};
+    skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4, dims, 3, -2, 2);
+    o.calibration = "minmax";
+    o.multiplier = "fixed";
+    o.activations = "int16";
+    skv_test_fails(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, NULL), SKIVE_ERR_ARGUMENT, "multiplier");
+    o.activations = "uint8";
+    skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, NULL));
+    o.multiplier = "float";
+    skv_test_ok(ctx, skive_quantize_arrays(ctx, other, &x, 1, &o, NULL));
+    run_plan(ctx, other, true, false, &want);
+    run_plan(ctx, other, false, false, &plain);
+    assert_memory_not_equal(want.data, plain.data, skive_tensor_bytes(&want));
+    skv_test_ok(ctx, skive_onnx_serialize(ctx, g, NULL, &bytes, &size));
+    skv_test_ok(ctx, skive_onnx_parse(ctx, bytes, size, NULL, NULL, &files[0]));
+    skive_onnx_free_bytes(ctx, bytes);
+    skv_test_ok(ctx, skive_pack_serialize(ctx, g, NULL, &bytes, &size, NULL));
+    skv_test_ok(ctx, skive_pack_parse(ctx, bytes, size, NULL, &files[1], NULL));
+    skive_pack_free_bytes(ctx, bytes);
+    run_plan(ctx, g, false, false, &got[0]);
+    run_session(ctx, g, &got[1]);
+    run_plan(ctx, files[0], false, false, &got[2]);
+    run_plan(ctx, files[1], false, true, &got[3]);
+    for (int i = 0; i < WAYS; i++) {
+        assert_memory_equal(got[i].data, want.data, skive_tensor_bytes(&want));
+        skive_tensor_free(ctx, &got[i]);
+    }
+    const size_t notes = skive_context_note_count(ctx);
+    skv_test_ok(ctx, skive_graph_set_meta(g, "skive.multipliers", "q15"));
+    run_plan(ctx, g, false, false, &got[0]);
+    assert_memory_equal(got[0].data, plain.data, skive_tensor_bytes(&plain));
+    assert_true(skive_context_note_count(ctx) > notes);
+    assert_non_null(strstr(skive_context_note(ctx, notes), "'q15'"));
+    skive_tensor_free(ctx, &got[0]);
+    skive_tensor_free(ctx, &want);
+    skive_tensor_free(ctx, &plain);
+    skive_tensor_free(ctx, &x);
+    skive_graph_free(g);
+    skive_graph_free(other);
+    skive_graph_free(files[0]);
+    skive_graph_free(files[1]);
+    skv_test_context_end(ctx);
+}
+
 /* A .skv file keeps the form, to the bit; ONNX has none, and the node is refused by name. */
 static void files_keep_the_form(void **state) {
     skive_context *ctx = skv_test_context();
@@ -301,6 +374,7 @@ int main(void) {
         cmocka_unit_test(multipliers_become_pairs), cmocka_unit_test(sums_are_close),
         cmocka_unit_test(models_in_fixed_point),    cmocka_unit_test(loops_are_exact),
         cmocka_unit_test(sum_loops_are_exact),      cmocka_unit_test(files_keep_the_form),
+        cmocka_unit_test(models_ask_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,7 @@ typedef struct skive_plan_options {
     bool keep_layout;
     /* Quantized nodes with 8-bit outputs use fixed-point multipliers, an int32 and a shift, as targets without a float
      * unit do (TensorFlow Lite's and CMSIS-NN's arithmetic; docs/quantization.md): gives the bits of such a target. Not
-     * with `training`. */
+     * with `training`. A model whose metadata say so (skive.multipliers: fixed) has them without this option. */
     bool fixed_multipliers;
     /* With `training`; output 0 is the loss. Activations that only the backward pass still needs are given up and
      * computed again from those at the ends of segments (gradient checkpointing: Chen et al. 2016), with the same bits:

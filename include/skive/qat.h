@@ -30,7 +30,7 @@ typedef struct skive_qat_options {
     double temperature;         /* of them; default 4 */
     const skive_graph *teacher; /* borrowed; NULL: the model itself before quantization */
     /* How ranges of activations are found before the training (its `calibration`, "auto" meaning mse; `samples`,
-     * `batch`, `per_channel`, `skip`); NULL: defaults. */
+     * `batch`, `per_channel`, `skip`), and the form of the multipliers (its `multiplier`); NULL: defaults. */
     const skive_quantize_options *quantize;
     const skive_train_options *train; /* NULL: skive_qat_train_default() */
     /* Only say what would be done: no data are read, and the graph is not changed. Default false */

@@ -65,6 +65,10 @@ typedef struct skive_quantize_options {
     const char *target;
     const skive_quantize_choice *choices; /* of single weights, before `weights`. Default: none */
     size_t n_choices;
+    /* How sums become 8 bits: "float" (default), one multiplication by a float32, or "fixed", by an int32 and a shift,
+     * as processors without a float unit do. Written in the model's metadata (skive.multipliers), which every plan for
+     * inference follows, so that whatever is measured is measured with it. */
+    const char *multiplier;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 
@@ -146,6 +150,7 @@ typedef struct skive_quantize_report {
     size_t n_fits;
     skive_quantize_fit *fits;
     int64_t expected_bytes; /* of the parameters of the quantized model; of a dry run only */
+    bool fixed_multipliers; /* the option `multiplier` was "fixed" */
 } skive_quantize_report;
 SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);
 

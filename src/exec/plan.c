@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/meta_keys.h"
 #include "graph/shared.h"
 #include "graph/unknown.h"
 #include "graph/weights.h"
@@ -142,12 +143,26 @@ skive_status skv_graph_decode(skive_graph *g, bool all) {
     return SKIVE_OK;
 }
 
+/* What the option asks for, or the model itself. */
+static skive_status choose_multipliers(const skive_plan *p, const skive_plan_options *o, bool *fixed) {
+    const char *form = skv_graph_multipliers(p->graph);
+    skv_text t;
+    *fixed = !o->training && (o->fixed_multipliers || (form && strcmp(form, "fixed") == 0));
+    if (!form || strcmp(form, "fixed") == 0 || strcmp(form, "float") == 0) return SKIVE_OK;
+    skv_text_init(&t, p->ctx);
+    skv_text_add(&t, "the metadata entry %s says '%s'; there are fixed and float, and %s is used", SKV_META_MULTIPLIERS,
+                 form, *fixed ? "fixed" : "float");
+    return skv_text_note_once(&t);
+}
+
 static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
     keep_set keep = {NULL, o->n_keep};
     const skv_pass_env env = {.ctx = p->ctx, .keep = is_kept, .keep_user = &keep, .training = o->training};
     unsigned when = SKV_PASS_CLEAN;
+    bool fixed;
     if (!o->training) when |= SKV_PASS_INTEGER;
-    if (!o->training && o->fixed_multipliers) when |= SKV_PASS_FIXED;
+    SKV_TRY(choose_multipliers(p, o, &fixed));
+    if (fixed) when |= SKV_PASS_FIXED;
     if (!o->no_fusion && !o->reference) when |= o->training ? SKV_PASS_TRAINING : SKV_PASS_INFERENCE | SKV_PASS_EXECUTE;
     size_t changes = 0;
     SKV_TRY(skv_arena_array(p->arena, o->n_keep, sizeof *keep.names, &keep.names));

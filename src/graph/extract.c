@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
+#include "graph/meta_keys.h"
 
 static void see_captured(const skive_graph *sub, const skive_graph *g, void (*see)(void *, skive_value *), void *user) {
     for (uint32_t i = 0; i < sub->n_values; i++) {
@@ -55,7 +56,7 @@ static skive_status fill(skive_graph *part, const skive_graph *g, const bool *ke
     }
     part->opset = g->opset;
     part->next_name = g->next_name;
-    return SKIVE_OK;
+    return skive_graph_set_meta(part, SKV_META_MULTIPLIERS, skv_graph_multipliers(g));
 }
 
 skive_status skv_graph_extract(skive_context *ctx, const skive_graph *g, const bool *keep, skive_graph **out) {
@@ -108,6 +109,7 @@ skive_status skv_graph_detach(skive_context *ctx, const skive_graph *sub, skive_
         v->is_input = true;
         list[n++] = sub->values[i]->outer;
     }
+    SKV_GO(status, fail, skive_graph_set_meta(g, SKV_META_MULTIPLIERS, skv_graph_multipliers(sub)));
     *out = g;
     *captured = list;
     return SKIVE_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
+#include "graph/meta_keys.h"
 
 skive_status skv_reserve(skive_context *ctx, void *array, uint32_t count, uint32_t *capacity, size_t size) {
     if (count < *capacity) return SKIVE_OK;
@@ -149,6 +150,11 @@ static skv_meta *find_meta(const skive_graph *g, const char *key) {
 const char *skive_graph_meta(const skive_graph *g, const char *key) {
     const skv_meta *m = g && key ? find_meta(g, key) : NULL;
     return m ? m->value : NULL;
+}
+
+const char *skv_graph_multipliers(const skive_graph *g) {
+    while (g->parent) g = g->parent;
+    return skive_graph_meta(g, SKV_META_MULTIPLIERS);
 }
 
 skive_status skive_graph_set_meta(skive_graph *g, const char *key, const char *value) {

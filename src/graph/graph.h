@@ -221,7 +221,10 @@ size_t skv_graph_sweep(skive_graph *g);
 skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix,
                              skive_value *const *bind_inputs, skive_value ***map);
 
-/* ---- parts of a graph ---- */
+/* The form of the multipliers of integer nodes (SKV_META_MULTIPLIERS) that the whole graph's metadata name, or NULL. */
+const char *skv_graph_multipliers(const skive_graph *g);
+
+/* ---- parts of a graph ---- they multiply as the whole does (skv_graph_multipliers) ---- */
 
 /* A graph of the nodes for which keep[id] is true. What they use and do not compute is an input of it (parameters stay
  * parameters); what they compute and the rest uses, or the graph gives out, is an output. Names and types stay. */

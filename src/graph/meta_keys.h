@@ -23,6 +23,8 @@
 #define SKV_META_CLASSES "skive.classes"
 /* Rules under which parameters are trained, "NAME=RULE:OPTIONS", one a line (train/rules/rule_text.c). */
 #define SKV_META_RULES "skive.rules"
+/* How integer nodes with 8-bit outputs multiply: "fixed", by an int32 and a shift; "float" or nothing, by a float32. */
+#define SKV_META_MULTIPLIERS "skive.multipliers"
 /* Followed by a domain: the version of its operators, if it is not 1 (onnx/domains.c). */
 #define SKV_META_OPSET "skive.opset."
 /* Names of parameters, one a line with the same escapes. They are read into the values and written from them

@@ -202,6 +202,7 @@ static void settings_of(const awareness *a, skv_text *t) {
     skv_settings_table(t, &skv_qat_table, a->o, without);
     skv_settings_text(t, "weights", a->plan.weight_grid);
     skv_settings_text(t, "activations", a->plan.float_activations ? "float" : a->plan.activation_grid);
+    if (strcmp(a->plan.how->multiplier, "fixed") == 0) skv_settings_text(t, "multiplier", "fixed");
     if (a->o->distill_alpha > 0 && a->o->teacher) {
         skv_settings_input(t, "teacher-", a->o->teacher);
         skv_settings_hash(t, "teacher", skv_settings_model(a->o->teacher));

@@ -58,6 +58,10 @@ void skv_quant_hand_over(skive_context *ctx, skive_status status, skive_quantize
 skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
 /* A copy in inference form, cleaned and folded, with dense weights. Errors: NUMERIC (a weight that is not finite). */
 skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out);
+/* Has the option `multiplier` an effect on activations of this grid? ERR_ARGUMENT. */
+skive_status skv_quant_check_multiplier(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q);
+/* The form of the multipliers, in the metadata of a graph that is quantized. */
+skive_status skv_quant_set_multiplier(skive_graph *g, const skive_quantize_options *o);
 /* Is the node named by the option `skip`? */
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
 /* Every name and pattern of `skip` must match a node: ERR_NOT_FOUND with the nearest name. */

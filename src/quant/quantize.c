@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/meta_keys.h"
 #include "passes/pass.h"
-
 #include "quant/equalize.h"
 #include "quant/gridded.h"
 #include "quant/migrate.h"
@@ -47,6 +47,7 @@ skive_quantize_options skive_quantize_options_default(void) {
                                     .activations = "uint8",
                                     .bias_correction = "none",
                                     .rounding = "nearest",
+                                    .multiplier = "float",
                                     .layer_samples = 512,
                                     .percentile = 99.99,
                                     .samples = 1000,
@@ -99,6 +100,24 @@ static const char *correction_name(size_t i) {
     return i < SKV_LENGTH(names) ? names[i] : NULL;
 }
 
+static const char *multiplier_name(size_t i) {
+    static const char *const names[] = {"float", "fixed"};
+    return i < SKV_LENGTH(names) ? names[i] : NULL;
+}
+
+skive_status skv_quant_check_multiplier(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q) {
+    if (strcmp(o->multiplier, "fixed") != 0 || (q->grid->dtype == SKIVE_U8 || q->grid->dtype == SKIVE_I8))
+        return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "multiplier",
+                       "fixed-point multipliers give 8 bits, and activations on the grid '%s' are computed in float32: "
+                       "leave it float, or take activations of 8 bits (uint8, int8)",
+                       q->grid->name);
+}
+
+skive_status skv_quant_set_multiplier(skive_graph *g, const skive_quantize_options *o) {
+    return skive_graph_set_meta(g, SKV_META_MULTIPLIERS, strcmp(o->multiplier, "fixed") == 0 ? "fixed" : NULL);
+}
+
 /* How samples become ranges. */
 static const skv_option options_of_quantization[] = {
     {.name = "calibration",
@@ -142,6 +161,12 @@ static const skv_option options_of_quantization[] = {
      .text = "uint8",
      SKV_FIELD(TEXT, skive_quantize_options, activations),
      .brief = "number grid of activations: uint8, int8, int16, uint16, uint4, int4"},
+    {.name = "multiplier",
+     .type = SKV_OPTION_CHOICE,
+     .text = "float",
+     .choices = multiplier_name,
+     SKV_FIELD(TEXT, skive_quantize_options, multiplier),
+     .brief = "how sums become 8 bits: by a float, or by an int32 and a shift, as processors without a float unit do"},
     {.name = "equalize",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_quantize_options, equalize),
@@ -235,6 +260,7 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
     size_t changes;
     SKV_TRY(skv_quant_prepare(q->ctx, graph, &q->work));
+    SKV_TRY(skv_quant_set_multiplier(q->work, q->o));                         /* before anything is measured */
     SKV_TRY(skv_pass_find("fold-dequantized")->run(&env, q->work, &changes)); /* constants stored as integers */
     (void)skv_graph_sweep(q->work);
     SKV_TRY(skive_graph_infer(q->work));
@@ -704,7 +730,9 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     q.observer = skv_observer_find(o.calibration); /* NULL: auto */
     SKV_TRY(skv_quant_target_take(ctx, &o));
     SKV_TRY(skv_quant_grids(ctx, &o, &q.weights, &q.activations));
+    SKV_TRY(skv_quant_check_multiplier(ctx, &o, &q.activations));
     SKV_TRY(pick_rounding(&q));
+    q.report.fixed_multipliers = strcmp(o.multiplier, "fixed") == 0;
     skive_graph *own = NULL;
     if (o.dry_run) {
         SKV_TRY(skive_graph_copy(ctx, graph, &own));

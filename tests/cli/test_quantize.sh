@@ -26,6 +26,20 @@ for key in '"sqnr_db": [0-9]' '"same_answer": [01]' '"check_samples": 64' '"held
     expect 0 "$key" "$skive" quantize m.onnx --data $data --json -o q.onnx
 done
 
+# Fixed-point multipliers travel with the model, packed too; where they would change nothing they are refused.
+expect 0 'multipliers are fixed-point' "$skive" quantize m.onnx --data $data --multiplier fixed -o fixed.onnx
+expect 0 '"multipliers": "fixed"' "$skive" quantize m.onnx --data $data --multiplier fixed --json -o fixed.onnx
+expect 0 'multipliers of integers  fixed' "$skive" inspect fixed.onnx
+expect 0 'wrote fixed.skv' "$skive" pack fixed.onnx -o fixed.skv
+expect 0 'multipliers of integers  fixed' "$skive" inspect fixed.skv
+expect 0 'fixed-point multipliers' "$skive" explain fixed.onnx --verbose
+expect 2 "'int16'" "$skive" quantize m.onnx --data $data --multiplier fixed --activations int16 -o q.onnx
+expect 2 'float, fixed|float or fixed' "$skive" quantize m.onnx --data $data --multiplier q15 -o q.onnx
+expect 2 '--multiplier has no use' "$skive" quantize m.onnx --dynamic --multiplier fixed -o q.onnx
+expect 2 'stay float' "$skive" quantize m.onnx --data $data --qat --epochs 1 --activations float --multiplier fixed -o q.onnx
+expect 0 'wrote aware.onnx' "$skive" quantize m.onnx --data $data --qat --epochs 1 --multiplier fixed -o aware.onnx
+expect 0 'multipliers of integers  fixed' "$skive" inspect aware.onnx
+
 # Samples for an input by its name, without labels; the last of them far outside all others.
 python3 - <<'P'
 import random, struct

@@ -322,7 +322,11 @@ skive_status skv_qat_plan_make(skive_context *ctx, const skive_graph *g, const s
     SKV_TRY(pick(out, "weight-rule", o->weight_rule, &out->weight_rule));
     SKV_TRY(parse_grids(out));
     SKV_TRY(parse_rules(out));
+    if (out->float_activations && strcmp(how->multiplier, "fixed") == 0)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "multiplier",
+                           "fixed-point multipliers have no effect on activations that stay float");
     SKV_TRY(prepare(out, g));
+    SKV_TRY(skv_quant_set_multiplier(out->work, how));
     SKV_TRY(refuse_dynamic(out));
     SKV_TRY(choose(out));
     SKV_TRY(find_places(out));
