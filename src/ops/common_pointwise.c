@@ -86,14 +86,20 @@ skive_status skv_pointwise_run(const skv_eval *c) {
     return skv_unary_run_with(c, f->value, p);
 }
 
+/* Where the function is not defined at an end of the interval, the bound of all its results. */
+static double end_at(const skv_pointwise_fn *f, double x, const double *p, double bound) {
+    const double y = f->value(x, p);
+    return isnan(y) ? bound : y;
+}
+
 skv_range skv_pointwise_range(const skive_node *n, const skv_range *in) {
     const skv_pointwise_fn *f = skv_pointwise_at(skv_pointwise_of(n));
     double p[2];
     if (!f) return skv_range_make(-INFINITY, INFINITY);
     skv_pointwise_params(n, f, p);
     switch (f->course(p)) {
-    case SKV_RISES: return skv_range_make(f->value(in[0].lo, p), f->value(in[0].hi, p));
-    case SKV_FALLS: return skv_range_make(f->value(in[0].hi, p), f->value(in[0].lo, p));
+    case SKV_RISES: return skv_range_make(end_at(f, in[0].lo, p, f->lo), end_at(f, in[0].hi, p, f->hi));
+    case SKV_FALLS: return skv_range_make(end_at(f, in[0].hi, p, f->lo), end_at(f, in[0].lo, p, f->hi));
     case SKV_BENDS: break;
     }
     return skv_range_make(f->lo, f->hi);

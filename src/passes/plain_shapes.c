@@ -1,5 +1,5 @@
 /* The shape of a Reshape that is computed from sizes becomes a constant: exporters write x.view(x.size(0), -1) as
- * Shape, Gather, Unsqueeze and Concat, of which nothing depends on data. A size that is open at this time and stays
+ * Shape, Gather, Unsqueeze and Concat (and a shuffle of channels with a Div), of which nothing depends on data. A size that is open at this time and stays
  * where it is becomes 0 (copied), another one -1 (inferred). Channels then can be followed through the Reshape. */
 #include <string.h>
 
@@ -97,15 +97,37 @@ static list joined(const skive_node *n, int depth) {
     return l;
 }
 
-/* The product of numbers that are known; an open size among them makes it open too, and no dimension of a value. */
-static list product(const skive_node *n, int depth) {
-    list l = {.n = 1, .items = {{.number = 1}}}, factors;
-    for (uint32_t i = 0; i < n->n_inputs; i++) {
-        if (skv_node_is(n, SKV_OP_REDUCE_PROD) && i > 0) break; /* of a list there is one axis */
-        if (!numbers_of(n, i, depth, &factors) || (skv_node_is(n, SKV_OP_MUL) && factors.n != 1)) return unknown;
-        for (int k = 0; k < factors.n; k++)
-            if (!skv_mul_i64(l.items[0].number, factors.items[k].number, &l.items[0].number)) return unknown;
+static bool combine(skv_op_kind kind, int64_t a, int64_t b, int64_t *out) {
+    *out = 0;
+    if (a > INT32_MAX || a < INT32_MIN || b > INT32_MAX || b < INT32_MIN) return false; /* no size, and no overflow */
+    switch ((int)kind) {
+    case SKV_OP_MUL: *out = a * b; return true;
+    case SKV_OP_ADD: *out = a + b; return true;
+    case SKV_OP_SUB: *out = a - b; return true;
+    default: /* Div rounds towards zero, as it does here */
+        if (b == 0) return false;
+        *out = a / b;
+        return true;
     }
+}
+
+/* Sizes that are computed with must be known; one list of a single number goes with each element of the other. */
+static list computed(const skive_node *n, int depth) {
+    list a, b, l = {0};
+    if (n->n_inputs != 2 || !numbers_of(n, 0, depth, &a) || !numbers_of(n, 1, depth, &b)) return unknown;
+    if (a.n != b.n && a.n != 1 && b.n != 1) return unknown;
+    for (; l.n < (a.n > b.n ? a.n : b.n); l.n++)
+        if (!combine(n->kind, a.items[a.n == 1 ? 0 : l.n].number, b.items[b.n == 1 ? 0 : l.n].number,
+                     &l.items[l.n].number))
+            return unknown;
+    return l;
+}
+
+static list product(const skive_node *n, int depth) {
+    list l = {.n = 1, .items = {{.number = 1}}}, factors; /* of a list there is one axis */
+    if (!numbers_of(n, 0, depth, &factors)) return unknown;
+    for (int k = 0; k < factors.n; k++)
+        if (!skv_mul_i64(l.items[0].number, factors.items[k].number, &l.items[0].number)) return unknown;
     return l;
 }
 
@@ -121,7 +143,10 @@ static list evaluate(const skive_value *v, int depth) {
     case SKV_OP_GATHER: return gathered(n, depth);
     case SKV_OP_SLICE: return sliced(n, depth);
     case SKV_OP_CONCAT: return joined(n, depth);
+    case SKV_OP_ADD:
+    case SKV_OP_SUB:
     case SKV_OP_MUL:
+    case SKV_OP_DIV: return computed(n, depth);
     case SKV_OP_REDUCE_PROD: return product(n, depth);
     case SKV_OP_CAST:
         if (skv_attr_int(n, "to", 0) != SKIVE_I64 && skv_attr_int(n, "to", 0) != SKIVE_I32) return unknown;
@@ -156,24 +181,42 @@ static bool as_constant(const skive_node *n, const list *l, int64_t *shape) {
     return l->n > 0;
 }
 
-static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    SKV_TRY(skv_graph_topo(g, &order));
-    const uint32_t n = g->n_nodes;
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
+/* One round over the Reshapes; *left: some stayed, in which a size is open. */
+static skive_status make_some(skive_graph *g, skive_node *const *order, uint32_t n, size_t *made, bool *left) {
+    *made = 0;
+    *left = false;
+    for (uint32_t i = 0; i < n; i++) {
         skive_node *node = order[i];
         int64_t shape[SKIVE_MAX_RANK];
         if (!skv_node_is(node, SKV_OP_RESHAPE) || !skv_node_in(node, 0) || !skv_node_in(node, 1)) continue;
         if (skv_value_tensor(node->inputs[1])) continue;
         const list l = evaluate(node->inputs[1], DEEP);
-        if (!as_constant(node, &l, shape)) continue;
+        if (!as_constant(node, &l, shape)) {
+            *left = *left || l.n > 0;
+            continue;
+        }
         skv_builder b = skv_build(g);
         skive_value *constant = skv_emit_ints(&b, shape, (size_t)l.n);
-        status = b.status;
-        if (status == SKIVE_OK) status = skv_node_set_input(node, 1, constant);
-        ++*changes;
+        SKV_TRY(b.status);
+        SKV_TRY(skv_node_set_input(node, 1, constant));
+        ++*made;
     }
+    return SKIVE_OK;
+}
+
+/* Behind a Reshape that has become plain, more sizes are known. */
+static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    skive_node **order = NULL;
+    size_t made;
+    bool left;
+    SKV_TRY(skv_graph_topo(g, &order));
+    const uint32_t n = g->n_nodes;
+    skive_status status;
+    do {
+        status = make_some(g, order, n, &made, &left);
+        *changes += made;
+        if (status == SKIVE_OK && made && left) status = skive_graph_infer(g);
+    } while (status == SKIVE_OK && made && left);
     skv_free(env->ctx, order);
     return status;
 }

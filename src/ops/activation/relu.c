@@ -1,6 +1,7 @@
 /* Relu: y = max(x, 0). NaN stays NaN. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_pointwise.h"
 
 static double value(double x) { return x < 0 ? 0 : x; }
 static int64_t integer(int64_t x) { return x < 0 ? 0 : x; }
@@ -11,11 +12,6 @@ static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     c->din[0] = skv_g2(c->b, "ReluGrad", c->dout[0], c->node->outputs[0]);
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    return skv_range_make(fmax(in[0].lo, 0), fmax(in[0].hi, 0));
 }
 
 /* integers came with opset 14 */
@@ -47,7 +43,7 @@ const skv_op skv_op_relu = {
     .infer = skv_infer_unary_numeric,
     .run = run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     .needs_opset = needs_opset,
     SKV_LIST(cases),
 };

@@ -12,12 +12,6 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    (void)in;
-    return (skv_range){0, M_PI};
-}
-
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 7, 22, 0); }
 
 static const skv_op_case cases[] = {
@@ -38,6 +32,6 @@ const skv_op skv_op_acos = {
     .infer = skv_infer_unary_float,
     .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

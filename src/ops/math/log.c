@@ -9,12 +9,6 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    if (!(in[0].lo > 0)) return skv_range_make(-INFINITY, in[0].hi > 0 ? log(in[0].hi) : INFINITY);
-    return skv_range_make(log(in[0].lo), log(in[0].hi));
-}
-
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 0.5)}),
@@ -31,6 +25,6 @@ const skv_op skv_op_log = {
     .infer = skv_infer_unary_float,
     .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

@@ -1,6 +1,7 @@
 /* Neg: y = -x. The smallest integer wraps to itself. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_pointwise.h"
 
 static double value(double x) { return -x; }
 static int64_t integer(int64_t x) { return (int64_t)(0 - (uint64_t)x); }
@@ -11,11 +12,6 @@ static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     c->din[0] = skv_g1(c->b, "Neg", c->dout[0]);
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    return skv_range_make(-in[0].hi, -in[0].lo);
 }
 
 static const skv_op_case cases[] = {
@@ -32,6 +28,6 @@ const skv_op skv_op_neg = {
     .infer = skv_infer_unary_numeric,
     .run = run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

@@ -3,11 +3,6 @@
 #include "ops/common_elementwise.h"
 #include "ops/common_pointwise.h"
 
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    return skv_range_make(rint(in[0].lo), rint(in[0].hi));
-}
-
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(6), CASE_VALUES(0.5, 1.5, 2.5, -0.5, -1.5, 0.75)}),
@@ -28,6 +23,6 @@ const skv_op skv_op_round = {
     .infer = skv_infer_unary_float,
     .run = skv_pointwise_run,
     .grad = skv_grad_zero,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

@@ -10,11 +10,6 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    return skv_range_make(in[0].lo > 0 ? sqrt(in[0].lo) : 0, in[0].hi > 0 ? sqrt(in[0].hi) : 0);
-}
-
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(3), CASE_VALUES(4, 0.25, 0)}),
@@ -32,6 +27,6 @@ const skv_op skv_op_sqrt = {
     .infer = skv_infer_unary_float,
     .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };
