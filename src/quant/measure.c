@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "probe/probe.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
 
@@ -16,11 +17,7 @@ typedef struct measuring {
     skive_context *ctx;
     const skive_graph *graph;
     const skv_kept *kept;
-    skive_plan *plan;
     output_sum *sums; /* [runs][outputs] */
-    skive_exec **execs;
-    skive_context **contexts;
-    size_t n_workers;
 } measuring;
 
 /* Scores [N, C], of which the largest is the prediction. */
@@ -62,68 +59,38 @@ static void hold(const skive_tensor *want, const skive_tensor *got, output_sum *
     }
 }
 
-static skive_status run_one(measuring *m, size_t worker, size_t run) {
-    const skv_kept_run *r = &m->kept->runs[run];
-    skive_exec *exec = m->execs[worker];
+static skive_status feed(void *user, int64_t *run, skive_tensor *inputs, size_t n) {
+    const measuring *m = user;
+    const skv_kept_run *r = &m->kept->runs[*run];
+    if (!r->outputs) {
+        *run = -1;
+        return SKIVE_OK;
+    }
+    for (size_t i = 0; i < n; i++) memcpy(inputs[i].data, r->inputs[i].data, skive_tensor_bytes(&inputs[i]));
+    return SKIVE_OK;
+}
+
+/* The sums of each run by itself, so that runs can be left out. */
+static skive_status take(void *user, int64_t run, skive_exec *exec) {
+    const measuring *m = user;
+    const uint32_t n = m->graph->n_outputs;
     skive_tensor view;
-    for (uint32_t i = 0; i < m->graph->n_inputs; i++) {
-        SKV_TRY(skive_exec_input(exec, i, &view));
-        memcpy(view.data, r->inputs[i].data, skive_tensor_bytes(&view));
-    }
-    SKV_TRY(skive_exec_run(exec));
-    for (uint32_t i = 0; i < m->graph->n_outputs; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         SKV_TRY(skive_exec_output(exec, i, &view));
-        hold(&r->outputs[i], &view, &m->sums[run * m->graph->n_outputs + i]);
+        hold(&m->kept->runs[run].outputs[i], &view, &m->sums[(size_t)run * n + i]);
     }
     return SKIVE_OK;
 }
 
-static skive_status open_workers(measuring *m, const skive_quantize_options *o) {
-    const int threads = skv_threads(m->ctx);
-    skive_plan_options p = skv_quant_plan_options(o);
-    size_t n = m->kept->n < (size_t)threads ? 1 : (size_t)threads;
-    p.threads = n > 1 ? 1 : threads;
-    SKV_TRY(skive_plan_create(m->ctx, m->graph, &p, &m->plan));
-    if (n > 1 && skive_plan_arena_bytes(m->plan) > MEMORY_AT_ONCE / n) {
-        skive_plan_free(m->plan);
-        m->plan = NULL;
-        n = 1;
-        p.threads = threads;
-        SKV_TRY(skive_plan_create(m->ctx, m->graph, &p, &m->plan));
-    }
-    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof(skive_exec *), &m->execs));
-    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof(skive_context *), &m->contexts));
-    for (m->n_workers = 0; m->n_workers < n;) {
-        const size_t i = m->n_workers++;
-        SKV_TRY(skv_context_fork(m->ctx, &m->contexts[i]));
-        SKV_TRY(skive_context_set_threads(m->contexts[i], p.threads));
-        const skive_status status = skive_exec_create(m->contexts[i], m->plan, &m->execs[i]);
-        if (status != SKIVE_OK) return SKV_FAIL(m->ctx, status, "%s", skive_context_message(m->contexts[i]));
-    }
-    return SKIVE_OK;
-}
-
-static skive_status run_all(measuring *m) {
-    const int n = (int)m->n_workers;
-    skive_status first = SKIVE_OK;
-    size_t failed = 0;
-#pragma omp parallel for num_threads(n) schedule(static, 1) if (n > 1)
-    for (int w = 0; w < n; w++) {
-        for (size_t i = (size_t)w; i < m->kept->n; i += (size_t)n) {
-            if (!m->kept->runs[i].outputs) continue;
-            const skive_status status = run_one(m, (size_t)w, i);
-            if (status == SKIVE_OK) continue;
-#pragma omp critical
-            if (first == SKIVE_OK) {
-                first = status;
-                failed = (size_t)w;
-            }
-            break;
-        }
-    }
-    if (first == SKIVE_OK) return SKIVE_OK;
-    const skive_context *own = m->contexts[failed];
-    return skv_fail_at(m->ctx, first, skive_context_subject(own), "%s", skive_context_message(own));
+static skive_status run_all(measuring *m, const skive_quantize_options *o) {
+    const skv_probe_setup s = {
+        .graph = m->graph, .plan = skv_quant_plan_options(o), .runs = (int64_t)m->kept->n, .memory = MEMORY_AT_ONCE};
+    const skv_probe_pass pass = {.feed = feed, .user = m, .runs = (int64_t)m->kept->n, .ran = take};
+    skv_probe *probe = NULL;
+    skive_status status = skv_probe_open(m->ctx, &s, &probe);
+    if (status == SKIVE_OK) status = skv_probe_run(probe, &pass, NULL);
+    skv_probe_free(probe);
+    return status;
 }
 
 static double decibels(double signal, double noise) {
@@ -169,18 +136,10 @@ skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const s
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->sqnr));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->agreement));
     SKV_GO(status, done, skv_alloc_array(ctx, kept->n * g->n_outputs + 1, sizeof *m.sums, &m.sums));
-    SKV_GO(status, done, open_workers(&m, o));
-    SKV_GO(status, done, run_all(&m));
+    SKV_GO(status, done, run_all(&m, o));
     sum_up(&m, left_out, told, out);
 done:
-    for (size_t i = 0; i < m.n_workers; i++) {
-        skive_exec_free(m.execs[i]);
-        skive_context_free(m.contexts[i]);
-    }
-    skv_free(ctx, m.execs);
-    skv_free(ctx, m.contexts);
     skv_free(ctx, m.sums);
-    skive_plan_free(m.plan);
     if (status != SKIVE_OK) skv_measure_free(ctx, out);
     return status;
 }
