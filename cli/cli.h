@@ -377,6 +377,8 @@ void cli_quantize_warn(const skive_quantize_report *r);
 void cli_quantize_print(const skive_quantize_report *r, bool table);
 json_t *cli_quantize_json(const skive_quantize_report *r);
 void cli_quantize_print_left(const skive_quantize_report *r);
+/* The channel coupling of a model, as text or JSON; the graph is changed as pruning would. */
+skive_status cli_inspect_coupling(cli_args *a, skive_graph *g);
 void cli_quantize_print_plan(const skive_quantize_report *r, bool no_data); /* of a dry run */
 void cli_quantize_print_control(const skive_quantize_control *c);
 /* Under a budget: bits for each layer. */

@@ -5,6 +5,7 @@
 
 static const cli_option options[] = {
     {"graph", 'g', NULL, "print the graph itself, one node per line", false},
+    {"coupling", 0, NULL, "list which channels can only be removed together, and what keeps the others", false},
 };
 
 /* Exporters give some dimensions whole formulas as names; --graph prints those. */
@@ -203,7 +204,11 @@ static skive_status run(cli_args *a) {
     skive_status status = is_packed ? skive_pack_load(a->ctx, path, NULL, &g, &packed) : cli_load(a, path, &g);
     if (status == SKIVE_OK) cli_tell_training_mode(a, g);
     if (status == SKIVE_OK) status = skive_graph_unsupported(g, &missing);
-    if (status == SKIVE_OK && a->json) {
+    if (status == SKIVE_OK && cli_has(a, "coupling")) {
+        status = cli_has(a, "graph")
+                     ? cli_fail(a, SKIVE_ERR_ARGUMENT, "--graph and --coupling print different things: give one")
+                     : cli_inspect_coupling(a, g);
+    } else if (status == SKIVE_OK && a->json) {
         status = print_as_json(a, g, path, missing, is_packed ? &packed : NULL);
     } else if (status == SKIVE_OK && cli_has(a, "graph")) {
         status = skive_graph_print(g, &listing);
@@ -240,8 +245,12 @@ const cli_command cli_command_inspect = {
         "parameters, the multiply-accumulates (MACs) of one run, the bytes of its parameters and how many of them are\n"
         "zero. Dimensions that the model leaves open (the batch) count as 1. Operators that skive cannot run are\n"
         "listed too and named below the table. For a packed file (.skv) it also lists the size, form and coder of\n"
-        "each parameter, and the bytes by purpose.",
+        "each parameter, and the bytes by purpose.\n"
+        "--coupling lists for each layer how many of its output channels skive prune can remove, the groups that they\n"
+        "belong to, and the operator, input or output that keeps the others; and for each group the parameters that\n"
+        "lose a slice with each channel.",
     .examples = "  skive inspect teacher.onnx\n"
+                "  skive inspect teacher.onnx --coupling\n"
                 "  skive inspect model.skv",
     .run = run,
 };
