@@ -103,55 +103,132 @@ static skive_value *bias_of(const skive_node *n) {
     return NULL;
 }
 
+/* The value itself where a subgraph reads one of a graph around it. */
+static skive_value *source_of(skive_value *v) {
+    while (v->outer) v = v->outer;
+    return v;
+}
+
 static bool is_listed(const skive_node *n, size_t i) {
     if (skv_input_role(n, i) < SKV_ROLE_TABLE) return false;
-    const skive_value *v = n->inputs[i];
+    const skive_value *v = source_of(n->inputs[i]);
     /* A table that is computed, and the codebook of a shared weight, are none. */
     return skv_input_role(n, i) == SKV_ROLE_WEIGHT || v->storage || skv_shared_find(v, NULL);
 }
 
+typedef struct listing {
+    const skive_graph *g;
+    bool *seen; /* by id, of values of g */
+    skv_weight *items;
+    size_t n;
+} listing;
+
+static bool is_seen(listing *l, const skive_value *v) {
+    if (v->graph == l->g) {
+        const bool seen = l->seen[v->id];
+        l->seen[v->id] = true;
+        return seen;
+    }
+    for (size_t i = 0; i < l->n; i++)
+        if (l->items[i].value == v) return true;
+    return false;
+}
+
+static void add_weight(listing *l, skive_node *node, uint32_t i) {
+    const skv_input_spec *s = skv_input_spec_of(node, i);
+    skv_weight *w = &l->items[l->n++];
+    *w = (skv_weight){.value = source_of(node->inputs[i]),
+                      .node = node,
+                      .input = (int)i,
+                      .role = s->role,
+                      .view = {.out_axis = -1,
+                               .in_axis = -1,
+                               .out = 1,
+                               .in = 1,
+                               .taps = skv_type_count(&node->inputs[i]->type),
+                               .groups = 1,
+                               .blocks = 1,
+                               .directions = 1,
+                               .data = -1,
+                               .data_axis = -1,
+                               .result_axis = -1},
+                      .bias = bias_of(node),
+                      .channels = s->channels ? s->channels : "channels"};
+    (void)skv_weight_view_of(node, i, &w->view);
+}
+
+static void list_weights(listing *l, const skive_graph *g) {
+    for (uint32_t k = 0; k < g->n_nodes; k++) {
+        skive_node *n = g->nodes[k];
+        for (uint32_t i = 0; i < n->n_inputs; i++)
+            if (n->inputs[i] && is_listed(n, i) && !is_seen(l, source_of(n->inputs[i]))) add_weight(l, n, i);
+        for (uint32_t a = 0; g->nests && a < n->n_attrs; a++)
+            if (n->attrs[a].graph) list_weights(l, n->attrs[a].graph);
+    }
+}
+
+static size_t count_inputs(const skive_graph *g) {
+    size_t n = 0;
+    for (uint32_t k = 0; k < g->n_nodes; k++) {
+        n += g->nodes[k]->n_inputs;
+        for (uint32_t a = 0; g->nests && a < g->nodes[k]->n_attrs; a++)
+            if (g->nodes[k]->attrs[a].graph) n += count_inputs(g->nodes[k]->attrs[a].graph);
+    }
+    return n;
+}
+
 skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **out, size_t *n) {
-    size_t room = 0, count = 0;
-    bool *seen = NULL;
+    listing l = {.g = g};
     skive_status status;
     *out = NULL;
     *n = 0;
-    for (uint32_t k = 0; k < g->n_nodes; k++) room += g->nodes[k]->n_inputs;
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_values + 1, 1, &seen));
-    SKV_GO(status, done, skv_alloc_array(ctx, room + 1, sizeof **out, out));
-    for (uint32_t k = 0; k < g->n_nodes; k++) {
-        skive_node *node = g->nodes[k];
-        for (uint32_t i = 0; i < node->n_inputs; i++) {
-            if (!node->inputs[i] || seen[node->inputs[i]->id] || !is_listed(node, i)) continue;
-            skv_weight *w = &(*out)[count++];
-            const skv_input_spec *s = skv_input_spec_of(node, i);
-            seen[node->inputs[i]->id] = true;
-            *w = (skv_weight){.value = node->inputs[i],
-                              .node = node,
-                              .input = (int)i,
-                              .role = s->role,
-                              .view = {.out_axis = -1,
-                                       .in_axis = -1,
-                                       .out = 1,
-                                       .in = 1,
-                                       .taps = skv_type_count(&node->inputs[i]->type),
-                                       .groups = 1,
-                                       .blocks = 1,
-                                       .directions = 1,
-                                       .data = -1,
-                                       .data_axis = -1,
-                                       .result_axis = -1},
-                              .bias = bias_of(node),
-                              .channels = s->channels ? s->channels : "channels"};
-            (void)skv_weight_view_of(node, i, &w->view);
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_values + 1, 1, &l.seen));
+    SKV_GO(status, done, skv_alloc_array(ctx, count_inputs(g) + 1, sizeof *l.items, &l.items));
+    list_weights(&l, g);
+    *out = l.items;
+    *n = l.n;
+done:
+    skv_free(ctx, l.seen);
+    return status;
+}
+
+/* ---- bodies ---- */
+
+/* The node of the graph around `g`, and its attribute, that has `g` as its body. */
+static const skive_node *owner_of(const skive_graph *g, const char **attribute) {
+    for (uint32_t k = 0; g->parent && k < g->parent->n_nodes; k++) {
+        const skive_node *n = g->parent->nodes[k];
+        for (uint32_t a = 0; a < n->n_attrs; a++) {
+            if (n->attrs[a].graph != g) continue;
+            *attribute = n->attrs[a].name;
+            return n;
         }
     }
-    *n = count;
-done:
-    skv_free(ctx, seen);
-    if (status != SKIVE_OK) {
-        skv_free(ctx, *out);
-        *out = NULL;
+    return NULL;
+}
+
+static void add_path(skv_text *t, const skive_node *n) {
+    const char *attribute = NULL;
+    const skive_node *owner = owner_of(n->graph, &attribute);
+    if (owner) {
+        add_path(t, owner);
+        skv_text_add(t, "/%s/", attribute);
     }
-    return status;
+    skv_text_add(t, "%s", n->name);
+}
+
+skive_status skv_node_path(skive_context *ctx, const skive_node *n, char **out) {
+    skv_text t;
+    skv_text_init(&t, ctx);
+    add_path(&t, n);
+    *out = t.data;
+    return t.status;
+}
+
+skive_value *skv_find_value_anywhere(const skive_graph *g, const char *name) {
+    skive_value *v = skive_graph_find_value(g, name);
+    for (uint32_t k = 0; !v && g->nests && k < g->n_nodes; k++)
+        for (uint32_t a = 0; !v && a < g->nodes[k]->n_attrs; a++)
+            if (g->nodes[k]->attrs[a].graph) v = skv_find_value_anywhere(g->nodes[k]->attrs[a].graph, name);
+    return v ? source_of(v) : NULL;
 }

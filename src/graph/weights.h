@@ -48,9 +48,17 @@ typedef struct skv_weight {
     const char *channels; /* what the output channels are called: "filters" */
 } skv_weight;
 
-/* Every weight and table of `g` (without subgraphs) that a node reads directly, each once, in the order of the nodes.
- * Computed values are listed only when they are shared weights. *out is freed by skv_free. */
+/* Every weight and table of `g` and of the bodies of its If, Loop and Scan that a node reads directly, each once, in the
+ * order of the nodes; a weight of the graph that only a body reads has that body's node. Computed values are listed only
+ * when they are shared weights. *out is freed by skv_free. */
 skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **out, size_t *n);
+/* Does a body read it, or own it? Methods that follow data through the graph do not see it there. */
+static inline bool skv_weight_in_body(const skv_weight *w) { return w->node->graph->parent != NULL; }
+#define SKV_IN_A_BODY "it is in the body of an If, Loop or Scan, "
+/* The node's name; of one in a body behind the names of those around it: "If_0/then_branch/conv". Freed by skv_free. */
+skive_status skv_node_path(skive_context *ctx, const skive_node *n, char **out);
+/* The value of this name in the graph, or else in the first body that has one; NULL: there is none. */
+skive_value *skv_find_value_anywhere(const skive_graph *g, const char *name);
 /* How input `i` of the node reads as a matrix; false where its record names no axes. */
 bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out);
 

@@ -19,6 +19,7 @@ void skv_sites_free(skive_context *ctx, skv_site *sites, size_t n) {
 static const char *why_none(const skv_weight *w) {
     const skive_node *n = w->node;
     const skive_value *v = w->value;
+    if (skv_weight_in_body(w)) return SKV_IN_A_BODY "which is not rebuilt from factors";
     if (skv_shared_find(v, NULL)) return "it has a codebook: factors would not share values";
     if (!v->storage) return "its weights are computed, not a parameter";
     if (!skv_value_is_param(v)) return "its weights are coded; unpack the model first";

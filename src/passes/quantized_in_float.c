@@ -33,11 +33,8 @@ done:
 
 /* Operators whose weights are integers themselves. */
 static bool is_integer_product(const skive_node *n) {
-    static const char *const names[] = {"MatMulInteger",       "MatMulIntegerToFloat", "ConvInteger",
-                                        "DynamicQuantizeLSTM", "QLinearConv",          "QLinearMatMul"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(n->op_type, names[i]) == 0) return true;
-    return false;
+    return SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL_INTEGER, SKV_OP_MAT_MUL_INTEGER_TO_FLOAT, SKV_OP_CONV_INTEGER,
+                           SKV_OP_DYNAMIC_QUANTIZE_LSTM, SKV_OP_Q_LINEAR_CONV, SKV_OP_Q_LINEAR_MAT_MUL);
 }
 
 /* The node's weight, stored with 16 bits. */

@@ -361,7 +361,7 @@ static void count_left(skv_pruning *p) {
     p->report.kept = 0;
     for (size_t i = 0; i < p->report.n_channels; i++) {
         skive_prune_channels *row = &p->report.channels[i];
-        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
+        const skive_value *v = skv_find_value_anywhere(p->work, row->parameter);
         skv_weight_view view;
         for (uint32_t u = 0; v && u < v->n_uses; u++) {
             if (!skv_weight_view_of(v->uses[u].node, (size_t)v->uses[u].index, &view)) continue;
@@ -371,7 +371,7 @@ static void count_left(skv_pruning *p) {
     }
     for (size_t i = 0; i < p->report.n_layers; i++) {
         skive_prune_layer *row = &p->report.layers[i];
-        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
+        const skive_value *v = skv_find_value_anywhere(p->work, row->parameter);
         row->kept = v && (v->storage || !row->refused) ? skv_type_count(&v->type) : 0;
         if (!row->refused) p->report.kept += row->kept;
     }

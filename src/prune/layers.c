@@ -20,10 +20,23 @@ static bool is_quantized(const skv_pruning *p, const skive_value *v) {
     return v->type.dtype == SKIVE_F32 && skv_type_is_static(&v->type);
 }
 
-static const char *why_refused(const skv_pruning *p, const skive_value *v) {
+/* Single weights can go there by what they are; nothing follows data or channels into a body. */
+static const char *why_not_in_body(const skv_pruning *p, const skv_weight *w) {
+    if (!skv_weight_in_body(w)) return NULL;
+    if (p->granularity->removal) return SKV_IN_A_BODY "of which nothing is removed";
+    if (p->criterion->look || skv_criterion_reads(p->criterion))
+        return SKV_IN_A_BODY "where the criterion sees no data";
+    if (p->o->reconstruct) return SKV_IN_A_BODY "of which --reconstruct sees no inputs";
+    return NULL;
+}
+
+static const char *why_refused(const skv_pruning *p, const skv_weight *w) {
+    const skive_value *v = w->value;
     for (size_t i = 0; i < p->o->n_skip; i++) {
         if (strcmp(p->o->skip[i], v->name) == 0) return "it is excluded by --skip";
     }
+    const char *in_body = why_not_in_body(p, w);
+    if (in_body) return in_body;
     if (is_quantized(p, v)) return NULL;
     if (!v->storage) return "its weights are computed, not a parameter";
     if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
@@ -73,10 +86,10 @@ static skive_status add_layer(skv_pruning *p, const skv_weight *w) {
     const skive_node *n = w->node;
     skive_value *v = w->value;
     skive_prune_layer *row = &p->report.layers[p->report.n_layers];
-    const char *refused = why_refused(p, v);
+    const char *refused = why_refused(p, w);
     SKV_TRY(skv_strdup(p->ctx, v->name, &row->parameter));
     p->report.n_layers++;
-    SKV_TRY(skv_strdup(p->ctx, n->name, &row->node));
+    SKV_TRY(skv_node_path(p->ctx, n, &row->node));
     row->count = row->kept = v->storage || is_quantized(p, v) ? skv_type_count(&v->type) : 0;
     if (refused) return skv_strdup(p->ctx, refused, &row->refused);
     skv_prunable *l = &p->layers[p->n++];
@@ -160,6 +173,9 @@ skive_status skv_prune_find_layers(skv_pruning *p) {
     skv_free(p->ctx, weights);
     SKV_TRY(status);
     SKV_TRY(check_names(p));
+    if (p->n == 0 && p->report.n_layers > 0)
+        return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED, "no layer's weights can be pruned; '%s': %s",
+                        p->report.layers[0].parameter, p->report.layers[0].refused);
     if (p->n == 0)
         return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED,
                         "the model has no weights to prune: no product, convolution, recurrent layer or embedding");

@@ -294,10 +294,10 @@ static void in_the_way(const void *self, skv_text *out) {
 static void count_left(skv_pruning *p) {
     p->report.kept = 0;
     for (size_t i = 0; i < p->report.n_channels; i++)
-        p->report.channels[i].kept = skive_graph_find_value(p->work, p->report.channels[i].parameter) != NULL;
+        p->report.channels[i].kept = skv_find_value_anywhere(p->work, p->report.channels[i].parameter) != NULL;
     for (size_t i = 0; i < p->report.n_layers; i++) {
         skive_prune_layer *row = &p->report.layers[i];
-        if (!skive_graph_find_value(p->work, row->parameter)) row->kept = 0;
+        if (!skv_find_value_anywhere(p->work, row->parameter)) row->kept = 0;
         if (!row->refused) p->report.kept += row->kept;
     }
 }

@@ -125,17 +125,26 @@ static void count_kept(skv_pruning *p) {
 
 /* The caller's graph takes the pruned storages over, and their zeros stay under any later training; nothing can fail
  * here. */
-static void commit(skv_pruning *p, skive_graph *g) {
-    for (size_t i = 0; i < p->n; i++) {
-        skive_value *v = g->values[p->layers[i].value->id];
-        for (int64_t k = 0; k < p->layers[i].n && !v->keeps_zeros; k++) v->keeps_zeros = !p->layers[i].keep[k];
-    }
-    for (uint32_t i = 0; i < g->n_values && i < p->work->n_values; i++) {
-        skive_value *to = g->values[i], *from = p->work->values[i];
+static void take_storages(skive_graph *g, const skive_graph *work) {
+    for (uint32_t i = 0; i < g->n_values && i < work->n_values; i++) {
+        skive_value *to = g->values[i];
+        const skive_value *from = work->values[i];
+        to->keeps_zeros = from->keeps_zeros;
         if (!to->storage || !from->storage || to->storage == from->storage) continue;
         skv_storage_release(to->storage);
         to->storage = skv_storage_retain(from->storage);
     }
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++)
+            if (g->nodes[i]->attrs[a].graph) take_storages(g->nodes[i]->attrs[a].graph, work->nodes[i]->attrs[a].graph);
+}
+
+static void commit(skv_pruning *p, skive_graph *g) {
+    for (size_t i = 0; i < p->n; i++) {
+        skive_value *v = p->layers[i].value;
+        for (int64_t k = 0; k < p->layers[i].n && !v->keeps_zeros; k++) v->keeps_zeros = !p->layers[i].keep[k];
+    }
+    take_storages(g, p->work);
 }
 
 /* The same on a copy, at once and without training. */

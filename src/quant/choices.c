@@ -32,6 +32,11 @@ skive_status skv_quant_check_choices(skive_context *ctx, const skive_graph *g, c
         size_t k = 0;
         while (k < n && strcmp(weights[k].value->name, c->parameter) != 0) k++;
         if (k == n) status = no_such_weight(ctx, c->parameter, weights, n);
+        if (k < n && skv_weight_in_body(&weights[k]))
+            status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, c->parameter,
+                                 "a grid is chosen for '%s', but " SKV_IN_A_BODY "which static quantization leaves in "
+                                 "float",
+                                 c->parameter);
         if (status != SKIVE_OK || strcmp(c->grid, "f32") == 0) continue;
         status = skv_quantizer_parse(ctx, c->grid, &q);
         if (status == SKIVE_OK) status = skv_gridded_check(ctx, c->grid, &q);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "graph/left_out.h"
 #include "graph/weights.h"
 #include "ops/common_shape.h"
 #include "quant/gridded.h"
@@ -32,18 +31,17 @@ static skive_status close_work(work *w, skive_graph *graph, skive_quantize_repor
     return status;
 }
 
-/* Weights of the graph itself were quantized, or told of with the reason. */
-static bool is_told(void *user, const skive_value *v) {
-    const work *w = user;
-    return v->graph == w->g && v->n_uses > 0;
+/* Bodies first: what only they read goes too. */
+static void sweep(skive_graph *g) {
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++)
+            if (g->nodes[i]->attrs[a].graph) sweep(g->nodes[i]->attrs[a].graph);
+    (void)skv_graph_sweep(g);
 }
 
 static skive_status finish(work *w) {
     skive_cost cost;
-    const skv_left_out what = {
-        .done = "quantized", .only = "weights outside the bodies of If, Loop and Scan", .taken = is_told, .user = w};
-    SKV_TRY(skv_tell_left_out(w->ctx, w->g, &what));
-    (void)skv_graph_sweep(w->g);
+    sweep(w->g);
     SKV_TRY(skive_graph_infer(w->g));
     SKV_TRY(skive_graph_cost(w->g, &cost));
     w->report.expected_bytes = cost.parameter_bytes;
@@ -53,7 +51,7 @@ static skive_status finish(work *w) {
 /* ---- one weight ---- */
 
 static skive_status quantize_weight(work *w, const skv_quantizer *q, const skv_weight *from) {
-    skv_builder b = skv_build(w->g);
+    skv_builder b = skv_build(from->value->graph);
     skv_gridded c;
     skive_value *real = NULL;
     skive_status status;
@@ -132,7 +130,7 @@ static skive_status quantize_live(dynamic *d, skive_value *x, live *out) {
         *out = d->items[i];
         return SKIVE_OK;
     }
-    skv_builder b = skv_build(d->w->g);
+    skv_builder b = skv_build(x->graph);
     skive_value *y[3] = {NULL};
     (void)skv_emit_n(&b, "DynamicQuantizeLinear", SKV_IN(x), SKV_NONE, y, 3);
     SKV_TRY(b.status);
@@ -225,7 +223,7 @@ static skive_status make_dynamic(dynamic *d, skive_node *n) {
         skv_storage_release(scales);
         return status;
     }
-    skv_builder b = skv_build(w->g);
+    skv_builder b = skv_build(n->graph);
     skive_value *integer = param(&b, old, "quantized", &codes), *scale = param(&b, old, "scale", &scales);
     skive_value *y = skv_emit(&b, "MatMulInteger", SKV_IN(x.q, integer, x.zero), SKV_NONE);
     y = skv_emit(&b, "Cast", SKV_IN(y), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
@@ -236,26 +234,36 @@ static skive_status make_dynamic(dynamic *d, skive_node *n) {
     return skv_import_replace(n, y);
 }
 
+/* The products of a graph and of the bodies of its nodes, each in the graph that it is in. */
+static skive_status make_all_dynamic(dynamic *d, skive_graph *g) {
+    skive_node **order = NULL;
+    const uint32_t n = g->n_nodes;
+    SKV_TRY(skv_graph_topo(g, &order));
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; status == SKIVE_OK && i < n; i++) {
+        for (uint32_t a = 0; status == SKIVE_OK && g->nests && a < order[i]->n_attrs; a++)
+            if (order[i]->attrs[a].graph) status = make_all_dynamic(d, order[i]->attrs[a].graph);
+        const skv_input_spec *spec = skv_input_spec_of(order[i], 1);
+        if (status != SKIVE_OK || !spec || spec->role != SKV_ROLE_WEIGHT) continue;
+        const char *why = why_not(d->w, order[i]);
+        status = why ? skv_quant_leave(d->w->ctx, &d->w->report, order[i], why) : make_dynamic(d, order[i]);
+    }
+    skv_free(d->w->ctx, order);
+    return status;
+}
+
 skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, const skive_quantize_options *options,
                                     skive_quantize_report *report) {
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
     skive_quantize_options o = skive_quantize_options_default();
     work w = {.ctx = ctx, .o = &o};
     dynamic d = {.w = &w};
-    skive_node **order = NULL;
     skive_status status;
     const double started = skv_now();
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_GO(status, done, open_work(&w, graph));
-    SKV_GO(status, done, skv_graph_topo(w.g, &order));
-    const uint32_t n = w.g->n_nodes;
-    for (uint32_t i = 0; i < n; i++) {
-        const skv_input_spec *spec = skv_input_spec_of(order[i], 1);
-        if (!spec || spec->role != SKV_ROLE_WEIGHT) continue;
-        const char *why = why_not(&w, order[i]);
-        SKV_GO(status, done, why ? skv_quant_leave(ctx, &w.report, order[i], why) : make_dynamic(&d, order[i]));
-    }
+    SKV_GO(status, done, make_all_dynamic(&d, w.g));
     if (w.report.n_quantized == 0) {
         status =
             SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED,
@@ -266,7 +274,6 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
     status = finish(&w);
     w.report.seconds = skv_now() - started;
 done:
-    skv_free(ctx, order);
     skv_free(ctx, d.items);
     return close_work(&w, graph, report, status);
 }

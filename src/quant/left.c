@@ -26,11 +26,19 @@ static skive_status no_such_node(skive_context *ctx, const skive_graph *g, const
     return status;
 }
 
+static bool matches_a_node(const char *pattern, const skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const skive_node *n = g->nodes[i];
+        if (skv_name_matches(pattern, n->name)) return true;
+        for (uint32_t a = 0; g->nests && a < n->n_attrs; a++)
+            if (n->attrs[a].graph && matches_a_node(pattern, n->attrs[a].graph)) return true;
+    }
+    return false;
+}
+
 skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o) {
     for (size_t i = 0; i < o->n_skip; i++) {
-        bool found = false;
-        for (uint32_t k = 0; k < g->n_nodes && !found; k++) found = skv_name_matches(o->skip[i], g->nodes[k]->name);
-        if (!found) return no_such_node(ctx, g, o->skip[i]);
+        if (!matches_a_node(o->skip[i], g)) return no_such_node(ctx, g, o->skip[i]);
     }
     return SKIVE_OK;
 }

@@ -183,6 +183,7 @@ static skive_status leave(skv_sensing *s, const skive_node *n, const char *why) 
 static const char *why_not(const skive_quantize_options *o, const skv_weight *w) {
     const skive_value *v = w->value;
     return skv_quant_skipped(o, w->node)                  ? "it is excluded by --skip"
+           : skv_weight_in_body(w)                        ? SKV_IN_A_BODY "which is not run with single layers changed"
            : !v->storage || skv_value_coded(v)            ? "its weights are computed, not a parameter"
            : v->type.dtype != SKIVE_F32                   ? "its weights are not float32"
            : skive_tensor_count(skv_value_tensor(v)) == 0 ? "its weights are empty"

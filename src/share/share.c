@@ -109,7 +109,7 @@ static bool among(const char *name, const char *const *names, size_t n) {
 /* An unknown name would be ignored silently. */
 static skive_status check_names(const skv_sharing *s, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        if (skv_value_is_param(skive_graph_find_value(s->work, names[i]))) continue;
+        if (skv_value_is_param(skv_find_value_anywhere(s->work, names[i]))) continue;
         return skv_fail_no_parameter(s->ctx, SKIVE_ERR_NOT_FOUND, s->work, names[i]);
     }
     return SKIVE_OK;
@@ -117,13 +117,24 @@ static skive_status check_names(const skv_sharing *s, const char *const *names, 
 
 /* ---- layers ---- */
 
-static const char *why_refused(const skv_sharing *s, const skive_node *n, const skive_value *v) {
+static const char *why_not_in_body(const skv_sharing *s, const skv_weight *w) {
+    if (!skv_weight_in_body(w)) return NULL;
+    if (s->o.hash > 0) return SKV_IN_A_BODY "where nothing is trained";
+    if (s->o.one_codebook) return SKV_IN_A_BODY "which one codebook for all layers does not reach";
+    return w->value->graph != w->node->graph ? SKV_IN_A_BODY "which reads it from outside" : NULL;
+}
+
+static const char *why_refused(const skv_sharing *s, const skv_weight *w) {
+    const skive_node *n = w->node;
+    const skive_value *v = w->value;
     if (among(v->name, s->o.skip, s->o.n_skip)) return "it is excluded by --skip";
     if (s->o.n_only > 0 && !among(v->name, s->o.only, s->o.n_only)) return "it is not named by --only";
     if (skv_shared_find(v, NULL)) return "it already has a codebook";
     if (!v->storage) return "its weights are computed, not a parameter";
     if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
     if (skive_tensor_count(skv_value_tensor(v)) < 1) return "it has no weights";
+    const char *in_body = why_not_in_body(s, w);
+    if (in_body) return in_body;
     if (s->o.hash > 0 && skv_node_in(n, 1) != v) return "only the second input of Gemm can be hashed";
     return s->o.hash > 0 ? skv_why_not_hashed(n) : NULL;
 }
@@ -140,12 +151,14 @@ static skive_status look_at_weights(const skv_sharing *s, skv_shareable *l) {
                        l->value->name);
 }
 
-static skive_status add_layer(skv_sharing *s, const skive_node *n, skive_value *v) {
+static skive_status add_layer(skv_sharing *s, const skv_weight *w) {
+    const skive_node *n = w->node;
+    skive_value *v = w->value;
     skive_share_layer *row = &s->report.layers[s->report.n_layers];
-    const char *refused = why_refused(s, n, v);
+    const char *refused = why_refused(s, w);
     SKV_TRY(skv_strdup(s->ctx, v->name, &row->parameter));
     s->report.n_layers++;
-    SKV_TRY(skv_strdup(s->ctx, n->name, &row->node));
+    SKV_TRY(skv_node_path(s->ctx, n, &row->node));
     row->count = v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
     if (refused) return skv_strdup(s->ctx, refused, &row->refused);
     skv_shareable *l = &s->layers[s->n++];
@@ -172,7 +185,7 @@ static skive_status find_layers(skv_sharing *s) {
     SKV_TRY(skv_weights(s->ctx, g, &weights, &n));
     skive_status status = skv_alloc_array(s->ctx, n + 1, sizeof *s->layers, &s->layers);
     if (status == SKIVE_OK) status = skv_alloc_array(s->ctx, n + 1, sizeof *s->report.layers, &s->report.layers);
-    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = add_layer(s, weights[i].node, weights[i].value);
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = add_layer(s, &weights[i]);
     skv_free(s->ctx, weights);
     SKV_TRY(status);
     const skv_left_out what = {.done = "shared",
@@ -205,15 +218,16 @@ static skive_status tune(skv_sharing *s, skive_dataset *train, skive_dataset *va
 skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t n, const skv_shareable *weight,
                                     skive_value **out) {
     const int64_t dims = (int64_t)n;
+    skive_graph *g = weight ? weight->value->graph : s->work;
     const char *name = NULL;
     char text[256];
     skv_storage *storage = NULL;
     (void)snprintf(text, sizeof text, "%.*s.codebook", skv_utf8_prefix(weight ? weight->value->name : "shared", 200),
                    weight ? weight->value->name : "shared");
-    SKV_TRY(skv_graph_unique_name(s->work, text, &name));
+    SKV_TRY(skv_graph_unique_name(g, text, &name));
     SKV_TRY(skv_storage_create(s->ctx, SKIVE_F32, 1, &dims, &storage));
     memcpy(storage->tensor.data, entries, n * sizeof *entries);
-    const skive_status status = skv_graph_new_param(s->work, name, storage, out);
+    const skive_status status = skv_graph_new_param(g, name, storage, out);
     if (status != SKIVE_OK) skv_storage_release(storage);
     return status;
 }
@@ -224,7 +238,7 @@ static skive_status make_plain(skv_sharing *s) {
     for (size_t i = 0; s->o.plain && i < s->report.n_layers; i++) {
         const char *name = s->report.layers[i].parameter;
         if (s->report.layers[i].refused) continue;
-        SKV_TRY(skv_shared_inflate(skive_graph_find_value(s->work, name)));
+        SKV_TRY(skv_shared_inflate(skv_find_value_anywhere(s->work, name)));
         if (s->o.hash > 0) SKV_TRY(skv_hash_tell(s->work, name, NULL));
     }
     return skive_graph_infer(s->work);
