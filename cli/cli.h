@@ -268,6 +268,11 @@ skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_data
             "what the output contains: logits, probabilities, log-probabilities, sigmoid, sigmoid-logits, values, "   \
             "embedding, ctc, ctc-last or detections (default: read from the model)",                                  \
             false                                                                                                     \
+    }, {                                                                                                              \
+        "lengths", 0, "NAME",                                                                                         \
+            "of sequences (ctc), what says how many frames of a sample count: a value of the model or an input of "   \
+            "the data; NAME/4: a step of the output is of 4 frames; none: all count (default: read from the model)",  \
+            false                                                                                                     \
     }
 /* Stores the values of these options in the models' metadata; NULL graphs are skipped. --output-kind applies to the
  * first model. A name that no model has, or that does not select an output of a model with several, is an error. */

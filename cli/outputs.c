@@ -1,5 +1,6 @@
 /* Which output of a model is used, and how it is reported. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -24,6 +25,23 @@ static skive_status choose(cli_args *a, skive_graph *g, bool *used) {
     return skive_model_set_output(g, cli_text_at(a, "use-output", 0), NULL); /* fails, listing the valid names */
 }
 
+/* NAME, NAME/FRAMES, or none. */
+static skive_status set_lengths(cli_args *a, skive_graph *g) {
+    char name[256];
+    const char *text = cli_text(a, "lengths", ""), *slash = strrchr(text, '/');
+    char *end = NULL;
+    long long every = slash ? strtoll(slash + 1, &end, 10) : 1;
+    const bool counted = slash && end != slash + 1 && !*end;
+    if (counted && every < 1)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--lengths %s: a step is of at least 1 frame", text);
+    if (!counted) every = 1; /* the slash is part of the name */
+    const size_t length = counted ? (size_t)(slash - text) : strlen(text);
+    if (length >= sizeof name) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--lengths: the name is too long");
+    memcpy(name, text, length);
+    name[length] = '\0';
+    return skive_model_set_lengths(g, strcmp(name, "none") == 0 ? NULL : name, every);
+}
+
 enum { MAX_CHOSEN = 64 };
 
 skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t n) {
@@ -44,8 +62,11 @@ skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t 
     }
     for (size_t i = 0; i < n && kind && status == SKIVE_OK; i++) {
         if (!graphs[i]) continue;
-        return skive_model_set_output(graphs[i], NULL, kind);
+        status = skive_model_set_output(graphs[i], NULL, kind);
+        break;
     }
+    for (size_t i = 0; i < n && cli_has(a, "lengths") && status == SKIVE_OK; i++)
+        if (graphs[i]) status = set_lengths(a, graphs[i]);
     return status;
 }
 

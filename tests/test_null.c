@@ -57,6 +57,7 @@ static const char *const optional[] = {
     "skive_evaluate_metrics metrics",
     "skive_model_set_output output",
     "skive_model_set_output kind",
+    "skive_model_set_lengths name",
     "skive_model_output dataset",
     "skive_options_at ctx",
     "skive_options_bounds ctx",
@@ -547,6 +548,7 @@ static void onnx_cases(fixture *f) {
 static void output_cases(fixture *f) {
     skive_context *c = f->ctx;
     SILENT(skive_model_set_output, graph, skive_model_set_output(NULL, NULL, NULL));
+    SILENT(skive_model_set_lengths, graph, skive_model_set_lengths(NULL, NULL, 1));
     SILENT(skive_model_output, graph, skive_model_output(NULL, NULL, out));
     REFUSED(skive_model_output, out, skive_model_output(f->g, NULL, NULL));
     SILENT(skive_model_set_class_names, graph, skive_model_set_class_names(NULL, names, 1));

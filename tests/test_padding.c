@@ -1,7 +1,7 @@
 /* Padding has no influence: samples of tokens that are filled up to two lengths give the same loss, the same figures
  * and the same gradients, in every built-in network that reads tokens and in a model
- * that takes the lengths as a second input; and scores of CTC whose last steps are certainly
- * blank give the loss of the steps before. */
+ * that takes the lengths as a second input; so do sequences of CTC whose lengths are told, whatever stands behind them;
+ * and scores of CTC whose last steps are certainly blank give the loss of the steps before. */
 #include "support.h"
 
 #include <math.h>
@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <skive/eval.h>
+#include <skive/output.h>
 #include <skive/train.h>
 #include <skive/zoo.h>
 
@@ -216,9 +217,178 @@ static void steps_that_are_blank_do_not_count(void **state) {
         assert_true(skv_test_close(g[1][i] + exp(log_p[i]), 0, 0, 1e-12));
 }
 
+/* ---- sequences whose lengths are told ---- */
+
+enum { HEARD = 4, WIDE = 3, ROOM = 9 };
+static const int64_t heard[HEARD] = {5, 3, 4, 2};
+static const int64_t said[HEARD * 2] = {1, 1, 2, -1, 3, 1, -1, -1};
+
+/* Frame t of sample i, and numbers that depend on the padding behind the sample's length. */
+static float frame_at(int64_t i, int64_t t, int64_t k, int64_t steps) {
+    const uint64_t seed = t < heard[i] ? 11 : 100 + (uint64_t)steps;
+    return (float)(skv_rng_normal(seed, (uint64_t)i, (uint64_t)(t * WIDE + k)) * (t < heard[i] ? 1 : 3));
+}
+
+static void save_numbers(skive_context *ctx, const char *name, skive_dtype dtype, int rank, const int64_t *dims,
+                         const void *data) {
+    char path[SKV_TEST_PATH];
+    skive_tensor t = {.dtype = dtype, .rank = rank, .data = (void *)(uintptr_t)data};
+    for (int d = 0; d < rank; d++) t.dims[d] = dims[d];
+    skv_test_path(path, dir, name);
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, path, &t));
+}
+
+/* Frames with a layer of scores for each; `own`: the lengths are an input that the model has by itself. */
+static skive_graph *listener(skive_context *ctx, int64_t steps, bool own) {
+    static const int64_t w[] = {WIDE, SIGNS}, b[] = {SIGNS};
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 3, .dims = {{-1, "N"}, {steps, NULL}, {WIDE, NULL}}};
+    const skive_type n = {.dtype = SKIVE_I32, .rank = 2, .dims = {{-1, "N"}, {1, NULL}}};
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *len = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    if (own) skv_test_ok(ctx, skive_graph_add_input(g, "len", &n, &len));
+    skv_builder build = skv_build(g);
+    x = skv_emit(&build, "MatMul", SKV_IN(x, parameter(&build, "w", 2, w, 21)), SKV_NONE);
+    x = skv_emit(&build, "Add", SKV_IN(x, parameter(&build, "b", 1, b, 22)), SKV_NONE);
+    skv_test_ok(ctx, build.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, x));
+    skv_test_ok(ctx, skive_model_set_output(g, NULL, "ctc"));
+    return g;
+}
+
+static skive_dataset *sounds(skive_context *ctx, int64_t steps, int64_t every) {
+    float x[HEARD * ROOM * WIDE];
+    int64_t frames[HEARD];
+    char spec[4 * SKV_TEST_PATH], a[SKV_TEST_PATH], b[SKV_TEST_PATH], c[SKV_TEST_PATH];
+    skive_dataset *set = NULL;
+    skive_dataset_options d = skive_dataset_options_default();
+    for (int64_t i = 0; i < HEARD; i++) {
+        frames[i] = every * heard[i] - (every > 1); /* rounded up */
+        for (int64_t t = 0; t < steps; t++)
+            for (int64_t k = 0; k < WIDE; k++) x[(i * steps + t) * WIDE + k] = frame_at(i, t, k, steps);
+    }
+    save_numbers(ctx, "x.npy", SKIVE_F32, 3, (const int64_t[]){HEARD, steps, WIDE}, x);
+    save_numbers(ctx, "y.npy", SKIVE_I64, 2, (const int64_t[]){HEARD, 2}, said);
+    save_numbers(ctx, "len.npy", SKIVE_I64, 1, (const int64_t[]){HEARD}, frames);
+    snprintf(spec, sizeof spec, "inputs:x=npy:%s,%s;len=npy:%s", skv_test_path(a, dir, "x.npy"),
+             skv_test_path(b, dir, "y.npy"), skv_test_path(c, dir, "len.npy"));
+    d.split = SKIVE_SPLIT_TRAIN_FULL;
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, &d, &set));
+    return set;
+}
+
+static double edit_distance(const skive_eval_report *r) {
+    for (size_t i = 0; i < r->n_figures; i++)
+        if (strcmp(r->figures[i].name, "edit-distance") == 0) return r->figures[i].value;
+    fail_msg("there is no edit distance");
+    return 0;
+}
+
+/* One update by the plain gradient; see measure. auc holds the edit distance. */
+static void listen_to(skive_context *ctx, int64_t steps, bool own, int64_t every, bool told, result *r) {
+    skive_dataset *set = sounds(ctx, steps, every);
+    skive_train_options o = skive_train_options_default();
+    skive_eval_report e;
+    r->start = listener(ctx, steps, own);
+    if (told) skv_test_ok(ctx, skive_model_set_lengths(r->start, "len", every));
+    skv_test_ok(ctx, skive_graph_copy(ctx, r->start, &r->end));
+    skv_test_ok(ctx, skive_evaluate(ctx, r->start, set, 0, &e));
+    r->loss = e.loss;
+    r->accuracy = 0;
+    r->auc = edit_distance(&e);
+    skive_eval_report_free(ctx, &e);
+    o.loss = "ctc";
+    o.epochs = 1;
+    o.batch = HEARD;
+    o.schedule = "constant";
+    o.warmup_epochs = 0;
+    o.momentum = o.weight_decay = 0;
+    o.learning_rate = 0.5;
+    skv_test_ok(ctx, skive_train(ctx, r->end, set, NULL, &o, NULL, 0, NULL));
+    skv_test_ok(ctx, skive_evaluate(ctx, r->end, set, 0, &e));
+    r->after = e.loss;
+    skive_eval_report_free(ctx, &e);
+    skive_dataset_free(set);
+}
+
+/* The mean loss of the frames that were heard, each sample by itself. */
+static double loss_alone(const skive_graph *g) {
+    const float *w = skive_value_data(skive_graph_find_value(g, "w"))->data;
+    const float *b = skive_value_data(skive_graph_find_value(g, "b"))->data;
+    double sum = 0;
+    for (int64_t i = 0; i < HEARD; i++) {
+        double log_p[ROOM * SIGNS], room[2 * ROOM * 5];
+        for (int64_t t = 0; t < heard[i]; t++) {
+            double all = 0;
+            for (int k = 0; k < SIGNS; k++) {
+                double z = (double)b[k];
+                for (int64_t j = 0; j < WIDE; j++)
+                    z += (double)frame_at(i, t, j, 0) * (double)w[j * SIGNS + k];
+                log_p[t * SIGNS + k] = z;
+                all += exp(z);
+            }
+            for (int k = 0; k < SIGNS; k++) log_p[t * SIGNS + k] -= log(all);
+        }
+        sum += skv_ctc(log_p, heard[i], SIGNS, said + 2 * i, (said[2 * i] >= 0) + (said[2 * i + 1] >= 0), 0, room, NULL);
+    }
+    return sum / HEARD;
+}
+
+static void frames_behind_a_length_do_not_count(void **state) {
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        const bool own = way == 1;
+        const int64_t every = way == 2 ? 3 : 1;
+        skive_context *ctx = skv_test_context();
+        result a, b, blind;
+        listen_to(ctx, 5, own, every, true, &a);
+        listen_to(ctx, ROOM, own, every, true, &b);
+        listen_to(ctx, ROOM, own, every, false, &blind);
+        const double alone = loss_alone(a.start), after = loss_alone(a.end);
+        if (!skv_test_close(a.loss, alone, 1e-5, 0) || !skv_test_close(b.loss, alone, 1e-5, 0) ||
+            !skv_test_close(a.after, after, 1e-5, 0) || !skv_test_close(b.after, after, 1e-5, 0))
+            fail_msg("way %d: loss %.9g and %.9g, not %.9g; then %.9g and %.9g, not %.9g", way, a.loss, b.loss, alone,
+                     a.after, b.after, after);
+        assert_true(a.auc == b.auc);
+        assert_true(apart(a.start, a.end) > 1e-3 && apart(a.end, b.end) < 1e-6);
+        assert_true(fabs(blind.loss - alone) > 1e-2 && apart(blind.end, b.end) > 1e-3);
+        release(&a);
+        release(&b);
+        release(&blind);
+        skv_test_context_end(ctx);
+    }
+}
+
+static void lengths_that_cannot_be(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = listener(ctx, 4, true); /* one sample is longer */
+    skive_dataset *set = sounds(ctx, 4, 1);
+    skive_eval_report e;
+    (void)state;
+    assert_int_equal(skive_model_set_lengths(g, "w", 1), SKIVE_ERR_DATA);
+    assert_non_null(strstr(skive_context_message(ctx), "'w' cannot be the lengths of samples: it is a parameter"));
+    assert_int_equal(skive_model_set_lengths(g, "x", 1), SKIVE_ERR_DATA);
+    assert_int_equal(skive_model_set_lengths(g, "len", 0), SKIVE_ERR_ARGUMENT);
+    skv_test_ok(ctx, skive_model_set_lengths(g, "len", 1));
+    assert_int_equal(skive_evaluate(ctx, g, set, 0, &e), SKIVE_ERR_DATA);
+    assert_non_null(strstr(skive_context_message(ctx), "by 'len' sample 0 of "));
+    assert_non_null(strstr(skive_context_message(ctx), " has 5 frames, but its scores have 4 steps"));
+    skv_test_ok(ctx, skive_model_set_lengths(g, NULL, 0));
+    skv_test_ok(ctx, skive_evaluate(ctx, g, set, 0, &e));
+    skive_eval_report_free(ctx, &e);
+    skv_test_ok(ctx, skive_graph_set_meta(g, "skive.output.lengths", "gone"));
+    assert_int_equal(skive_evaluate(ctx, g, set, 0, &e), SKIVE_ERR_NOT_FOUND);
+    skive_dataset_free(set);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lengths_make_no_difference),
                                        cmocka_unit_test(lengths_are_an_input),
-                                       cmocka_unit_test(steps_that_are_blank_do_not_count)};
+                                       cmocka_unit_test(steps_that_are_blank_do_not_count),
+                                       cmocka_unit_test(frames_behind_a_length_do_not_count),
+                                       cmocka_unit_test(lengths_that_cannot_be)};
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

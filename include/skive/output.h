@@ -8,6 +8,8 @@
  *     skive.output.name    of several outputs, the one to use
  *     skive.output.kind    logits, probabilities, log-probabilities, sigmoid, sigmoid-logits, values, embedding, ctc,
  *                          ctc-last or detections
+ *     skive.output.lengths, skive.output.lengths.every
+ *                          of sequences, the value that says how many frames each sample has, and frames of a step
  *
  * Metadata take precedence over the nodes. Every function that trains, evaluates or compares models uses it. */
 #ifndef SKIVE_OUTPUT_H
@@ -51,6 +53,14 @@ typedef enum skive_task {
  * entry unchanged, "" removes it. Errors: NOT_FOUND (no such output, or no such kind: the message lists the valid
  * ones). */
 SKIVE_API skive_status skive_model_set_output(skive_graph *graph, const char *output, const char *kind);
+
+/* Sequences (kind ctc) of different lengths: `name` is the value [N] of the model, an input, an output or one inside,
+ * that says how many frames each sample has, and a step of the output is of `every` frames (at least 1). Only the first
+ * lengths / every steps, rounded up, count in the loss, in its gradients and in the figures of evaluations. If the model
+ * has no value of this name, it gets an input of int64 [N], which no node reads and which data sets give by name; a note
+ * tells it. `name` NULL or "": all steps count again. Errors: ARGUMENT (every), DATA (a parameter, or not one number a
+ * sample). */
+SKIVE_API skive_status skive_model_set_lengths(skive_graph *graph, const char *name, int64_t every);
 
 typedef struct skive_output_info {
     size_t index;     /* of the graph's outputs */

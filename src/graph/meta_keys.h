@@ -16,7 +16,11 @@
 #define SKV_META_INPUT_TEXT  "skive.input.text"
 #define SKV_META_OUTPUT_NAME "skive.output.name" /* of several outputs, the one that is the model's answer */
 #define SKV_META_OUTPUT_KIND "skive.output.kind" /* a name of skive_output_kind_name */
-#define SKV_META_EXITS       "skive.exits"       /* names of outputs that answer earlier, separated by commas */
+/* Of sequences (ctc): the value [N] that says how many frames each sample has, and how many frames a step of the output
+ * is. */
+#define SKV_META_OUTPUT_LENGTHS       "skive.output.lengths"
+#define SKV_META_OUTPUT_LENGTHS_EVERY "skive.output.lengths.every"
+#define SKV_META_EXITS                "skive.exits"       /* names of outputs that answer earlier, separated by commas */
 #define SKV_META_EXITS_THRESHOLD \
     "skive.exits.threshold" /* a sample leaves at the first whose largest probability is at least this */
 /* Names of the classes, in the order of the scores, one a line; "\n" is a line break and "\\" a backslash in a name. */

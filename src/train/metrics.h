@@ -24,6 +24,7 @@ typedef struct skv_metrics {
     bool classes_last;     /* of labels of places: the scores are [n][places][classes] */
     double *room;          /* of the task */
     bool shares;           /* of sequences: the scores are probabilities */
+    int64_t steps;         /* of sequences: those of the sample that is added */
     int64_t impossible;    /* sequences without a loss */
     int64_t zeros;         /* true classes that were given probability 0 */
 } skv_metrics;

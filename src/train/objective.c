@@ -169,6 +169,7 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
                           .temperature = t->temperature,
                           .sigmoid = skv_head_is_sigmoid(at->head),
                           .blank_last = at->head->kind == SKIVE_OUTPUT_CTC_LAST,
+                          .head = at->head,
                           .binary = at->head->task == SKIVE_TASK_BINARY,
                           .options = &values,
                           .scale = at->scale,

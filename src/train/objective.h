@@ -32,6 +32,7 @@ typedef struct skv_loss_args {
     double label_smoothing, temperature;
     bool sigmoid;                     /* each score by itself, not a softmax over all */
     bool blank_last;                  /* of sequences: the last class is the blank */
+    const skv_head *head;             /* of sequences: says how long each is */
     bool binary;                      /* the logits are (0, z) of one score z for two classes */
     const skv_option_values *options; /* of the loss; NULL: its defaults */
     const skv_target_scale *scale;    /* of "mse": what differences are divided by; NULL: 1 */

@@ -4,6 +4,8 @@
 
 #include "data/feed.h"
 #include "graph/batch.h"
+#include "graph/op.h"
+#include "ops/loss/common_ctc.h"
 #include "tensor/tensor.h"
 #include "train/head/goals.h"
 #include "train/metrics.h"
@@ -23,6 +25,7 @@ typedef struct measured {
     skv_metrics metrics;
     int64_t scores; /* a sample */
     skive_tensor out;
+    skive_tensor lengths; /* of sequences, int64 [batch]; no data: all steps count */
     bool time_first;
     float *row; /* [scores], where time comes first */
 } measured;
@@ -174,12 +177,38 @@ skive_status skv_plan_for_data(skive_context *ctx, const skive_graph *g, const s
     return status;
 }
 
+/* A copy of the model that gives out the lengths of sequences too, behind its own outputs. *out NULL: none has lengths. */
+static skive_status add_lengths(const evaluation *e, const skive_graph *g, skive_graph **out) {
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < e->n && status == SKIVE_OK; i++) {
+        const skv_head *head = &e->items[i].head;
+        skv_head twin = *head;
+        if (!head->lengths) continue;
+        if (!*out) SKV_TRY(skive_graph_copy(e->ctx, g, out));
+        skv_builder b = skv_build(*out);
+        twin.lengths = skive_graph_find_value(*out, head->lengths->name);
+        skive_value *lengths = skv_emit(&b, "Identity", SKV_IN(skv_head_lengths(&b, &twin)), SKV_NONE);
+        status = b.status == SKIVE_OK ? skive_graph_add_output(*out, lengths) : b.status;
+    }
+    if (status == SKIVE_OK || !*out) return status;
+    skive_graph_free(*out);
+    *out = NULL;
+    return status;
+}
+
 static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
-    SKV_TRY(skv_plan_for_data(e->ctx, g, &e->feeds, batch, &e->batch, &e->plan));
+    skive_graph *longer = NULL;
+    SKV_TRY(add_lengths(e, g, &longer));
+    const skive_status status =
+        skv_plan_for_data(e->ctx, longer ? longer : g, &e->feeds, batch, &e->batch, &e->plan);
+    skive_graph_free(longer);
+    SKV_TRY(status);
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));
-    for (size_t i = 0; i < e->n; i++) {
-        SKV_TRY(skive_exec_output(e->exec, e->items[i].head.output, &e->items[i].out));
-        SKV_TRY(check_output(e, &e->items[i]));
+    for (size_t i = 0, more = g->n_outputs; i < e->n; i++) {
+        measured *m = &e->items[i];
+        SKV_TRY(skive_exec_output(e->exec, m->head.output, &m->out));
+        if (m->head.lengths) SKV_TRY(skive_exec_output(e->exec, more++, &m->lengths));
+        SKV_TRY(check_output(e, m));
     }
     return SKIVE_OK;
 }
@@ -200,6 +229,18 @@ static skive_status feed_batch(const evaluation *e, const skive_batch *batch) {
     return SKIVE_OK;
 }
 
+/* How many steps of row i of the batch count. */
+static skive_status count_steps(const evaluation *e, measured *m, size_t i, size_t sample) {
+    if (!m->lengths.data) return SKIVE_OK;
+    const int64_t steps = m->scores / m->metrics.width, length = ((const int64_t *)m->lengths.data)[i];
+    m->metrics.steps = skv_ctc_steps(length, m->head.every, steps);
+    if (m->metrics.steps >= 0) return SKIVE_OK;
+    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, m->head.lengths->name,
+                       "by '%s' sample %zu of %s has %lld frames, but its scores have %lld steps of %lld frame%s",
+                       m->head.lengths->name, sample, m->targets.info.spec, (long long)length, (long long)steps,
+                       (long long)m->head.every, m->head.every == 1 ? "" : "s");
+}
+
 /* The rows of one output, with the samples' targets. */
 static skive_status count_batch(evaluation *e, measured *m, const skive_batch *batch) {
     const bool labelled = m->targets.info.labelled;
@@ -213,6 +254,7 @@ static skive_status count_batch(evaluation *e, measured *m, const skive_batch *b
         }
         if (m == e->items && e->how->see) SKV_TRY(e->how->see(e->how->user, row, m->scores));
         const size_t places = m->targets.info.label_rank ? m->targets.info.label_size : 0;
+        SKV_TRY(count_steps(e, m, i, batch->indices[i]));
         m->metrics.labels = places ? (const int64_t *)y->data + i * places : NULL;
         skv_metrics_add(&m->metrics, batch->indices[i], row, labelled && !places ? ((const int64_t *)y->data)[i] : 0,
                         labelled ? NULL : (const float *)y->data + i * m->targets.info.target_size);

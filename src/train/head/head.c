@@ -376,6 +376,7 @@ skive_status skv_head_at(skive_context *ctx, const skive_graph *g, const skv_tar
     }
     if (targets && targets->info.label_rank) find_softmax(targets, out);
     take_task(targets, out);
+    if (out->task == SKIVE_TASK_SEQUENCES) SKV_TRY(skv_head_take_lengths(ctx, g, out));
     if (out->task > SKIVE_TASK_VALUES) return targets ? check_form(ctx, targets, out) : SKIVE_OK;
     if (targets && out->task == SKIVE_TASK_CLASSES && targets->form == SKV_TARGET_ZERO_ONE) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, targets->info.spec,

@@ -33,6 +33,8 @@ typedef struct skv_head {
     int before_axis;     /* the axis of the classes in `before` */
     int64_t scores;      /* numbers a sample, -1 when the graph does not know */
     skive_task task;
+    skive_value *lengths; /* of sequences: the value [N] that says how many frames each sample has; NULL: none */
+    int64_t every;        /* frames of a step */
 } skv_head;
 
 /* Finds the head. `targets` NULL: no data to choose an output by; of several it is the one that the metadata name or
@@ -85,6 +87,10 @@ const char *skv_head_text(const skv_head *head, char *buffer, size_t size);
 /* Notes of what was concluded from the data: labels from targets of 0 and 1, classes from one-hot targets or from one
  * score. */
 void skv_head_tell_assumed(skive_context *ctx, const skv_targets *targets, const skv_head *head);
+/* Sets `lengths` and `every` of the head of a sequence. Errors: NOT_FOUND, DATA. */
+skive_status skv_head_take_lengths(skive_context *ctx, const skive_graph *g, skv_head *h);
+/* The lengths as int64 [N], for the loss and for figures. NULL where there are none, or with the builder's status set. */
+skive_value *skv_head_lengths(skv_builder *b, const skv_head *head);
 /* A note where there was a choice or a node that is not plain scores: which output is used, and as what. `who`:
  * "model", "teacher". */
 void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, const skv_head *head);

@@ -1,7 +1,8 @@
 /* Connectionist temporal classification (Graves et al. 2006): minus the log-probability of a sequence of labels, over
  * all ways to spread it over the steps with blanks between, mean over the samples. Scores [n][steps][classes], or
  * [steps][n][classes] where only that fits the batch; labels [n][places], filled up with -1. The blank is the first
- * class, or the last where the kind of the output says so (ctc-last). */
+ * class, or the last where the kind of the output says so (ctc-last). Where the model names lengths, the steps behind
+ * them do not count. */
 #include <string.h>
 
 #include "train/train.h"
@@ -34,10 +35,12 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     if (b->status != SKIVE_OK) return NULL;
     if (labels->type.dtype != SKIVE_I64)
         labels = skv_emit(b, "Cast", SKV_IN(labels), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
+    skive_value *lengths = skv_head_lengths(b, a->head);
     const bool skip = a->options && strcmp(skv_option_text(a->options, "impossible"), "skip") == 0;
     skive_value *losses = skv_emit(
-        b, "CtcLoss", SKV_IN(x, labels),
-        SKV_ATTRS(SKV_INT("blank", a->blank_last ? x->type.dims[2].size - 1 : 0), SKV_INT("zero_infinity", skip)));
+        b, "CtcLoss", SKV_IN(x, labels, lengths),
+        SKV_ATTRS(SKV_INT("blank", a->blank_last ? x->type.dims[2].size - 1 : 0), SKV_INT("zero_infinity", skip),
+                  SKV_INT("every", lengths ? a->head->every : 1)));
     return skv_emit(b, "ReduceMean", SKV_IN(losses), SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 

@@ -61,10 +61,10 @@ static void log_softmax(const float *row, int64_t classes, bool probabilities, d
 static void add(skv_metrics *m, size_t i, const float *row, int64_t label, const float *target) {
     skv_scored *s = m->s;
     skive_eval_report *r = m->r;
-    const int64_t steps = s->scores / s->classes;
+    const int64_t all = s->scores / s->classes, steps = m->head->lengths ? m->steps : all;
     const int64_t blank = m->head->kind == SKIVE_OUTPUT_CTC_LAST ? s->classes - 1 : 0;
     double *log_p = m->room, *rest = log_p + s->scores;
-    int64_t *truth = (int64_t *)(rest + skv_ctc_room(steps, s->targets)), *said = truth + s->targets, n = 0;
+    int64_t *truth = (int64_t *)(rest + skv_ctc_room(all, s->targets)), *said = truth + s->targets, n = 0;
     int64_t *table = said + steps;
     bool known = true;
     (void)label;
