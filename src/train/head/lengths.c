@@ -5,7 +5,7 @@
 
 #include "graph/meta_keys.h"
 #include "graph/op.h"
-#include "train/head.h"
+#include "train/head/head.h"
 
 /* One number a sample: [N], or [N, 1]. */
 static bool one_each(const skive_type *t) {
