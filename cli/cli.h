@@ -263,12 +263,11 @@ skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_data
 /* Which output of a model is used, and what it contains: options of every command that measures or trains a model. */
 #define CLI_OUTPUT_OPTIONS                                                                                            \
     {"use-output", 0, "NAME", "the output to use if a model has several; may be repeated, for several models", true}, \
+        {"output-kind", 0, "KIND",                                                                                    \
+         "what the output contains: logits, probabilities, log-probabilities, sigmoid, sigmoid-logits, values, "      \
+         "embedding, ctc, ctc-last or detections (default: read from the model)",                                     \
+         false},                                                                                                      \
     {                                                                                                                 \
-        "output-kind", 0, "KIND",                                                                                     \
-            "what the output contains: logits, probabilities, log-probabilities, sigmoid, sigmoid-logits, values, "   \
-            "embedding, ctc, ctc-last or detections (default: read from the model)",                                  \
-            false                                                                                                     \
-    }, {                                                                                                              \
         "lengths", 0, "NAME",                                                                                         \
             "of sequences (ctc), what says how many frames of a sample count: a value of the model or an input of "   \
             "the data; NAME/4: a step of the output is of 4 frames; none: all count (default: read from the model)",  \

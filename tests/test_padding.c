@@ -323,14 +323,14 @@ static double loss_alone(const skive_graph *g) {
             double all = 0;
             for (int k = 0; k < SIGNS; k++) {
                 double z = (double)b[k];
-                for (int64_t j = 0; j < WIDE; j++)
-                    z += (double)frame_at(i, t, j, 0) * (double)w[j * SIGNS + k];
+                for (int64_t j = 0; j < WIDE; j++) z += (double)frame_at(i, t, j, 0) * (double)w[j * SIGNS + k];
                 log_p[t * SIGNS + k] = z;
                 all += exp(z);
             }
             for (int k = 0; k < SIGNS; k++) log_p[t * SIGNS + k] -= log(all);
         }
-        sum += skv_ctc(log_p, heard[i], SIGNS, said + 2 * i, (said[2 * i] >= 0) + (said[2 * i + 1] >= 0), 0, room, NULL);
+        sum +=
+            skv_ctc(log_p, heard[i], SIGNS, said + 2 * i, (said[2 * i] >= 0) + (said[2 * i + 1] >= 0), 0, room, NULL);
     }
     return sum / HEARD;
 }
@@ -385,10 +385,9 @@ static void lengths_that_cannot_be(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lengths_make_no_difference),
-                                       cmocka_unit_test(lengths_are_an_input),
-                                       cmocka_unit_test(steps_that_are_blank_do_not_count),
-                                       cmocka_unit_test(frames_behind_a_length_do_not_count),
-                                       cmocka_unit_test(lengths_that_cannot_be)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lengths_make_no_difference), cmocka_unit_test(lengths_are_an_input),
+        cmocka_unit_test(steps_that_are_blank_do_not_count), cmocka_unit_test(frames_behind_a_length_do_not_count),
+        cmocka_unit_test(lengths_that_cannot_be)};
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -128,6 +128,10 @@ typedef struct skive_train_options {
      * measured after each epoch and can be `best`. They need a validation set. ARGUMENT if the data do not define one.
      * NULL: those that need no request. */
     const char *metrics;
+    /* Progressive learning: the run has stages, and in the first of them images are smaller, transforms are left out
+     * often and dropout is weak: "size=0.5,strength=0.25,until=0.75,stages=4" (the defaults). The network must take
+     * images of any size: UNSUPPORTED, naming the node, if it does not. NULL: all epochs are alike. */
+    const char *progressive;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 /* The learning rate with which an optimizer, "sgd" or "adam:beta2=0.99", is commonly started: what the command takes

@@ -308,6 +308,8 @@ void skv_loader_choose(skive_loader *l, const uint32_t *chosen, size_t n);
 /* What transforms draw repeats after so many epochs (0: it does not), and is that of epochs `shift` later. Before the
  * first epoch is started. */
 void skv_loader_views(skive_loader *l, uint64_t repeat, uint64_t shift);
+/* Each transform is left out with this probability, in the epochs that are started from now on; 0: none is. */
+void skv_loader_spare(skive_loader *l, double part);
 /* skive_loader_start_epoch, beginning with batch `first` of the epoch. */
 skive_status skv_loader_start_at(skive_loader *l, uint64_t epoch, size_t first);
 

@@ -58,6 +58,8 @@ void skv_loader_views(skive_loader *l, uint64_t repeat, uint64_t shift) {
     l->shift = shift;
 }
 
+void skv_loader_spare(skive_loader *l, double part) { l->spare = part; }
+
 /* The samples of the epoch in their order. */
 static void set_order(skive_loader *l, uint64_t epoch) {
     const size_t n = l->chosen ? l->n_chosen : l->ds->count;

@@ -92,7 +92,8 @@ static skv_transform_run run_of(const skv_loader_worker *w, const skv_lane *in, 
                              .index = index,
                              .content = in->content,
                              .scratch = w->scratch,
-                             .deviation = in->deviation};
+                             .deviation = in->deviation,
+                             .spare = w->loader->spare};
     memcpy(run.dims, in->content_dims, sizeof run.dims);
     return run;
 }

@@ -66,6 +66,7 @@ struct skive_loader {
     size_t n_chosen;
     uint64_t seed, transform_seed;
     uint64_t repeat, shift; /* transforms draw for epoch % repeat + shift; repeat 0: for each epoch anew */
+    double spare;           /* probability with which a transform is left out */
     skv_lane *lanes;        /* [n_lanes] inputs */
     size_t n_lanes, n_answers;
     bool mixes;          /* transforms mix the samples of a batch */

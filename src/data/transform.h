@@ -133,7 +133,11 @@ typedef struct skv_transform_run {
     int64_t dims[3];
     float *scratch;         /* [list->scratch][size of a sample] */
     const float *deviation; /* of columns; NULL where no transform needs it */
+    double spare;           /* each transform is left out with this probability */
 } skv_transform_run;
+
+/* Is transform `i` of the list (or all that mix: i is their number) left out for this sample (or batch)? */
+bool skv_transforms_spare(const skv_transform_run *r, int i);
 
 /* Transforms the sample in a; the result is in the buffer returned, a or b (both of the sample's size). */
 float *skv_transforms_apply(const skv_transform_run *r, float *a, float *b);

@@ -20,7 +20,7 @@
  * is. */
 #define SKV_META_OUTPUT_LENGTHS       "skive.output.lengths"
 #define SKV_META_OUTPUT_LENGTHS_EVERY "skive.output.lengths.every"
-#define SKV_META_EXITS                "skive.exits"       /* names of outputs that answer earlier, separated by commas */
+#define SKV_META_EXITS                "skive.exits" /* names of outputs that answer earlier, separated by commas */
 #define SKV_META_EXITS_THRESHOLD \
     "skive.exits.threshold" /* a sample leaves at the first whose largest probability is at least this */
 /* Names of the classes, in the order of the scores, one a line; "\n" is a line break and "\\" a backslash in a name. */

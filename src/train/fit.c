@@ -48,9 +48,9 @@ static skive_status say_kinds(const fit_state *s, skive_graph *g) {
     return skive_model_set_output(g, NULL, skive_output_kind_name(s->head.kind));
 }
 
-static skive_status build_trainer(fit_state *s) {
+skive_status skv_fit_build_problem(fit_state *s, const skive_graph *model, bool quiet, skv_problem *out) {
     const skv_fit *fit = s->fit;
-    const skv_problem_setup setup = {.model = s->current,
+    const skv_problem_setup setup = {.model = model,
                                      .feeds = &s->feeds,
                                      .targets = &s->targets,
                                      .goals = &s->goals,
@@ -60,33 +60,44 @@ static skive_status build_trainer(fit_state *s) {
                                      .class_weights = s->class_weights,
                                      .batch = s->batch,
                                      .shares = s->shares,
-                                     .apart = true};
+                                     .apart = true,
+                                     .quiet = quiet};
+    SKV_TRY(skv_problem_build(s->ctx, &setup, out));
+    s->head = out->head;
+    return SKIVE_OK;
+}
+
+skv_trainer_setup skv_fit_trainer_setup(const fit_state *s, const skv_problem *p) {
+    const skv_fit *fit = s->fit;
+    return (skv_trainer_setup){.graph = p->graph,
+                               .input = p->inputs[0],
+                               .labels = p->labels,
+                               .loss = p->loss,
+                               .logits = p->logits,
+                               .updates = p->updates,
+                               .n_updates = p->n_updates,
+                               .memories = p->memories.items,
+                               .n_memories = p->memories.n,
+                               .options = s->o,
+                               .rules = s->rules.items,
+                               .n_rules = s->rules.n,
+                               .hooks = fit->hooks,
+                               .n_hooks = fit->n_hooks,
+                               .validated = fit->validation != NULL,
+                               .model = s->current,
+                               .steps = skv_growth_before(&s->growth, s->o->epochs),
+                               .reserve = skv_fit_reserve(s->ctx, s->current, &s->feeds, fit->validation),
+                               .batch = s->batch,
+                               .shares = s->shares > 0};
+}
+
+static skive_status build_trainer(fit_state *s) {
     skv_problem *p = &s->problem;
-    SKV_TRY(skv_problem_build(s->ctx, &setup, p));
-    s->head = p->head;
+    SKV_TRY(skv_fit_build_problem(s, s->current, false, p));
     /* What all targets told holds for the few of a validation set. */
     SKV_TRY(say_kinds(s, s->current));
     SKV_TRY(skv_fit_make_answers(s));
-    const skv_trainer_setup trainer = {.graph = p->graph,
-                                       .input = p->inputs[0],
-                                       .labels = p->labels,
-                                       .loss = p->loss,
-                                       .logits = p->logits,
-                                       .updates = p->updates,
-                                       .n_updates = p->n_updates,
-                                       .memories = p->memories.items,
-                                       .n_memories = p->memories.n,
-                                       .options = s->o,
-                                       .rules = s->rules.items,
-                                       .n_rules = s->rules.n,
-                                       .hooks = fit->hooks,
-                                       .n_hooks = fit->n_hooks,
-                                       .validated = fit->validation != NULL,
-                                       .model = s->current,
-                                       .steps = skv_growth_before(&s->growth, s->o->epochs),
-                                       .reserve = skv_fit_reserve(s->ctx, s->current, &s->feeds, fit->validation),
-                                       .batch = s->batch,
-                                       .shares = s->shares > 0};
+    const skv_trainer_setup trainer = skv_fit_trainer_setup(s, p);
     SKV_TRY(skv_trainer_create(s->ctx, &trainer, &s->trainer));
     p->graph = NULL; /* the trainer's now */
     return SKIVE_OK;
@@ -291,6 +302,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
     const double started = skv_now() - p->seconds;
     double rate = skv_callbacks_rate(s->trainer, epoch + 1, skv_course_rate(&s->course, epoch + 1));
     s->batches = skv_growth_batches(&s->growth, epoch);
+    SKV_TRY(skv_fit_enter_stage(s, epoch));
     SKV_TRY(skv_growth_begin(&s->growth, epoch, s->current));
     skv_loader_choose(s->loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
     if (s->teacher_loader) skv_loader_choose(s->teacher_loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
@@ -414,10 +426,12 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
     SKV_TRY(skv_params_unshare(s->best));
     SKV_TRY(skv_fit_set_up_growth(s));
+    SKV_TRY(skv_fit_set_up_stages(s));
     SKV_TRY(skv_run_settings(s->ctx, s->fit, s->current, &s->settings));
     skv_growth_settings(&s->growth, &s->settings);
-    s->point = (skv_checkpoint){
-        .settings = s->settings.data, .epochs = o->epochs, .may_extend = skv_fit_may_extend(s->fit) && !o->curriculum};
+    s->point = (skv_checkpoint){.settings = s->settings.data,
+                                .epochs = o->epochs,
+                                .may_extend = skv_fit_may_extend(s->fit) && !o->curriculum && !o->progressive};
     SKV_TRY(weigh_classes(s));
     SKV_TRY(scale_goals(s));
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));

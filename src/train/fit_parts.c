@@ -1,4 +1,5 @@
 /* Parts of the training loop besides its steps: the curriculum, the journal and the learning-rate finder. */
+#include "data/data.h"
 #include "train/find_rate.h"
 #include "train/fit_state.h"
 
@@ -17,6 +18,43 @@ skive_status skv_fit_set_up_growth(fit_state *s) {
     SKV_TRY(skv_growth_create(s->ctx, &setup, &s->growth));
     skv_growth_tell(&s->growth);
     return SKIVE_OK;
+}
+
+skive_status skv_fit_set_up_stages(fit_state *s) {
+    const skv_fit *fit = s->fit;
+    skive_graph *small = NULL;
+    s->stage = -1;
+    SKV_TRY(skv_stages_find(s->ctx, s->o, s->current, &s->feeds, &s->stages));
+    if (!s->stages.n) return SKIVE_OK;
+    if (fit->n_hooks || fit->n_watchers || fit->objective->n_teachers)
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "progressive",
+                           "progressive is for training by labels; it cannot be combined with teachers or with what "
+                           "watches each step (surgery, searches)");
+    for (int64_t stage = 0; stage < s->stages.n; stage++) { /* what one refuses is refused before the first step */
+        SKV_TRY(skv_stages_model(s->ctx, &s->stages, stage, s->current, &s->feeds, &small));
+        skive_graph_free(small);
+    }
+    skv_stages_tell(s->ctx, &s->stages);
+    return SKIVE_OK;
+}
+
+skive_status skv_fit_enter_stage(fit_state *s, int epoch) {
+    const int64_t stage = s->stages.n ? skv_stages_at(&s->stages, epoch) : -1;
+    skive_graph *model = NULL;
+    skv_problem next = {.graph = NULL};
+    if (stage == s->stage) return SKIVE_OK;
+    SKV_TRY(skv_stages_model(s->ctx, &s->stages, stage, s->current, &s->feeds, &model));
+    const skive_status built = skv_fit_build_problem(s, model, true, &next);
+    skive_graph_free(model);
+    SKV_TRY(built);
+    const skv_trainer_setup setup = skv_fit_trainer_setup(s, &next);
+    const skive_status status = skv_trainer_change(s->trainer, &setup);
+    next.graph = NULL; /* the trainer's now */
+    skv_problem_free(s->ctx, &s->problem);
+    s->problem = next;
+    s->stage = stage;
+    skv_loader_spare(s->loader, 1 - skv_stages_strength(&s->stages, stage));
+    return status;
 }
 
 skive_status skv_fit_open_journal(fit_state *s, bool resumed) {

@@ -7,6 +7,7 @@
 #include "train/teachers/answers.h"
 #include "train/curriculum.h"
 #include "train/journal.h"
+#include "train/stages.h"
 #include "train/train.h"
 
 typedef struct fit_state {
@@ -33,6 +34,8 @@ typedef struct fit_state {
     int64_t batch, shares; /* shares: numbers in a row of labels that are mixed; 0: they are not */
     size_t batches;        /* of the epoch */
     skv_growth growth;
+    skv_stages stages;
+    int64_t stage; /* the one whose graph the trainer has; -1: that of whole images, which every run starts with */
     skv_checkpoint point;
     skv_saving saving;
     skv_journal *journal;
@@ -57,6 +60,13 @@ skive_status skv_fit_make_answers(fit_state *s);
 bool skv_fit_may_extend(const skv_fit *fit);
 /* The samples of the epochs by the option `curriculum`; before the settings are collected. */
 skive_status skv_fit_set_up_growth(fit_state *s);
+/* Whether and how images grow by the option `progressive`. Errors: ARGUMENT, DATA, UNSUPPORTED. */
+skive_status skv_fit_set_up_stages(fit_state *s);
+/* The problem for the model as it is, or for a stage of it; what the trainer is made from. */
+skive_status skv_fit_build_problem(fit_state *s, const skive_graph *model, bool quiet, skv_problem *out);
+skv_trainer_setup skv_fit_trainer_setup(const fit_state *s, const skv_problem *p);
+/* Before epoch `epoch`, from 0: the trainer goes on with the graph of its stage. */
+skive_status skv_fit_enter_stage(fit_state *s, int epoch);
 /* Begins to write down the run, after it was resumed. */
 skive_status skv_fit_open_journal(fit_state *s, bool resumed);
 /* The learning-rate finder in the place of training. */

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "train/curriculum.h"
+#include "train/stages.h"
 #include "train/metrics/choices.h"
 #include "train/train.h"
 
@@ -198,6 +199,11 @@ static const skv_option options[] = {
      .family = &skv_curriculum_family,
      SKV_FIELD(TEXT, skive_train_options, curriculum),
      .brief = "begin with a part of the samples, which grows: the order in which they join"},
+    {.name = "progressive",
+     .needs = "!find-lr,epochs",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, progressive),
+     .brief = "begin with small images, few transforms and weak dropout: size=0.5,strength=0.25,until=0.75,stages=4"},
     {.name = "find-lr",
      .always = true,
      .type = SKV_OPTION_SWITCH,
@@ -260,6 +266,7 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     SKV_TRY(skv_best_check(ctx, copy.best));
     SKV_TRY(skv_choices_check(ctx, copy.metrics, 0));
     SKV_TRY(skv_callbacks_check(ctx, &copy));
+    SKV_TRY(skv_stages_check(ctx, &copy));
     SKV_TRY(skv_saving_check(ctx, &copy));
     if (copy.find_lr && (copy.checkpoint || copy.resume || copy.log || copy.tensorboard))
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "find-lr",

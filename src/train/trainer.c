@@ -174,17 +174,13 @@ static skive_status copy_list(skive_context *ctx, const void *from, size_t n, si
     return SKIVE_OK;
 }
 
-static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
+/* What a step runs. */
+static skive_status make_plan(skv_trainer *t, const skv_trainer_setup *s) {
     skive_graph *g = s->graph;
-    SKV_TRY(skv_optimizer_pick(t->ctx, t->options.optimizer, &t->optimizer, &t->optimizer_values));
-    SKV_TRY(add_params(t, s));
-    SKV_TRY(spare_unreached(t, s));
     SKV_TRY(copy_list(t->ctx, s->updates, s->n_updates, sizeof *t->stats, &t->stats));
     t->n_stats = s->n_updates;
     SKV_TRY(copy_list(t->ctx, s->memories, s->n_memories, sizeof *t->memories, &t->memories));
     t->n_memories = s->n_memories;
-    SKV_TRY(copy_list(t->ctx, s->hooks, s->n_hooks, sizeof *t->hooks, &t->hooks));
-    t->n_hooks = s->n_hooks;
     t->input_index = input_index(g, s->input);
     t->labels_index = input_index(g, s->labels);
     t->shares = s->shares;
@@ -199,7 +195,16 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     o.reserve = s->reserve;
     SKV_TRY(skive_plan_create(t->ctx, g, &o, &t->plan));
     tell_recomputation(t);
-    SKV_TRY(skive_exec_create(t->ctx, t->plan, &t->exec));
+    return skive_exec_create(t->ctx, t->plan, &t->exec);
+}
+
+static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
+    SKV_TRY(skv_optimizer_pick(t->ctx, t->options.optimizer, &t->optimizer, &t->optimizer_values));
+    SKV_TRY(add_params(t, s));
+    SKV_TRY(spare_unreached(t, s));
+    SKV_TRY(copy_list(t->ctx, s->hooks, s->n_hooks, sizeof *t->hooks, &t->hooks));
+    t->n_hooks = s->n_hooks;
+    SKV_TRY(make_plan(t, s));
     const skv_callback_site at = {.ctx = t->ctx,
                                   .options = &t->options,
                                   .trainer = t,
@@ -226,6 +231,37 @@ skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *s, 
     }
     *out = t;
     return SKIVE_OK;
+}
+
+/* The parameters of the new graph stand on the same numbers. */
+static skive_status move_params(skv_trainer *t, const skive_graph *g) {
+    for (size_t i = 0; i < t->n_params; i++) {
+        skv_param *p = &t->params[i];
+        skive_value *twin = skive_graph_find_value(g, p->value->name);
+        const skive_tensor *data = twin ? skv_value_tensor(twin) : NULL;
+        if (!data || data->data != (void *)p->seen)
+            return skv_fail_at(t->ctx, SKIVE_ERR_GRAPH, p->value->name,
+                               "the parameter '%s' is another one in the next stage of the run", p->value->name);
+        p->value = twin;
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_trainer_change(skv_trainer *t, const skv_trainer_setup *s) {
+    skive_graph *before = t->graph;
+    SKV_TRY(move_params(t, s->graph));
+    skive_exec_free(t->exec);
+    skive_plan_free(t->plan);
+    skv_free(t->ctx, t->stats);
+    skv_free(t->ctx, t->memories);
+    t->exec = NULL;
+    t->plan = NULL;
+    t->stats = NULL;
+    t->memories = NULL;
+    t->n_stats = t->n_memories = 0;
+    t->graph = s->graph;
+    skive_graph_free(before);
+    return make_plan(t, s);
 }
 
 /* ---- what goes in ---- */

@@ -13,7 +13,7 @@ size_t skv_transforms_mixing(const skv_transform_list *list) {
 bool skv_transforms_mix(const skv_transform_run *r, skv_mix *out) {
     const size_t n = skv_transforms_mixing(r->list);
     skv_draw draw = skv_draw_at(r->seed, r->index, ((uint64_t)1 << MIX_STREAM_SHIFT) + r->epoch);
-    if (n == 0) return false;
+    if (n == 0 || skv_transforms_spare(r, SKV_MAX_TRANSFORMS)) return false;
     size_t chosen = n > 1 ? (size_t)skv_draw_below(&draw, (int64_t)n) : 0;
     for (int i = 0; i < r->list->count; i++) {
         const skv_transform *t = r->list->items[i].transform;

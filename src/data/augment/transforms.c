@@ -187,9 +187,20 @@ skive_status skv_transforms_fit(skive_context *ctx, const skv_transform_list *li
 
 /* ---- a sample ---- */
 
+/* Apart from the streams of the transforms themselves, which are below 2^38 (transform.h), and of mixing. */
+enum { SPARE_STREAM_SHIFT = 38 };
+
+bool skv_transforms_spare(const skv_transform_run *r, int i) {
+    if (r->spare <= 0) return false;
+    const uint64_t stream = ((uint64_t)1 << SPARE_STREAM_SHIFT) + r->epoch * (SKV_MAX_TRANSFORMS + 1) + (uint64_t)i;
+    skv_draw draw = skv_draw_at(r->seed, r->index, stream);
+    return skv_draw_uniform(&draw) < r->spare;
+}
+
 float *skv_transforms_apply(const skv_transform_run *r, float *a, float *b) {
     for (int i = 0; i < r->list->count; i++) {
         const skv_transform *t = r->list->items[i].transform;
+        if (skv_transforms_spare(r, i)) continue;
         skv_draw draw = skv_draw_at(r->seed, r->index, r->epoch * SKV_MAX_TRANSFORMS + (uint64_t)i);
         const skv_augment one = {.options = &r->list->items[i].options,
                                  .draw = &draw,
@@ -220,7 +231,7 @@ void skv_transforms_apply_labels(const skv_transform_run *r, int64_t *labels, in
         const skv_augment one = {
             .options = &r->list->items[i].options, .draw = &draw, .content = r->content, .dims = r->dims};
         skv_warp warp;
-        if (!t->warp || !t->warp(&one, &warp)) continue;
+        if (!t->warp || skv_transforms_spare(r, i) || !t->warp(&one, &warp)) continue;
         skv_warp_labels(&warp, r->dims, labels, b);
         memcpy(labels, b, (size_t)(r->dims[1] * r->dims[2]) * sizeof *b);
     }

@@ -178,8 +178,7 @@ static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     if (!c->need[0] || !c->dout[0]) return SKIVE_OK;
     c->din[0] = skv_emit(
-        c->b, "CtcLossGrad",
-        SKV_IN(c->dout[0], n->inputs[0], n->inputs[1], n->n_inputs > 2 ? n->inputs[2] : NULL),
+        c->b, "CtcLossGrad", SKV_IN(c->dout[0], n->inputs[0], n->inputs[1], n->n_inputs > 2 ? n->inputs[2] : NULL),
         SKV_ATTRS(SKV_INT("blank", skv_attr_int(n, "blank", 0)), SKV_INT("every", skv_attr_int(n, "every", 1))));
     return c->b->status;
 }
@@ -200,7 +199,8 @@ static const skv_op_case cases[] = {
     /* Of sample 0 the first two steps, as above; sample 1 says nothing: both of its steps are blank. */
     {.name = "lengths",
      CASE_IN({CASE_F32(2, 3, 2), CASE_VALUES(0, 0, 3, 3, 7, -7, 1, 1, 2, 2, -9, 4)},
-             {CASE_I64(2, 1), CASE_VALUES(1, -1), .constant = true}, {CASE_I64(2), CASE_VALUES(2, 2), .constant = true}),
+             {CASE_I64(2, 1), CASE_VALUES(1, -1), .constant = true},
+             {CASE_I64(2), CASE_VALUES(2, 2), .constant = true}),
      .n_out = 1,
      CASE_EXPECT(0.28768207245178090, 1.3862943611198906)},
     {.name = "lengths of two frames a step",

@@ -199,8 +199,7 @@ static skive_status add_lengths(const evaluation *e, const skive_graph *g, skive
 static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
     skive_graph *longer = NULL;
     SKV_TRY(add_lengths(e, g, &longer));
-    const skive_status status =
-        skv_plan_for_data(e->ctx, longer ? longer : g, &e->feeds, batch, &e->batch, &e->plan);
+    const skive_status status = skv_plan_for_data(e->ctx, longer ? longer : g, &e->feeds, batch, &e->batch, &e->plan);
     skive_graph_free(longer);
     SKV_TRY(status);
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));

@@ -66,7 +66,8 @@ static skive_status name_keys(skive_graph *g) {
 static skive_status add_input(skive_graph *g, const char *name, skive_value **out) {
     skive_type t = {.dtype = SKIVE_I64, .rank = 1};
     if (!g->n_inputs || g->inputs[0]->type.rank < 1)
-        return SKV_FAIL(g->ctx, SKIVE_ERR_DATA, "the model has no input with samples, whose lengths '%s' could be", name);
+        return SKV_FAIL(g->ctx, SKIVE_ERR_DATA, "the model has no input with samples, whose lengths '%s' could be",
+                        name);
     t.dims[0] = g->inputs[0]->type.dims[0];
     if (g->n_inputs == 1) SKV_TRY(name_keys(g));
     SKV_TRY(skive_graph_add_input(g, name, &t, out));

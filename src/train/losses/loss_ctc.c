@@ -37,10 +37,10 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
         labels = skv_emit(b, "Cast", SKV_IN(labels), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
     skive_value *lengths = skv_head_lengths(b, a->head);
     const bool skip = a->options && strcmp(skv_option_text(a->options, "impossible"), "skip") == 0;
-    skive_value *losses = skv_emit(
-        b, "CtcLoss", SKV_IN(x, labels, lengths),
-        SKV_ATTRS(SKV_INT("blank", a->blank_last ? x->type.dims[2].size - 1 : 0), SKV_INT("zero_infinity", skip),
-                  SKV_INT("every", lengths ? a->head->every : 1)));
+    skive_value *losses =
+        skv_emit(b, "CtcLoss", SKV_IN(x, labels, lengths),
+                 SKV_ATTRS(SKV_INT("blank", a->blank_last ? x->type.dims[2].size - 1 : 0),
+                           SKV_INT("zero_infinity", skip), SKV_INT("every", lengths ? a->head->every : 1)));
     return skv_emit(b, "ReduceMean", SKV_IN(losses), SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 
