@@ -8,30 +8,33 @@
 static const cli_option options[] = {
     {"output", 'o', "FILE", "write the curves to this file, as SVG (default: print them in characters)", false},
     {"figures", 0, "LIST",
-     "loss, accuracy, f1, rmse, r2, rate, speed (default: those of loss, accuracy, rmse and rate that the logs have)",
-     false},
+     "loss, accuracy, f1, rmse, r2, rate, speed and what --metrics named (default: all but f1, r2 and speed)", false},
     {"x", 0, "NAME", "what the figures are drawn over: epoch, step or seconds (default epoch)", false},
     {"log-scale", 0, NULL, "a logarithmic scale for the figures", false},
 };
 
-static skive_status choose(cli_args *a, bool chosen[CLI_MOST_FIGURES]) {
+static skive_status no_figure(cli_args *a, const cli_logs *logs, const char *name, int length) {
+    char list[CLI_MOST_FIGURES * 34] = "";
+    for (size_t i = 0, n = 0; i < logs->n_figures; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", logs->figures[i].name);
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--figures: no figure '%.*s'; there are: %s", length, name, list);
+}
+
+static skive_status choose(cli_args *a, const cli_logs *logs, bool chosen[CLI_MOST_FIGURES]) {
     static const char *const usual[] = {"loss", "accuracy", "rmse", "rate"};
     const char *text = cli_text(a, "figures", NULL);
-    for (size_t i = 0; i < cli_n_figures; i++) {
-        chosen[i] = false;
+    for (size_t i = 0; i < CLI_MOST_FIGURES; i++) {
+        chosen[i] = !text && i >= CLI_USUAL_FIGURES && i < logs->n_figures;
         for (size_t k = 0; k < CLI_COUNT(usual); k++)
-            chosen[i] = chosen[i] || (!text && strcmp(usual[k], cli_figures[i].name) == 0);
+            chosen[i] = chosen[i] || (!text && strcmp(usual[k], logs->figures[i].name) == 0);
     }
     while (text && *text) {
         const size_t length = strcspn(text, ",");
         size_t i = 0;
-        while (i < cli_n_figures &&
-               !(strlen(cli_figures[i].name) == length && memcmp(cli_figures[i].name, text, length) == 0))
+        while (i < logs->n_figures &&
+               !(strlen(logs->figures[i].name) == length && memcmp(logs->figures[i].name, text, length) == 0))
             i++;
-        if (i == cli_n_figures)
-            return cli_fail(a, SKIVE_ERR_ARGUMENT,
-                            "--figures: no figure '%.*s'; there are: loss, accuracy, f1, rmse, r2, rate, speed",
-                            (int)length, text);
+        if (i == logs->n_figures) return no_figure(a, logs, text, (int)length);
         chosen[i] = true;
         text += length + (text[length] == ',');
     }
@@ -59,7 +62,7 @@ static bool print_chart(const cli_logs *logs, size_t figure, bool log) {
         points += curves[i].n;
     }
     if (curves && points)
-        text = cli_chart_text(cli_figures[figure].title, curves, 2 * logs->n, log,
+        text = cli_chart_text(cli_figure_title(&logs->figures[figure]), curves, 2 * logs->n, log,
                               columns && columns < CLI_COLUMNS ? (int)columns - 1 : CLI_COLUMNS - 1, 14);
     const bool good = curves && (text || !points);
     if (text) {
@@ -92,15 +95,15 @@ static void fixed(cli_table *t, double x) {
     cli_table_cell(t, "%s", isnan(x) ? "-" : cli_fixed(x, text, sizeof text));
 }
 
-static size_t figure_named(const char *name) {
+static size_t figure_named(const cli_logs *logs, const char *name) {
     size_t i = 0;
-    while (i + 1 < cli_n_figures && strcmp(cli_figures[i].name, name) != 0) i++;
+    while (i + 1 < logs->n_figures && strcmp(logs->figures[i].name, name) != 0) i++;
     return i;
 }
 
 static void print_runs(const cli_logs *logs) {
     static const char *const heads[] = {"<run", "<marks", "epochs", "loss", "best val. loss", "best val. acc.", "time"};
-    const size_t loss = figure_named("loss"), accuracy = figure_named("accuracy");
+    const size_t loss = figure_named(logs, "loss"), accuracy = figure_named(logs, "accuracy");
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     char text[64];
     for (size_t i = 0; i < logs->n; i++) {
@@ -126,7 +129,7 @@ static void set(json_t *j, const char *key, double x) {
 }
 
 static json_t *runs_json(const cli_logs *logs) {
-    const size_t loss = figure_named("loss"), accuracy = figure_named("accuracy");
+    const size_t loss = figure_named(logs, "loss"), accuracy = figure_named(logs, "accuracy");
     json_t *list = json_array();
     for (size_t i = 0; i < logs->n; i++) {
         const cli_run *r = &logs->runs[i];
@@ -153,14 +156,14 @@ static skive_status write_svg(cli_args *a, const cli_logs *logs, const bool chos
 
 static skive_status draw(cli_args *a, const cli_logs *logs, const char *x, const char *output) {
     bool chosen[CLI_MOST_FIGURES], some = false;
-    skive_status status = choose(a, chosen);
-    for (size_t i = 0; i < cli_n_figures; i++)
+    skive_status status = choose(a, logs, chosen);
+    for (size_t i = 0; i < logs->n_figures; i++)
         for (size_t k = 0; k < logs->n; k++)
             some = some || (chosen[i] && logs->runs[k].training[i].n + logs->runs[k].validation[i].n > 0);
     if (status == SKIVE_OK && !some)
         status = cli_fail(a, SKIVE_ERR_DATA, "there is nothing to draw: the logs have no such figures");
     if (status == SKIVE_OK && output) status = write_svg(a, logs, chosen, x, output);
-    for (size_t i = 0; status == SKIVE_OK && !output && !a->json && i < cli_n_figures; i++) {
+    for (size_t i = 0; status == SKIVE_OK && !output && !a->json && i < logs->n_figures; i++) {
         if (chosen[i] && !print_chart(logs, i, cli_has(a, "log-scale")))
             status = cli_fail(a, SKIVE_ERR_MEMORY, "out of memory");
     }

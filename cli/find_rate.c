@@ -21,7 +21,7 @@ static json_t *search_json(const skive_rate_search *r) {
 
 static skive_status write_picture(cli_args *a, const cli_curve *curve, const char *output) {
     cli_run run = {.name = (char[]){"smoothed loss"}};
-    const cli_logs logs = {&run, 1};
+    const cli_logs logs = {.runs = &run, .n = 1, .figures = {{"loss", NULL, NULL, NULL}}, .n_figures = 1};
     const bool chosen[CLI_MOST_FIGURES] = {true}; /* the first figure is the loss */
     run.training[0] = *curve;
     char *text = cli_logs_svg(&logs, chosen, "log10 of the learning rate", "learning-rate finder", false);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const cli_figure cli_figures[] = {
+static const cli_figure usual[CLI_USUAL_FIGURES] = {
     {"loss", "loss", "loss", "validation_loss"},
     {"accuracy", "accuracy", "accuracy", "validation_accuracy"},
     {"f1", "F1", NULL, "validation_f1"},
@@ -15,7 +15,6 @@ const cli_figure cli_figures[] = {
     {"rate", "learning rate", "learning_rate", NULL},
     {"speed", "samples per second", "samples_per_second", NULL},
 };
-const size_t cli_n_figures = CLI_COUNT(cli_figures);
 
 void cli_logs_free(cli_logs *logs) {
     for (size_t i = 0; i < logs->n; i++) {
@@ -54,7 +53,22 @@ static int count_of(const json_t *line, const char *key, int otherwise) {
     return x >= 0 && x < 1e9 ? (int)x : otherwise;
 }
 
-static bool take(cli_run *r, const json_t *line, const char *event, const char *x) {
+/* The figures of an epoch that the run was asked for by name; those that are new join the list. */
+static bool take_named(cli_logs *logs, cli_run *r, const json_t *line, double at) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(line, "figures"), name, value) {
+        size_t i = CLI_USUAL_FIGURES;
+        while (i < logs->n_figures && strcmp(logs->figures[i].name, name) != 0) i++;
+        if (i == CLI_MOST_FIGURES || !json_is_number(value)) continue;
+        if (i == logs->n_figures)
+            snprintf(logs->figures[logs->n_figures++].name, sizeof logs->figures[i].name, "%s", name);
+        if (!cli_curve_add(&r->validation[i], at, json_number_value(value))) return false;
+    }
+    return true;
+}
+
+static bool take(cli_logs *logs, cli_run *r, const json_t *line, const char *event, const char *x) {
     const bool steps = strcmp(event, "steps") == 0, epoch = strcmp(event, "epoch") == 0;
     const double at = number_of(line, x), seconds = number_of(line, "seconds"), waited = number_of(line, "waited");
     r->epochs = count_of(line, "epochs", r->epochs);
@@ -67,11 +81,11 @@ static bool take(cli_run *r, const json_t *line, const char *event, const char *
         const char *status = json_string_value(json_object_get(line, "status"));
         snprintf(r->status, sizeof r->status, "%s", status ? status : "");
     }
-    for (size_t i = 0; i < cli_n_figures; i++) {
-        if (steps && !cli_curve_add(&r->training[i], at, number_of(line, cli_figures[i].training))) return false;
-        if (epoch && !cli_curve_add(&r->validation[i], at, number_of(line, cli_figures[i].validation))) return false;
+    for (size_t i = 0; i < CLI_USUAL_FIGURES; i++) {
+        if (steps && !cli_curve_add(&r->training[i], at, number_of(line, usual[i].training))) return false;
+        if (epoch && !cli_curve_add(&r->validation[i], at, number_of(line, usual[i].validation))) return false;
     }
-    return true;
+    return !epoch || take_named(logs, r, line, at);
 }
 
 static skive_status read_line(cli_args *a, const char *path, size_t number, const char *text, const char *x,
@@ -83,7 +97,7 @@ static skive_status read_line(cli_args *a, const char *path, size_t number, cons
     cli_run *r = NULL;
     if (!event || !id)
         status = cli_fail(a, SKIVE_ERR_FORMAT, "%s: line %zu is not one of a log of training (--log)", path, number);
-    else if (!(r = run_of(logs, first, id)) || !take(r, line, event, x))
+    else if (!(r = run_of(logs, first, id)) || !take(logs, r, line, event, x))
         status = out_of_memory(a);
     json_decref(line);
     return status;
@@ -102,6 +116,8 @@ static skive_status name_runs(cli_args *a, const char *path, cli_logs *logs, siz
 
 skive_status cli_logs_read(cli_args *a, const char *path, const char *x, cli_logs *logs) {
     const size_t first = logs->n;
+    if (!logs->n_figures) memcpy(logs->figures, usual, sizeof usual);
+    if (!logs->n_figures) logs->n_figures = CLI_USUAL_FIGURES;
     size_t number = 0, room = 0;
     char *text = NULL;
     skive_status status = SKIVE_OK;

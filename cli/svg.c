@@ -98,7 +98,7 @@ char *cli_logs_svg(const cli_logs *logs, const bool chosen[CLI_MOST_FIGURES], co
     panel p[CLI_MOST_FIGURES];
     bool drawn[CLI_MOST_FIGURES] = {false};
     FILE *f = curves ? open_memstream(&text, &size) : NULL;
-    for (size_t i = 0; f && i < cli_n_figures; i++) {
+    for (size_t i = 0; f && i < logs->n_figures; i++) {
         const size_t n = gather(logs, i, curves);
         drawn[i] = chosen[i] && cli_axis_of(curves, n, false, 10, false, &p[i].x) &&
                    cli_axis_of(curves, n, true, 5, log, &p[i].y);
@@ -112,9 +112,9 @@ char *cli_logs_svg(const cli_logs *logs, const bool chosen[CLI_MOST_FIGURES], co
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
             "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
             WIDTH, height, WIDTH, height);
-        for (size_t i = 0; i < cli_n_figures; i++) {
+        for (size_t i = 0; i < logs->n_figures; i++) {
             if (!drawn[i]) continue;
-            put_axes(f, &p[i], cli_figures[i].title, x);
+            put_axes(f, &p[i], cli_figure_title(&logs->figures[i]), x);
             const size_t n = gather(logs, i, curves);
             for (size_t k = 0; k < n; k++) put_curve(f, &p[i], &curves[k]);
         }

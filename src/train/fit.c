@@ -514,7 +514,7 @@ static skive_status loop(fit_state *s) {
         s->report.best_epoch = (int)s->point.best_epoch;
         s->report.seconds = skv_now() - started;
         s->report.samples_per_second = (double)(s->point.steps - steps_before) * (double)s->batch / s->report.seconds;
-        skv_fit_log_epoch(s->ctx, s->fit->what, s->o->epochs, row);
+        skv_fit_log_epoch(s->ctx, s->fit->what, s->o, row);
         SKV_TRY(save_point(s));
     }
     s->report.best_epoch = (int)s->point.best_epoch;

@@ -133,7 +133,8 @@ size_t skv_fit_reserve(skive_context *ctx, const skive_graph *model, const skv_f
 
 /* With four decimals, or in fewer digits where it is large. */
 const char *skv_fit_loss_text(double loss, char *buffer, size_t size);
-void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row);
+void skv_fit_log_epoch(skive_context *ctx, const char *what, const skive_train_options *o,
+                       const skive_epoch_report *row);
 /* Notes options that change nothing, or not what they seem to: `classes` says what the data have. */
 skive_status skv_fit_tell_idle(skive_context *ctx, const skv_course *course, bool classes);
 /* A rate that is too high can leave a network that answers always the same, without any number becoming NaN. */

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "train/journal.h"
 #include "train/train.h"
 
 const char *skv_fit_loss_text(double loss, char *buffer, size_t size) {
@@ -9,8 +10,13 @@ const char *skv_fit_loss_text(double loss, char *buffer, size_t size) {
     return buffer;
 }
 
-void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row) {
-    char train[48] = "", validation[48] = "", number[24];
+void skv_fit_log_epoch(skive_context *ctx, const char *what, const skive_train_options *o,
+                       const skive_epoch_report *row) {
+    char train[48] = "", validation[48] = "", number[24], more[200] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < skv_metric_count() && i < SKIVE_EPOCH_FIGURES && n < sizeof more; i++)
+        if (!isnan(row->figures[i]) && skv_journal_tells(o, i))
+            n += (size_t)snprintf(more + n, sizeof more - n, "  %s %.4g", skv_metric_name(i), row->figures[i]);
     if (!isnan(row->train_accuracy)) snprintf(train, sizeof train, "  train %.2f %%", 100 * row->train_accuracy);
     if (!isnan(row->validation_accuracy))
         snprintf(validation, sizeof validation, "  validation %.2f %%", 100 * row->validation_accuracy);
@@ -19,8 +25,9 @@ void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const s
     else if (!isnan(row->validation_loss))
         snprintf(validation, sizeof validation, "  validation loss %s",
                  skv_fit_loss_text(row->validation_loss, number, sizeof number));
-    skv_log(ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %s%s%s  rate %.5f  %.1f s", what, row->epoch, epochs,
-            skv_fit_loss_text(row->loss, number, sizeof number), train, validation, row->learning_rate, row->seconds);
+    skv_log(ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %s%s%s%s  rate %.5f  %.1f s", what, row->epoch, o->epochs,
+            skv_fit_loss_text(row->loss, number, sizeof number), train, validation, more, row->learning_rate,
+            row->seconds);
 }
 
 void skv_fit_note_chance(skive_context *ctx, const char *what, const skive_dataset_info *info,

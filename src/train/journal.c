@@ -52,6 +52,27 @@ skive_status skv_journal_states(skv_journal *j, skv_states *s) {
 }
 
 /* A journal that cannot be written is told of once, and the run goes on without it. */
+/* Is the name the beginning of an item of a list, up to its options? */
+static bool in_list(const char *list, char between, const char *name) {
+    const size_t n = strlen(name);
+    while (list && *list) {
+        while (*list == ' ') list++;
+        if (strncmp(list, name, n) == 0 && (!list[n] || list[n] == between || list[n] == ':' || list[n] == ' '))
+            return true;
+        list = strchr(list, between);
+        list += list != NULL;
+    }
+    return false;
+}
+
+bool skv_journal_tells(const skive_train_options *o, size_t i) {
+    static const char *const known[] = {"accuracy", "rmse", "r2"};
+    const char *name = skv_metric_name(i);
+    for (size_t k = 0; k < SKV_LENGTH(known); k++)
+        if (strcmp(name, known[k]) == 0) return false;
+    return in_list(o->metrics, ';', name) || in_list(o->best, ',', name);
+}
+
 static void give_up(skv_journal *j, size_t i, int64_t step) {
     char why[400];
     (void)snprintf(why, sizeof why, "%s", skive_context_message(j->ctx));

@@ -5,6 +5,7 @@
 #define SKV_JOURNAL_H
 
 #include "train/fit.h"
+#include "train/metric.h"
 
 /* Of a resumed run: what the journal may hold of it already. A run that starts anew has neither. */
 typedef struct skv_journal_limit {
@@ -24,6 +25,10 @@ typedef struct skv_journal_kind {
     skive_status (*sync)(void *self);
     void (*close)(void *self); /* NULL is accepted */
 } skv_journal_kind;
+
+/* Does a run tell figure `i` of skv_metric_name for each epoch? What `metrics` or `best` names, but for those that have
+ * fields of their own in skive_epoch_report. */
+bool skv_journal_tells(const skive_train_options *o, size_t i);
 
 typedef struct skv_journal skv_journal;
 

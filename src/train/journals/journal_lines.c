@@ -40,11 +40,16 @@ static void add_text(skv_text *t, const char *key, const char *text) {
 }
 
 /* Seven digits: figures are means of 32-bit floats, and times are read by people. */
+static const char *number_text(double x, char *text, size_t size) {
+    if (!isfinite(x)) return "null";
+    (void)snprintf(text, size, fabs(x) < 1e15 && x == floor(x) ? "%.0f" : "%.7g", x);
+    text[strcspn(text, ",")] = text[strcspn(text, ",")] ? '.' : '\0'; /* whatever the locale */
+    return text;
+}
+
 static void add_number(skv_text *t, const char *key, double x) {
     char text[40];
-    (void)snprintf(text, sizeof text, fabs(x) < 1e15 && x == floor(x) ? "%.0f" : "%.7g", x);
-    text[strcspn(text, ",")] = text[strcspn(text, ",")] ? '.' : '\0'; /* whatever the locale */
-    skv_text_add(t, ",\"%s\":%s", key, isfinite(x) ? text : "null");
+    skv_text_add(t, ",\"%s\":%s", key, number_text(x, text, sizeof text));
 }
 
 /* What is not measured is left out. */
@@ -114,12 +119,25 @@ static void add_run(skv_text *t, const skive_train_event *e, skive_context *ctx)
     add_settings(t, e->settings, ctx);
 }
 
-static void add_row(skv_text *t, const skive_epoch_report *row) {
+/* Those that the run asked for by name; nothing where there are none. */
+static void add_figures(skv_text *t, const skive_epoch_report *row, const skive_train_options *o) {
+    const char *before = ",\"figures\":{";
+    for (size_t i = 0; i < skv_metric_count() && i < SKIVE_EPOCH_FIGURES; i++) {
+        if (isnan(row->figures[i]) || !skv_journal_tells(o, i)) continue;
+        char number[40];
+        skv_text_add(t, "%s\"%s\":%s", before, skv_metric_name(i), number_text(row->figures[i], number, sizeof number));
+        before = ",";
+    }
+    if (*before && before[1] == '\0') skv_text_add(t, "}");
+}
+
+static void add_row(skv_text *t, const skive_epoch_report *row, const skive_train_options *o) {
     add_measured(t, "validation_loss", row->validation_loss);
     add_measured(t, "validation_accuracy", row->validation_accuracy);
     add_measured(t, "validation_f1", row->validation_f1);
     add_measured(t, "validation_rmse", row->validation_rmse);
     add_measured(t, "validation_r2", row->validation_r2);
+    add_figures(t, row, o);
     add_number(t, "epoch_seconds", row->seconds);
 }
 
@@ -128,7 +146,7 @@ static void add_event(skv_text *t, const skive_train_event *e, skive_context *ct
     add_number(t, "epoch", e->epoch);
     add_measured(t, "loss", e->loss);
     add_measured(t, "accuracy", e->accuracy);
-    if (e->row) add_row(t, e->row);
+    if (e->row) add_row(t, e->row, e->options);
     if (e->kind == SKIVE_TRAIN_STEPS || e->kind == SKIVE_TRAIN_EPOCH) {
         add_measured(t, "learning_rate", e->learning_rate);
         add_measured(t, "samples_per_second", e->samples_per_second);

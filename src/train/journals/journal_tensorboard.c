@@ -125,6 +125,14 @@ static void add_figure(message *summary, const char *tag, double x) {
     put_bytes(summary, 1, value.bytes, value.n);
 }
 
+static void add_figures(message *summary, const skive_train_event *e) {
+    for (size_t i = 0; i < skv_metric_count() && i < SKIVE_EPOCH_FIGURES; i++) {
+        char tag[80];
+        (void)snprintf(tag, sizeof tag, "epoch/validation_%s", skv_metric_name(i));
+        if (skv_journal_tells(e->options, i)) add_figure(summary, tag, e->row->figures[i]);
+    }
+}
+
 static skive_status put_record(board *b, const message *m) {
     unsigned char record[FRAME + MESSAGE_ROOM + FOOT];
     skv_store_le64(record, m->n);
@@ -158,6 +166,7 @@ static skive_status put(void *self, const skive_train_event *e) {
         add_figure(&summary, "epoch/validation_f1", e->row->validation_f1);
         add_figure(&summary, "epoch/validation_rmse", e->row->validation_rmse);
         add_figure(&summary, "epoch/validation_r2", e->row->validation_r2);
+        add_figures(&summary, e);
         add_figure(&summary, "epoch/seconds", e->row->seconds);
     } else {
         return SKIVE_OK;
