@@ -200,6 +200,17 @@ for spec in 'w4_gemm_b1:1.5:20:gemm 1,4096,4096 --weights int4' 'w2_gemm_b1:1.5:
         --peer "int8:$build/bench_bits ${layer%% --*} --weights int8 --threads 1"
 done
 
+# A product of float32 with weights of 4 bits in blocks of 32 (Transformers), against float32 weights, and with few rows.
+for spec in 'b1:1.0:20:1,4096,4096' 'b4:1.0:5:4,4096,4096' 'b128:1.0:1:128,4096,4096'; do
+    name=packed_gemm_${spec%%:*} rest=${spec#*:}
+    goal=${rest%%:*} rest=${rest#*:}
+    count=${rest%%:*} layer="gemm ${rest#*:} --input f32"
+    wanted "$name" || continue
+    ours bench_bits || continue
+    row "$name" "$goal" "$count" "weights of 4 bits in blocks of 32, $layer, 1 thread" \
+        --ours "$build/bench_bits $layer --group 32 --threads 1" --peer "f32:$build/bench_bits $layer --threads 1"
+done
+
 # Weight sharing: k-means of a million weights, sort and indices included, on one core.
 for bits in 4 8; do
     name=share_1m_${bits}bit

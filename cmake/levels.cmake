@@ -27,6 +27,7 @@ set(SKIVE_FILES_avx2
   kernels/int8/sparse_avx2.c
   kernels/int8/xnor_avx2.c
   kernels/norm_batch_avx2.c
+  kernels/packed_avx2.c
   kernels/pool_conv_weight_avx2.c
   kernels/pool_window_avx2.c
   kernels/recurrent_avx2.c
@@ -53,6 +54,7 @@ set(SKIVE_FILES_avx512
   kernels/int8/loops_avx512.c
   kernels/int8/xnor_avx512.c
   kernels/norm_batch_avx512.c
+  kernels/packed_avx512.c
   kernels/pool_max_avx512.c
   kernels/pool_window_avx512.c
   kernels/recurrent_avx512.c
@@ -84,6 +86,7 @@ set(SKIVE_FILES_neon
   kernels/depthwise_neon.c
   kernels/int8/gemm_neon.c
   kernels/int8/loops_neon.c
+  kernels/packed_neon.c
   kernels/pool_conv_weight_neon.c
   kernels/pool_window_neon.c
   kernels/sgemm_neon.c

@@ -8,7 +8,7 @@
 #include "base/base.h"
 
 enum {
-    DEPTH = 384,          /* steps of k in a block: a panel of B stays in the first-level cache */
+    DEPTH = SKV_SGEMM_DEPTH,
     BAND = 1152,          /* columns of B that are packed at once */
     HEIGHT = 96,          /* rows of A that are packed at once; a multiple of each tile's rows */
     UNPACKED_BELOW = 160, /* rows of C for which B is not worth packing */

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { SKV_SGEMM_DEPTH = 384 }; /* steps of k in a block: a panel of B stays in the first-level cache */
+
 typedef struct skv_sgemm {
     bool trans_a, trans_b;
     int64_t m, n, k;

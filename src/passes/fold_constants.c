@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "graph/shared.h"
-#include "passes/pass.h"
+#include "passes/packed.h"
 
 enum { MAX_GROWTH_BYTES = 1 << 16 };
 
@@ -87,9 +87,9 @@ static bool is_read(const skive_node *n) {
     return false;
 }
 
-/* Weights that are stored small on purpose: quantized weights, and weights with a codebook. */
+/* Weights that are stored small on purpose: quantized weights, 16-bit floats of products, and weights with a codebook. */
 static bool stays(const skv_pass_env *env, const skive_node *n) {
-    return n->op->no_fold || (!env->training && skv_shared_has_node(n));
+    return n->op->no_fold || (!env->training && (skv_shared_has_node(n) || (!env->for_file && skv_stays_packed(n))));
 }
 
 enum { SMALL = 256 }; /* bytes by which a file may grow for one node less */

@@ -9,7 +9,8 @@
 /* Conv or Gemm, alone or fused with a sum only: more may be fused. */
 static bool is_head(const skive_node *n) {
     if (SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM)) return true;
-    return SKV_NODE_IS_ANY(n, SKV_OP_FUSED_CONV, SKV_OP_FUSED_GEMM) && skv_attr_string(n, "activation", "")[0] == '\0';
+    return SKV_NODE_IS_ANY(n, SKV_OP_FUSED_CONV, SKV_OP_FUSED_GEMM, SKV_OP_DEQUANTIZE_GEMM) &&
+           skv_attr_string(n, "activation", "")[0] == '\0';
 }
 
 /* A head whose result is only used by the next node. */
@@ -18,20 +19,29 @@ static skive_node *hidden_head(const skv_pass_env *env, const skive_value *v) {
     return skv_pass_hidden(env, v) ? v->producer : NULL;
 }
 
+enum { RESIDUAL = 3, MAX_INPUTS = 6 };
+
+static const char *fused_name(const skive_node *head) {
+    if (skv_node_is(head, SKV_OP_DEQUANTIZE_GEMM)) return "DequantizeGemm";
+    return SKV_NODE_IS_ANY(head, SKV_OP_CONV, SKV_OP_FUSED_CONV) ? "FusedConv" : "FusedGemm";
+}
+
 /* Replaces `head` and `tail` by a fused node. */
 static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, skive_value *residual,
                          const skv_attr_init *extra, size_t n_extra) {
-    skive_value *inputs[4] = {head->inputs[0], head->inputs[1], skv_node_in(head, 2), skv_node_in(head, 3)};
-    if (residual) inputs[3] = residual;
+    skive_value *inputs[MAX_INPUTS];
+    size_t n_inputs = 0;
+    for (size_t i = 0; i < MAX_INPUTS; i++) {
+        inputs[i] = i == RESIDUAL && residual ? residual : skv_node_in(head, i);
+        if (inputs[i]) n_inputs = i + 1;
+    }
     const skv_fusion f = {
         .chain = (skive_node *const[]){head, tail},
         .n_chain = 2,
-        .op = skv_node_is(head, SKV_OP_CONV) || skv_node_is(head, SKV_OP_FUSED_CONV) ? "FusedConv" : "FusedGemm",
+        .op = fused_name(head),
         .domain = SKV_DOMAIN,
         .inputs = inputs,
-        .n_inputs = inputs[3]   ? 4
-                    : inputs[2] ? 3
-                                : 2,
+        .n_inputs = n_inputs,
         .attrs = extra,
         .n_attrs = n_extra,
         .keep_attrs = true,

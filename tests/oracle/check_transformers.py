@@ -77,6 +77,17 @@ ids = {"i": rng.integers(0, 9, (2, 5)).astype(np.int32), "t": rng.integers(0, 2,
 check("EmbedLayerNormalization", "EmbedLayerNormalization", ids,
       [param("w", 9, 24), param("p", 16, 24), param("s", 2, 24), *norms[:2]], ["y", ""], epsilon=1e-5)
 
+# matrices large enough to stay in few bits
+for bits, block, rows in ((4, 32, 1), (4, 128, 3), (8, 32, 1), (4, 32, 9)):
+    k, n, count = 512, 200, 512 // block
+    packed = [numpy_helper.from_array(rng.integers(0, 256, (n, count, block * bits // 8), dtype=np.uint8), "w"),
+              numpy_helper.from_array((rng.random(n * count) / 50).astype(np.float32), "s"),
+              numpy_helper.from_array(rng.integers(0, 256, n * (count * bits // 8), dtype=np.uint8), "z")]
+    a = {"x": rng.standard_normal((1, rows, k)).astype(np.float32)}
+    for params in (packed[:2], packed):
+        check(f"MatMulNBits, {bits} bits, blocks of {block}, {rows} rows, {len(params) - 1} tensors behind", "MatMulNBits", a,
+              params, ["y"], K=k, N=n, bits=bits, block_size=block)
+
 check("RMSNormalization", "RMSNormalization", {"x": x}, norms[:1], ["y"], domain="")
 q, k, v = (rng.standard_normal((2, 4, n, 8)).astype(np.float32) for n in (6, 6, 6))
 mask = rng.standard_normal((6, 6)).astype(np.float32)
