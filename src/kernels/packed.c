@@ -11,7 +11,7 @@
 #include "tensor/tensor.h"
 
 enum { A, W, C, Z, SCALE, ZERO };
-enum { BAND_FLOATS = 1 << 19 };                  /* weights that are floats at a time, with many rows */
+enum { BAND_FLOATS = 1 << 19 };          /* weights that are floats at a time, with many rows */
 #define PARALLEL_FROM ((int64_t)1 << 20) /* multiplications: less is not worth waking a thread for */
 
 typedef struct packed_state {
@@ -35,8 +35,8 @@ static const skv_packed_loops *loops_of_cpu(void) {
 
 typedef struct source {
     const skive_tensor *w, *scale, *zero;
-    int64_t out_step, k_step;             /* of W's elements */
-    int64_t scale_out, scale_k, block;    /* of the scale's elements, a step of k_step being a block */
+    int64_t out_step, k_step;          /* of W's elements */
+    int64_t scale_out, scale_k, block; /* of the scale's elements, a step of k_step being a block */
 } source;
 
 static bool kind_of(skive_dtype t, skv_packed_kind *kind) {
@@ -207,9 +207,7 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static skive_status prepare(skv_kernel_node *n) {
-    return skv_kernel_prepare(n, sizeof(packed_state), set_up, destroy);
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(packed_state), set_up, destroy); }
 
 static void write_bias(const packed_state *st, const float *c, float *y) {
     for (int64_t i = 0; i < st->m; i++) {

@@ -8,7 +8,13 @@
 
 #include "base/base.h"
 
-typedef enum skv_packed_kind { SKV_PACKED_2, SKV_PACKED_4, SKV_PACKED_8, SKV_PACKED_F16, SKV_PACKED_BF16 } skv_packed_kind;
+typedef enum skv_packed_kind {
+    SKV_PACKED_2,
+    SKV_PACKED_4,
+    SKV_PACKED_8,
+    SKV_PACKED_F16,
+    SKV_PACKED_BF16
+} skv_packed_kind;
 
 enum { SKV_PACKED_FEW_ROWS = 3 };
 
@@ -17,13 +23,13 @@ typedef struct skv_packed {
     skv_packed_kind kind;
     int64_t n, k;
     int columns;
-    int64_t block, blocks;  /* steps of k that share scales */
+    int64_t block, blocks; /* steps of k that share scales */
     size_t panel_bytes;
-    float offset;           /* the code that stands for zero, where it is one for all */
+    float offset; /* the code that stands for zero, where it is one for all */
     /* Of integers of 2 and 4 bits a word holds the next 16 or 8 steps of a column, the first in its lowest bits:
      * [panel][word of k][columns]. Others: [panel][k][columns]. */
     uint8_t *codes;
-    float *scale, *zero;    /* [panel][blocks][columns]; zero NULL: the offset */
+    float *scale, *zero; /* [panel][blocks][columns]; zero NULL: the offset */
 } skv_packed;
 
 typedef struct skv_packed_loops {

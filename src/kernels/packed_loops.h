@@ -37,8 +37,7 @@ INLINE void open_panel(const skv_packed *w, const skv_packed_kind kind, const bo
     for (int v = 0; v < VECTORS; v++) d->zero[v] = SET(w->offset);
 #ifdef TABLE
     float level[16];
-    for (int i = 0; i < 16; i++)
-        level[i] = (float)(kind == SKV_PACKED_2 ? i & 3 : i) - (own_zero ? 0.0f : w->offset);
+    for (int i = 0; i < 16; i++) level[i] = (float)(kind == SKV_PACKED_2 ? i & 3 : i) - (own_zero ? 0.0f : w->offset);
     d->table = LOAD(level);
 #else
     (void)kind;
@@ -146,15 +145,15 @@ INLINE void all_rows(const skv_packed *w, const skv_packed_kind kind, const bool
     if (from < to) few_of(w, kind, own_zero, rows, 1, a, lda, from, add, c, ldc);
 }
 
-#define ROWS_OF(name, kind, own_zero)                                                                              \
+#define ROWS_OF(name, kind, own_zero)                                                                                \
     static void name(const skv_packed *w, int rows, const float *a, int64_t lda, int64_t from, int64_t to, bool add, \
-                     float *c, int64_t ldc) {                                                                      \
-        if (rows == 1)                                                                                             \
-            all_rows(w, kind, own_zero, 1, a, lda, from, to, add, c, ldc);                                         \
-        else if (rows == 2)                                                                                        \
-            all_rows(w, kind, own_zero, 2, a, lda, from, to, add, c, ldc);                                         \
-        else                                                                                                       \
-            all_rows(w, kind, own_zero, 3, a, lda, from, to, add, c, ldc);                                         \
+                     float *c, int64_t ldc) {                                                                        \
+        if (rows == 1)                                                                                               \
+            all_rows(w, kind, own_zero, 1, a, lda, from, to, add, c, ldc);                                           \
+        else if (rows == 2)                                                                                          \
+            all_rows(w, kind, own_zero, 2, a, lda, from, to, add, c, ldc);                                           \
+        else                                                                                                         \
+            all_rows(w, kind, own_zero, 3, a, lda, from, to, add, c, ldc);                                           \
     }
 ROWS_OF(rows_2, SKV_PACKED_2, true)
 ROWS_OF(rows_4, SKV_PACKED_4, false)

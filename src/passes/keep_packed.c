@@ -88,7 +88,10 @@ static skive_status keep(skive_graph *g, skive_node *n, skive_node *d, bool turn
                           .op = "DequantizeGemm",
                           .domain = SKV_DOMAIN,
                           .inputs = in,
-                          .n_inputs = in[5] ? 6 : in[4] ? 5 : in[2] ? 3 : 2,
+                          .n_inputs = in[5]   ? 6
+                                      : in[4] ? 5
+                                      : in[2] ? 3
+                                              : 2,
                           .attrs = attrs,
                           .n_attrs = scaled ? 4 : 2};
     return skv_fuse(g, &f);

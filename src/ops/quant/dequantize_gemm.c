@@ -27,10 +27,9 @@ enum { A, W, C, Z, SCALE, ZERO, INPUTS };
 static bool is_half(skive_dtype t) { return t == SKIVE_F16 || t == SKIVE_BF16; }
 
 static skive_status check_types(skv_infer *c) {
-    const skive_type *a = skv_in_type(c, A), *w = skv_in_type(c, W);
+    const skive_type *w = skv_in_type(c, W);
     const bool scaled = c->n_in > SCALE && c->in[SCALE];
-    if (a && a->dtype != SKIVE_DTYPE_NONE && a->dtype != SKIVE_F32)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DequantizeGemm: A is %s, not float32", skive_dtype_name(a->dtype));
+    SKV_TRY(skv_want_float(c, A));
     if (w && w->dtype != SKIVE_DTYPE_NONE && !is_half(w->dtype) && !skv_is_quantized_dtype(w->dtype))
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DequantizeGemm: W is %s, which has no scale",
                               skive_dtype_name(w->dtype));
@@ -60,16 +59,16 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_rank(c, A, 2, SKIVE_MAX_RANK));
     SKV_TRY(skv_want_rank(c, W, 2, 2));
     SKV_TRY(skv_want_rank(c, C, 0, 2));
-    c->out[0].dtype = SKIVE_F32;
+    c->out[0].dtype = c->in[A] ? c->in[A]->dtype : SKIVE_DTYPE_NONE;
     if (skv_in_ranked(c, A)) {
         const bool turned = skv_attr_int(c->node, "transB", 0) != 0;
         const int last = c->in[A]->rank - 1;
         const int64_t k = skv_in_dim(c, A, last), have = skv_in_dim(c, W, turned ? 1 : 0);
         if (k >= 0 && have >= 0 && k != have)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DequantizeGemm: the inner dimension of A is %lld, that of W %lld",
-                                  (long long)k, (long long)have);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                                  "DequantizeGemm: the inner dimension of A is %lld, that of W %lld", (long long)k,
+                                  (long long)have);
         c->out[0] = *c->in[A];
-        c->out[0].dtype = SKIVE_F32;
         c->out[0].dims[last] = skv_in_ranked(c, W) ? c->in[W]->dims[turned ? 0 : 1] : skv_dim_of(-1);
     }
     SKV_TRY(skv_want_like_output(c, Z, "the residual"));
@@ -78,11 +77,11 @@ static skive_status infer(skv_infer *c) {
 
 static const skive_tensor *input(const skv_eval *c, size_t i) { return i < c->n_in ? c->in[i] : NULL; }
 
-/* W as float32 numbers of its own. */
+/* W as numbers of its own, of the scale's type. */
 static skive_status decode(const skv_eval *c, skive_tensor *out) {
     const skive_tensor *w = c->in[W], *in[3] = {w, input(c, SCALE), input(c, ZERO)};
     skive_tensor *to[1] = {out};
-    SKV_TRY(skive_tensor_create(c->ctx, SKIVE_F32, 2, w->dims, out));
+    SKV_TRY(skive_tensor_create(c->ctx, in[1] ? in[1]->dtype : SKIVE_F32, 2, w->dims, out));
     if (!in[1]) {
         for (int64_t i = 0; i < skive_tensor_count(w); i++) ((float *)out->data)[i] = (float)skive_tensor_get(w, i);
         return SKIVE_OK;
