@@ -129,6 +129,20 @@ static void validate_more(const fit_state *s, const skive_eval_report *r, skive_
     }
 }
 
+/* Whether the figures that are asked for can be had is known from the model and the data, before the first epoch. */
+static skive_status check_figures(const fit_state *s) {
+    skive_graph *g = NULL;
+    skive_eval_report r;
+    const skv_evaluation how = {
+        .batch = SKV_VALIDATION_BATCH, .metrics = s->o->metrics, .outputs = s->o->outputs, .check_only = true};
+    if (!s->o->metrics || !s->fit->validation) return SKIVE_OK;
+    SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feeds, SKV_VALIDATION_BATCH, &g));
+    const skive_status status = skv_evaluate(s->ctx, g, s->fit->validation, &how, &r);
+    skive_graph_free(g);
+    if (status == SKIVE_OK) skive_eval_report_free(s->ctx, &r);
+    return status;
+}
+
 /* Of regression and of several labels a sample, which have no one accuracy, the loss decides. */
 static skive_status validate(fit_state *s, skive_epoch_report *row) {
     skive_eval_report r;
@@ -437,6 +451,7 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
     SKV_TRY(skv_fit_make_loaders(s));
+    SKV_TRY(check_figures(s));
     SKV_TRY(build_trainer(s)); /* the last to take memory: it can do with less */
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }

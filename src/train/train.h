@@ -85,6 +85,7 @@ typedef struct skv_evaluation {
     const char *named;   /* names of figures, separated by commas; NULL: none */
     const char *metrics; /* figures with options, as skive_train_options.metrics; NULL: none */
     const char *outputs; /* as skive_train_options.outputs; NULL: all that have a target */
+    bool check_only;     /* nothing is run: do model, data and figures fit? */
     /* Sees what the first of the measured outputs is for each sample, in order; NULL: nobody does. */
     skive_status (*see)(void *user, const float *row, int64_t scores);
     void *user;

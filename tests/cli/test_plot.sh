@@ -23,21 +23,23 @@ awk 'length($0) > 80 { exit 1 }' curves.txt || { echo "FAIL: a line over 80 colu
 expect 0 '^b +b B +4/4' "$skive" plot a.jsonl b.jsonl --figures loss --x seconds --log-scale
 expect 0 '"best_validation_loss"' "$skive" plot a.jsonl b.jsonl --json
 # Figures that were asked for by name are told for each epoch, logged and drawn.
-expect 0 'epoch 2/2 .*validation .*  top-k 1  balanced-accuracy 0\.[0-9]+|  balanced-accuracy' "$skive" train mlp:16 --data $data --batch 16 --no-curves \
-    --epochs 2 --metrics top-k:3 --best balanced-accuracy --log named.jsonl --tensorboard board -o m.onnx
+expect 0 'epoch 2/2 .* f-beta [0-9.]+' "$skive" train mlp:16 --data $data --batch 16 --no-curves \
+    --epochs 2 --metrics f-beta:beta=0.5 --best balanced-accuracy --log named.jsonl --tensorboard board -o m.onnx
 checks=$((checks + 1))
 python3 -c 'import json, sys
 rows = [json.loads(line) for line in open("named.jsonl")]
 figures = [set(r["figures"]) for r in rows if r["event"] == "epoch"]
 others = [r for r in map(json.loads, open("a.jsonl")) if "figures" in r]
-sys.exit(figures != 2 * [{"top-k", "balanced-accuracy"}] or others != [])' || {
+sys.exit(figures != 2 * [{"f-beta", "balanced-accuracy"}] or others != [])' || {
     echo "FAIL: the figures in the log"
     failures=$((failures + 1))
 }
-expect 0 'epoch/validation_top-k' cat board/*/*
+expect 0 'epoch/validation_f-beta' grep -aoh 'epoch/validation_f-beta' board/*/*
 expect 0 '^balanced-accuracy$' "$skive" plot named.jsonl
-expect 0 '^top-k$' "$skive" plot named.jsonl --figures top-k,loss
-expect 0 '>top-k<' "$skive" plot named.jsonl -o -
+expect 2 "'top-k' is not defined for these data" "$skive" train mlp:16 --data $data --epochs 2 --metrics top-k:30 --log none.jsonl -o m.onnx
+absent none.jsonl
+expect 0 '^f-beta$' "$skive" plot named.jsonl --figures f-beta,loss
+expect 0 '>f-beta<' "$skive" plot named.jsonl -o -
 # As a picture.
 expect 0 'wrote curves.svg' "$skive" plot a.jsonl b.jsonl -o curves.svg
 expect 0 '<polyline' cat curves.svg

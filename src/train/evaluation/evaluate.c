@@ -366,6 +366,7 @@ static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset 
     if (e->tell) skv_feeds_tell(&e->feeds, "model");
     for (size_t i = 0; i < e->n; i++) SKV_TRY(start(e, &e->items[i]));
     SKV_TRY(check_asked(e));
+    if (how->check_only) return SKIVE_OK;
     SKV_TRY(make_loader(e, dataset));
     SKV_TRY(run(e));
     for (size_t i = 0; i < e->n; i++) SKV_TRY(skv_metrics_finish(&e->items[i].metrics));
