@@ -9,6 +9,7 @@
 #include <skive/quant.h>
 #include <skive/zoo.h>
 
+#include "graph/op.h"
 #include "graph/graph.h"
 #include "support.h"
 
@@ -72,13 +73,29 @@ static void weights_by_hand(void **state) {
     EXPECT("f16", "w_quantized", 1, 8, -0.5, 4, 0.25, -2, 0.125, 127);
 }
 
-static void dynamic_by_hand(void **state) {
-    skive_context *ctx = skv_test_context();
-    skive_graph *g = product(ctx);
+/* The same as a convolution: x [1, 4, 1, 1], and w [2, 4, 1, 1], the columns of the matrix. */
+static skive_graph *convolution(skive_context *ctx) {
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const int64_t dims[4] = {2, 4, 1, 1};
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{1, NULL}, {4, NULL}, {1, NULL}, {1, NULL}}};
+    skv_storage *s = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "convolution", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_test_ok(ctx, skv_storage_create(ctx, SKIVE_F32, 4, dims, &s));
+    for (int i = 0; i < 8; i++) ((float *)s->tensor.data)[i] = weights[i % 4 * 2 + i / 4];
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Conv", SKV_IN(x, skv_emit_param(&b, "w", s)), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    return g;
+}
+
+static void by_hand(skive_context *ctx, skive_graph *g) {
     skive_plan *plan = NULL;
     skive_exec *exec = NULL;
     skive_tensor in, out;
-    (void)state;
     skv_test_ok(ctx, skive_quantize_dynamic(ctx, g, NULL, NULL));
     skv_test_ok(ctx, skive_plan_create(ctx, g, NULL, &plan));
     skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
@@ -98,7 +115,74 @@ static void dynamic_by_hand(void **state) {
     skive_exec_free(exec);
     skive_plan_free(plan);
     skive_graph_free(g);
+}
+
+static void dynamic_by_hand(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    by_hand(ctx, product(ctx));
+    by_hand(ctx, convolution(ctx));
     skv_test_context_end(ctx);
+}
+
+static skive_graph *network(skive_context *ctx, const char *name) {
+    skive_zoo_options z = skive_zoo_options_default();
+    skive_graph *g = NULL;
+    z.rank = 3;
+    z.dims[0] = 1;
+    z.dims[1] = z.dims[2] = 28;
+    z.classes = 10;
+    skv_test_ok(ctx, skive_zoo_build(ctx, name, &z, &g));
+    return g;
+}
+
+static skive_tensor run(skive_context *ctx, const skive_graph *g, bool reference) {
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_plan_options o = skive_plan_options_default();
+    skive_tensor x, y, out;
+    o.reference = reference;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+    skv_test_ok(ctx, skive_exec_input(exec, 0, &x));
+    for (int64_t k = 0; k < skive_tensor_count(&x); k++) skive_tensor_set(&x, k, skv_rng_normal(5, 0, (uint64_t)k));
+    skv_test_ok(ctx, skive_exec_run(exec));
+    skv_test_ok(ctx, skive_exec_output(exec, 0, &y));
+    skv_test_ok(ctx, skive_tensor_copy(ctx, &y, &out));
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+    return out;
+}
+
+/* Whole networks, with groups, padding, strides and both directions: what is computed is near the float network, and the
+ * kernels give what the reference gives. */
+static void dynamic_networks(void **state) {
+    static const char *const names[] = {"lstm", "resnet8", "ds-cnn"};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(names); i++) {
+        for (int per_channel = 0; per_channel < 2; per_channel++) {
+            skive_context *ctx = skv_test_context();
+            skive_graph *g = network(ctx, names[i]);
+            skive_quantize_options o = skive_quantize_options_default();
+            skive_tensor want = run(ctx, g, false);
+            double error = 0, power = 0;
+            o.per_channel = per_channel;
+            skv_test_ok(ctx, skive_quantize_dynamic(ctx, g, &o, NULL));
+            skive_tensor y = run(ctx, g, false), slow = run(ctx, g, true);
+            skv_test_tensors(&y, &slow, 1e-2, 1e-2);
+            for (int64_t k = 0; k < skive_tensor_count(&y); k++) {
+                const double e = skive_tensor_get(&y, k) - skive_tensor_get(&want, k);
+                error += e * e;
+                power += skive_tensor_get(&want, k) * skive_tensor_get(&want, k);
+            }
+            if (!(error > 0) || error > 0.02 * power) fail_msg("%s: error %g of %g", names[i], error, power);
+            skive_tensor_free(ctx, &want);
+            skive_tensor_free(ctx, &y);
+            skive_tensor_free(ctx, &slow);
+            skive_graph_free(g);
+            skv_test_context_end(ctx);
+        }
+    }
 }
 
 static skive_status quantize_all(skive_context *ctx, void *user) {
@@ -129,6 +213,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_by_hand),
         cmocka_unit_test(dynamic_by_hand),
+        cmocka_unit_test(dynamic_networks),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@ holds() { # what TEST...: a condition
 
 expect 0 'wrote mlp.onnx' "$skive" train mlp:64,60 --data $data --epochs 4 --batch 32 -q -o mlp.onnx
 expect 0 'wrote lstm.onnx' "$skive" train lstm --data $data --epochs 0 -o lstm.onnx
+expect 0 'wrote gru.onnx' "$skive" train gru --data $data --epochs 0 -o gru.onnx
 expect 0 'wrote conv.onnx' "$skive" train resnet20 --data $data --epochs 0 -o conv.onnx
 
 # ---- weights ----
@@ -44,8 +45,11 @@ expect 0 'quantized 3 nodes in' "$skive" quantize mlp.onnx --dynamic -o dynamic.
 expect 0 'accuracy +(9[0-9]|100)' "$skive" eval dynamic.onnx --data $data
 expect 0 'DynamicQuantizeLinear' "$skive" inspect dynamic.onnx
 expect 0 'wrote tensor.onnx' "$skive" quantize mlp.onnx --dynamic --per-tensor -o tensor.onnx
-expect 0 'no recurrent layer with 8-bit' "$skive" quantize lstm.onnx --dynamic -o lstm_d.onnx
-expect 0 'ConvInteger has no kernel' "$skive" quantize conv.onnx --dynamic -o conv_d.onnx
+expect 0 'quantized 2 nodes in' "$skive" quantize lstm.onnx --dynamic -o lstm_d.onnx
+expect 0 'DynamicQuantizeLSTM' "$skive" inspect lstm_d.onnx
+expect 0 'quantized 2[0-9] nodes in' "$skive" quantize conv.onnx --dynamic -o conv_d.onnx
+expect 0 'ConvInteger' "$skive" inspect conv_d.onnx
+expect 0 'neither ONNX nor onnxruntime has this cell' "$skive" quantize gru.onnx --dynamic -o gru_d.onnx
 
 # ---- weights of few bits, with samples ----
 q() { "$skive" quantize mlp.onnx --data $data --samples 60 --weights int4 "$@"; }
