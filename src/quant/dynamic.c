@@ -252,16 +252,14 @@ static skive_value *zeros_like(skv_builder *b, const skive_value *scale) {
 /* com.microsoft's DynamicQuantizeLSTM: weights [d][k][4 h] */
 static skive_status make_lstm(dynamic *d, skive_node *n) {
     coded c[2];
-    skive_value *in[12] = {n->inputs[0], NULL,           NULL, skv_node_in(n, 3), NULL, skv_node_in(n, 5),
-                           skv_node_in(n, 6)};
+    skive_value *in[12] = {n->inputs[0], NULL, NULL, skv_node_in(n, 3), NULL, skv_node_in(n, 5), skv_node_in(n, 6)};
     const skv_attr_init attrs[] = {SKV_STR("direction", skv_attr_string(n, "direction", "forward")),
                                    SKV_INT("hidden_size", skv_value_tensor(n->inputs[2])->dims[2])};
     skv_builder b = skv_build(d->w->g);
     for (int i = 0; i < 2; i++) {
         const int64_t *dims = skv_value_tensor(n->inputs[i + 1])->dims, columns = dims[1], k = dims[2];
         const matrix from = {columns, k, k, 1}, to = {columns, k, 1, columns};
-        const shapes s = {
-            .rank = 3, .scale_rank = 2, .dims = {dims[0], k, columns}, .scale_dims = {dims[0], columns}};
+        const shapes s = {.rank = 3, .scale_rank = 2, .dims = {dims[0], k, columns}, .scale_dims = {dims[0], columns}};
         SKV_TRY(emit_weight(d->w, &b, n->inputs[i + 1], &s, &from, &to, dims[0], &c[i]));
         in[i + 1] = c[i].codes;
         in[8 + 2 * i] = c[i].scale;
