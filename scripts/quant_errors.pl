@@ -39,6 +39,8 @@ Written by `scripts/quant_errors.sh`, which runs
         --grids all --weights-only --by kl --json
 
 The weights of one layer at a time are rounded to a grid with its default options (docs/tables.md), all others are float.
+The codebook and piecewise levels are those of a whole tensor by default, while int8, int4 and the like have a scale for each
+output channel. Grids that begin with u hold no negative numbers: they are for activations behind a Relu.
 Layers, by their node, with the number of weights:
 
 END
