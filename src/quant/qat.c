@@ -181,6 +181,17 @@ static skive_status measure_before(awareness *a, const skive_graph *float_model)
     return status;
 }
 
+static void tell_worse(const awareness *a) {
+    const skive_paired_report *gain = &a->report.gain;
+    if (!(gain->difference < 0)) return;
+    skv_note(a->ctx,
+             "after the training the model is worse on the test set than before it: %.2f %% instead of %.2f %% "
+             "(%+.2f points, 95 %% interval %+.2f to %+.2f)%s; a smaller learning rate (--lr) or more epochs may "
+             "help; without --qat the model is quantized without training",
+             a->report.after, a->report.before, 100 * gain->difference, 100 * gain->low, 100 * gain->high,
+             gain->high < 0 ? "" : ", which may be chance");
+}
+
 static skive_status measure_after(awareness *a, const skive_graph *done) {
     skive_eval_report after = {0};
     if (!a->test) return SKIVE_OK;
@@ -192,6 +203,7 @@ static skive_status measure_after(awareness *a, const skive_graph *done) {
         a->report.original = percent(&a->original);
         a->report.before = percent(&a->before);
         a->report.after = percent(&after);
+        tell_worse(a);
     }
     skive_eval_report_free(a->ctx, &after);
     return status;
