@@ -136,10 +136,13 @@ static bool same_shape(const skive_type *a, const skive_type *b) {
     return same;
 }
 
-/* What has no more the size of the image in it; the numbers of Shape follow it, and what is made of them shows. */
-static bool pools(const skive_node *n) {
-    return SKV_NODE_IS_ANY(n, SKV_OP_GLOBAL_AVERAGE_POOL, SKV_OP_GLOBAL_MAX_POOL, SKV_OP_GLOBAL_LP_POOL,
-                           SKV_OP_REDUCE_MEAN, SKV_OP_REDUCE_MAX, SKV_OP_REDUCE_MIN, SKV_OP_REDUCE_L2, SKV_OP_SHAPE);
+/* Means and extremes of a whole image do not follow its size, sums would. Windows and strides may round two sizes to one;
+ * the numbers of Shape follow the size, and what is made of them shows. Anything else that gives one shape for two sizes
+ * has moved the difference into the batch, or has a size written down. */
+static bool may_lose_size(const skive_node *n) {
+    return SKV_NODE_IS_ANY(n, SKV_OP_GLOBAL_AVERAGE_POOL, SKV_OP_GLOBAL_MAX_POOL, SKV_OP_REDUCE_MEAN, SKV_OP_REDUCE_MAX,
+                           SKV_OP_REDUCE_MIN, SKV_OP_SHAPE, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE, SKV_OP_MAX_POOL,
+                           SKV_OP_AVERAGE_POOL, SKV_OP_LP_POOL, SKV_OP_PAD, SKV_OP_SLICE, SKV_OP_RESIZE);
 }
 
 static skive_status refuse(skive_context *ctx, const skive_node *n, const char *why) {
@@ -158,7 +161,7 @@ static skive_status check_node(skive_context *ctx, const skive_node *a, const sk
     }
     for (uint32_t i = 0; i < a->n_outputs && differ; i++) {
         if (!a->outputs[i] || !b->outputs[i]) continue;
-        if (same_shape(&a->outputs[i]->type, &b->outputs[i]->type) && !pools(a))
+        if (same_shape(&a->outputs[i]->type, &b->outputs[i]->type) && !may_lose_size(a))
             return refuse(ctx, a, "gives the same shape for small images and for whole ones");
     }
     return SKIVE_OK;
