@@ -93,8 +93,19 @@ static skive_status copy_floats(skv_arena *arena, const double *from, size_t n, 
     return SKIVE_OK;
 }
 
+static skive_status set_listed_tensor(skive_node *n, const skv_attr_init *x) {
+    const int64_t count = (int64_t)x->n;
+    skv_storage *s = NULL;
+    SKV_TRY(skv_storage_create(n->graph->ctx, (skive_dtype)x->i, 1, &count, &s));
+    for (int64_t k = 0; k < count; k++) skive_tensor_set(&s->tensor, k, x->floats[k]);
+    const skive_status status = skv_node_set_tensor_attr(n, x->name, s);
+    skv_storage_release(s);
+    return status;
+}
+
 skive_status skv_node_set_attr(skive_node *n, const skv_attr_init *x) {
     skv_arena *arena = n->graph->arena;
+    if (x->type == SKV_ATTR_TENSOR) return set_listed_tensor(n, x);
     skv_attr a = {.name = x->name, .type = x->type, .i = x->i, .f = (double)(float)x->f, .n = x->n};
     if (x->type == SKV_ATTR_STRING) {
         a.n = x->n ? x->n : strlen(x->s);

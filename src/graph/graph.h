@@ -125,7 +125,7 @@ typedef struct skv_attr_init {
     const char *s; /* of n bytes; n 0: up to its NUL */
     const int64_t *ints;
     size_t n;
-    const double *floats;
+    const double *floats; /* of a tensor, which gets the element type `i` and rank 1, too */
     const char *const *strings;
 } skv_attr_init;
 #define SKV_INT(name_, v)         ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INT, .i = (v)})

@@ -20,15 +20,31 @@ static skive_status declare_storage(skive_graph *g, const char *name, skv_storag
     return status;
 }
 
-/* The element type is part of the op's name, so that `skive_graph_unsupported` lists it. */
-static skive_status declare_unsupported(skv_onnx_importer *im, skive_graph *g, const char *name, const char *type) {
+/* The strings, for operators that hand out class names (ml.c). */
+static skive_status keep_strings(skv_onnx_importer *im, skive_node *node, const Onnx__TensorProto *t) {
+    const char **strings;
+    SKV_TRY(skv_arena_array(im->source->arena, t->n_string_data + 1, sizeof *strings, &strings));
+    for (size_t i = 0; i < t->n_string_data; i++) {
+        const ProtobufCBinaryData *d = &t->string_data[i];
+        SKV_TRY(skv_arena_strndup(im->source->arena, (const char *)d->data, d->len, &strings[i]));
+    }
+    return skv_node_set_attr(node, &SKV_STRS(SKV_ONNX_STRINGS, strings, t->n_string_data));
+}
+
+/* The element type is part of the op's name, so that `skive_graph_unsupported` lists it. t NULL: strings of an attribute. */
+static skive_status declare_unsupported(skv_onnx_importer *im, skive_graph *g, const char *name,
+                                        const Onnx__TensorProto *t) {
+    const char *type = t ? skv_onnx_dtype_text(t->data_type) : "string";
+    const bool strings = t && t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__STRING;
     skive_value *value;
     skive_node *node;
     char op[64];
     (void)snprintf(op, sizeof op, "Constant:%s", type);
-    skv_note(im->ctx, "%s: tensors of %s are not supported; nodes that use it cannot be run", name, type);
+    skv_note(im->ctx, "%s: tensors of %s are not supported; nodes that use it cannot be run%s", name, type,
+             strings ? ", but for the choice of a class name" : "");
     SKV_TRY(skv_graph_new_value(g, name, &value));
-    return skv_graph_new_node(g, op, SKV_DOMAIN, NULL, NULL, 0, &value, 1, &node);
+    SKV_TRY(skv_graph_new_node(g, op, SKV_DOMAIN, NULL, NULL, 0, &value, 1, &node));
+    return strings ? keep_strings(im, node, t) : SKIVE_OK;
 }
 
 skive_status skv_onnx_declare_initializer(skv_onnx_importer *im, skive_graph *g, const Onnx__TensorProto *tensor) {
@@ -36,7 +52,7 @@ skive_status skv_onnx_declare_initializer(skv_onnx_importer *im, skive_graph *g,
     skv_storage *storage;
     SKV_TRY(skv_onnx_check_new_name(im, g, "initializer", name));
     if (!skv_onnx_dtype_known(tensor->data_type)) {
-        return declare_unsupported(im, g, name, skv_onnx_dtype_text(tensor->data_type));
+        return declare_unsupported(im, g, name, tensor);
     }
     SKV_TRY(skv_onnx_storage(im->source, "initializer", name, tensor, &storage));
     return declare_storage(g, name, storage);
@@ -72,7 +88,7 @@ skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, co
     const char *kind = skv_onnx_text(a->name);
     if (strcmp(kind, "value") == 0 && a->t) {
         if (!skv_onnx_dtype_known(a->t->data_type)) {
-            return declare_unsupported(im, g, name, skv_onnx_dtype_text(a->t->data_type));
+            return declare_unsupported(im, g, name, a->t);
         }
         SKV_TRY(skv_onnx_storage(im->source, "constant", name, a->t, &storage));
     } else if (strcmp(kind, "sparse_value") == 0 && a->sparse_tensor) {
@@ -86,7 +102,7 @@ skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, co
     } else if (strcmp(kind, "value_ints") == 0) {
         SKV_TRY(numbers(im, SKIVE_I64, 1, a->n_ints, a->ints, &storage));
     } else if (strncmp(kind, "value_string", 12) == 0) {
-        return declare_unsupported(im, g, name, "string");
+        return declare_unsupported(im, g, name, NULL);
     } else {
         return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name, "constant %s: attribute \"%s\" has no value", name, kind);
     }

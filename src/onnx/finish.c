@@ -58,7 +58,14 @@ static void drop_or_refuse(skv_onnx_importer *im, skive_node *n) {
     n->op = NULL;
 }
 
-static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
+/* Old forms, and operators of ai.onnx.ml, may need the ranks of their inputs. */
+static bool needs_ranks(int opset, const skive_graph *g) {
+    bool found = opset < 13;
+    for (uint32_t i = 0; i < g->n_nodes && !found; i++) found = strcmp(g->nodes[i]->domain, "ai.onnx.ml") == 0;
+    return found;
+}
+
+static skive_status canonical_node(skv_onnx_importer *im, skive_node *n, bool infers) {
     int opset = im->opset;
     for (uint32_t i = 0; i < n->n_attrs; i++) {
         if (n->attrs[i].type != SKV_ATTR_GRAPH) continue;
@@ -77,7 +84,7 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
     if (n->op->import) SKV_TRY(n->op->import(g, n, opset));
     const bool replaced = n->removed;
     if (!replaced) drop_or_refuse(im, n);
-    return opset < 13 && !replaced ? infer_node(im, n) : SKIVE_OK; /* old forms may need the ranks of their inputs */
+    return infers && !replaced ? infer_node(im, n) : SKIVE_OK;
 }
 
 static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g) {
@@ -85,8 +92,9 @@ static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g) {
     size_t n = g->n_nodes;
     skive_status status = SKIVE_OK;
     SKV_TRY(skv_graph_topo(g, &order));
+    const bool infers = needs_ranks(im->opset, g);
     skv_graph_hold(g);
-    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = canonical_node(im, order[i]);
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = canonical_node(im, order[i], infers);
     skv_graph_settle(g);
     skv_free(im->ctx, order);
     return status;

@@ -1,4 +1,5 @@
-/* Operators of ai.onnx.ml, into which scikit-learn's models are exported, as standard nodes. Classes that are strings
+/* Operators of ai.onnx.ml, into which scikit-learn's models are exported, as standard nodes; trees, support vector
+ * machines and tables, which have no equivalent, are in ml_models.c. Classes that are strings
  * are given as their numbers, since there are no tensors of strings, and their names go into the model's metadata; the
  * maps of ZipMap are given as the tensor of their numbers. Both are said. A form without an equivalent, or of which the
  * specification and onnxruntime say different things, is kept and reported as unsupported. */
@@ -6,7 +7,7 @@
 #include <string.h>
 
 #include "graph/meta_keys.h"
-#include "onnx/contrib.h"
+#include "onnx/ml.h"
 #include "onnx/onnx_import.h"
 #include "ops/common_nn.h"
 #include "tensor/storage.h"
@@ -18,15 +19,15 @@ static skive_value *one(skv_contrib *r, const char *op, skive_value *x) {
 static skive_value *two(skv_contrib *r, const char *op, skive_value *x, skive_value *y) {
     return skv_emit(&r->b, op, SKV_IN(x, y), SKV_NONE);
 }
-static skive_value *number(skv_contrib *r, double x) { return skv_emit_scalar(&r->b, SKIVE_F32, x); }
+skive_value *skv_ml_number(skv_contrib *r, double x) { return skv_emit_scalar(&r->b, SKIVE_F32, x); }
 
 /* The input as float32, which all of these compute with. */
-static skive_value *real(skv_contrib *r) {
+skive_value *skv_ml_real(skv_contrib *r) {
     if (in(r, 0)->type.dtype == SKIVE_F32) return in(r, 0);
     return skv_emit(&r->b, "Cast", SKV_IN(in(r, 0)), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
 }
 
-static const double *floats(const skive_node *n, const char *name, size_t *count) {
+const double *skv_ml_floats(const skive_node *n, const char *name, size_t *count) {
     const skv_attr *a = skv_node_attr(n, name);
     *count = a && a->floats ? a->n : 0;
     return *count ? a->floats : NULL;
@@ -44,7 +45,7 @@ static skive_value *matrix(skv_contrib *r, const double *x, size_t rows, size_t 
         for (size_t j = 0; j < columns; j++) y[turn ? j * rows + i : i * columns + j] = (float)x[i * columns + j];
     return skv_emit_param(&r->b, NULL, s);
 }
-static skive_value *vector(skv_contrib *r, const double *x, size_t n) { return matrix(r, x, 0, n, false); }
+skive_value *skv_ml_vector(skv_contrib *r, const double *x, size_t n) { return matrix(r, x, 0, n, false); }
 
 /* ---- features ---- */
 
@@ -57,11 +58,11 @@ static bool fits(skv_contrib *r, size_t n) {
 
 static void scaler(skv_contrib *r) {
     size_t n_offset, n_scale;
-    const double *offset = floats(r->n, "offset", &n_offset), *scale = floats(r->n, "scale", &n_scale);
+    const double *offset = skv_ml_floats(r->n, "offset", &n_offset), *scale = skv_ml_floats(r->n, "scale", &n_scale);
     if (!fits(r, n_offset) || !fits(r, n_scale) || (!offset && !scale)) return;
-    skive_value *x = real(r);
-    if (offset) x = two(r, "Sub", x, vector(r, offset, n_offset));
-    r->out[0] = scale ? two(r, "Mul", x, vector(r, scale, n_scale)) : x;
+    skive_value *x = skv_ml_real(r);
+    if (offset) x = two(r, "Sub", x, skv_ml_vector(r, offset, n_offset));
+    r->out[0] = scale ? two(r, "Mul", x, skv_ml_vector(r, scale, n_scale)) : x;
 }
 
 static void normalizer(skv_contrib *r) {
@@ -71,29 +72,55 @@ static void normalizer(skv_contrib *r) {
                          : strcmp(norm, "L2") == 0 ? "ReduceL2"
                                                    : NULL;
     if (!reduce) return;
-    skive_value *x = real(r), *by = two(r, reduce, x, skv_emit_ints(&r->b, (const int64_t[]){-1}, 1));
-    skive_value *empty = two(r, "Equal", by, number(r, 0)); /* a divisor of 0: the row stays */
-    r->out[0] = two(r, "Div", x, skv_emit(&r->b, "Where", SKV_IN(empty, number(r, 1), by), SKV_NONE));
+    skive_value *x = skv_ml_real(r), *by = two(r, reduce, x, skv_emit_ints(&r->b, (const int64_t[]){-1}, 1));
+    skive_value *empty = two(r, "Equal", by, skv_ml_number(r, 0)); /* a divisor of 0: the row stays */
+    r->out[0] = two(r, "Div", x, skv_emit(&r->b, "Where", SKV_IN(empty, skv_ml_number(r, 1), by), SKV_NONE));
 }
 
 static void binarizer(skv_contrib *r) {
     const skive_dtype type = in(r, 0)->type.dtype;
-    skive_value *over = two(r, "Greater", real(r), number(r, skv_attr_float(r->n, "threshold", 0)));
+    skive_value *over = two(r, "Greater", skv_ml_real(r), skv_ml_number(r, skv_attr_float(r->n, "threshold", 0)));
     r->out[0] =
         skv_emit(&r->b, "Cast", SKV_IN(over), SKV_ATTRS(SKV_INT("to", type == SKIVE_DTYPE_NONE ? SKIVE_F32 : type)));
 }
 
 static void imputer(skv_contrib *r) {
     size_t n;
-    const double *values = floats(r->n, "imputed_value_floats", &n),
+    const double *values = skv_ml_floats(r->n, "imputed_value_floats", &n),
                  replaced = skv_attr_float(r->n, "replaced_value_float", 0);
     const skive_dtype type = in(r, 0)->type.dtype;
     if (!values || !fits(r, n) || (type != SKIVE_DTYPE_NONE && !skv_dtype_is_float(type))) return; /* of integers */
-    skive_value *x = real(r), *missing = isnan(replaced) ? one(r, "IsNaN", x) : two(r, "Equal", x, number(r, replaced));
-    r->out[0] = skv_emit(&r->b, "Where", SKV_IN(missing, vector(r, values, n), x), SKV_NONE);
+    skive_value *x = skv_ml_real(r), *missing = isnan(replaced) ? one(r, "IsNaN", x) : two(r, "Equal", x, skv_ml_number(r, replaced));
+    r->out[0] = skv_emit(&r->b, "Where", SKV_IN(missing, skv_ml_vector(r, values, n), x), SKV_NONE);
+}
+
+/* Does nothing but the caller see v, be it reshaped? */
+bool skv_ml_is_handed_out(const skive_value *v, int depth) {
+    if (depth > 8 || skv_value_is_captured(v)) return false;
+    for (uint32_t i = 0; i < v->n_uses; i++) {
+        const skive_node *n = v->uses[i].node;
+        if (!SKV_NODE_IS_ANY(n, SKV_OP_RESHAPE, SKV_OP_FLATTEN, SKV_OP_IDENTITY, SKV_OP_SQUEEZE, SKV_OP_UNSQUEEZE) ||
+            v->uses[i].index != 0 || !n->outputs[0] || !skv_ml_is_handed_out(n->outputs[0], depth + 1))
+            return false;
+    }
+    return true;
+}
+
+/* Strings by their places: the places themselves, as a row. */
+static void extract_names(skv_contrib *r, const skv_attr *names) {
+    if (!r->n->n_outputs || !r->n->outputs[0] || !skv_ml_is_handed_out(r->n->outputs[0], 0)) return;
+    skive_value *place = skv_emit(&r->b, "Cast", SKV_IN(in(r, 1)), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
+    skv_ml_keep_names(r, names);
+    r->out[0] = two(r, "Reshape", place, skv_emit_ints(&r->b, (const int64_t[]){1, -1}, 2));
 }
 
 static void array_feature_extractor(skv_contrib *r) {
+    const skive_node *strings = in(r, 0)->producer;
+    const skv_attr *names = strings ? skv_node_attr(strings, SKV_ONNX_STRINGS) : NULL;
+    if (names && strcmp(strings->domain, SKV_DOMAIN) == 0) {
+        extract_names(r, names);
+        return;
+    }
     skive_value *flat =
         skv_emit(&r->b, "Reshape", SKV_IN(in(r, 1), skv_emit_ints(&r->b, (const int64_t[]){-1}, 1)), SKV_NONE);
     /* A vector counts as one row. */
@@ -117,7 +144,7 @@ static void one_hot_encoder(skv_contrib *r) {
 /* ---- classes ---- */
 
 /* Class names become part of the model's metadata, unless it has some. */
-static void keep_names(skv_contrib *r, const skv_attr *names) {
+void skv_ml_keep_names(skv_contrib *r, const skv_attr *names) {
     skive_graph *g = r->b.graph;
     skv_note(g->ctx, "node %s: the %zu classes are strings; given are their numbers, from 0 in the order of the scores",
              r->n->name, names->n);
@@ -132,7 +159,7 @@ static void keep_names(skv_contrib *r, const skv_attr *names) {
     skv_text_free(&t);
 }
 
-static size_t class_count(const skive_node *n) {
+size_t skv_ml_class_count(const skive_node *n) {
     const skv_attr *names = skv_node_attr(n, "classlabels_strings");
     size_t ints;
     if (!skv_attr_ints(n, "classlabels_ints", &ints)) (void)skv_attr_ints(n, "classlabels_int64s", &ints);
@@ -140,33 +167,33 @@ static size_t class_count(const skive_node *n) {
 }
 
 /* The label of class numbers [n]. */
-static skive_value *labelled(skv_contrib *r, skive_value *index) {
+skive_value *skv_ml_labelled(skv_contrib *r, skive_value *index) {
     const skv_attr *names = skv_node_attr(r->n, "classlabels_strings");
     size_t n;
     const int64_t *ints = skv_attr_ints(r->n, "classlabels_ints", &n);
     if (!ints) ints = skv_attr_ints(r->n, "classlabels_int64s", &n);
     if (names && names->strings && names->n) {
-        keep_names(r, names);
+        skv_ml_keep_names(r, names);
         return index;
     }
     return ints ? two(r, "Gather", skv_emit_ints(&r->b, ints, n), index) : index;
 }
 
-static skive_value *best(skv_contrib *r, skive_value *scores) {
+skive_value *skv_ml_best(skv_contrib *r, skive_value *scores) {
     return skv_emit(&r->b, "ArgMax", SKV_IN(scores), SKV_ATTRS(SKV_INT("axis", 1), SKV_INT("keepdims", 0)));
 }
 
-static bool is_transform(const char *how) {
+bool skv_ml_is_transform(const char *how) {
     return strcmp(how, "NONE") == 0 || strcmp(how, "LOGISTIC") == 0 || strcmp(how, "SOFTMAX") == 0;
 }
 
-static skive_value *transformed(skv_contrib *r, const char *how, skive_value *scores) {
+skive_value *skv_ml_transformed(skv_contrib *r, const char *how, skive_value *scores) {
     if (strcmp(how, "LOGISTIC") == 0) return one(r, "Sigmoid", scores);
     if (strcmp(how, "SOFTMAX") == 0) return skv_emit(&r->b, "Softmax", SKV_IN(scores), SKV_ATTRS(SKV_INT("axis", 1)));
     return scores;
 }
 
-static skive_value *beside(skv_contrib *r, skive_value *x, skive_value *y) {
+skive_value *skv_ml_beside(skv_contrib *r, skive_value *x, skive_value *y) {
     return skv_emit(&r->b, "Concat", SKV_IN(x, y), SKV_ATTRS(SKV_INT("axis", 1)));
 }
 
@@ -174,42 +201,42 @@ static skive_value *beside(skv_contrib *r, skive_value *x, skive_value *y) {
  * with LOGISTIC their probabilities. */
 static void decide(skv_contrib *r, skive_value *score, bool logistic) {
     skive_value *flat = two(r, "Squeeze", score, skv_emit_ints(&r->b, (const int64_t[]){1}, 1));
-    skive_value *second = two(r, "Greater", flat, number(r, 0));
-    skive_value *both = logistic ? one(r, "Sigmoid", beside(r, one(r, "Neg", score), score))
-                                 : beside(r, two(r, "Sub", number(r, 1), score), score);
-    r->out[0] = labelled(r, skv_emit(&r->b, "Cast", SKV_IN(second), SKV_ATTRS(SKV_INT("to", SKIVE_I64))));
+    skive_value *second = two(r, "Greater", flat, skv_ml_number(r, 0));
+    skive_value *both = logistic ? one(r, "Sigmoid", skv_ml_beside(r, one(r, "Neg", score), score))
+                                 : skv_ml_beside(r, two(r, "Sub", skv_ml_number(r, 1), score), score);
+    r->out[0] = skv_ml_labelled(r, skv_emit(&r->b, "Cast", SKV_IN(second), SKV_ATTRS(SKV_INT("to", SKIVE_I64))));
     r->out[1] = both;
 }
 
 static void linear_classifier(skv_contrib *r) {
     size_t n_w, n_b;
-    const double *w = floats(r->n, "coefficients", &n_w), *b = floats(r->n, "intercepts", &n_b);
-    const size_t classes = class_count(r->n), rows = b ? n_b : classes;
+    const double *w = skv_ml_floats(r->n, "coefficients", &n_w), *b = skv_ml_floats(r->n, "intercepts", &n_b);
+    const size_t classes = skv_ml_class_count(r->n), rows = b ? n_b : classes;
     const char *how = skv_attr_string(r->n, "post_transform", "NONE");
     const bool logistic = strcmp(how, "LOGISTIC") == 0;
-    if (!w || rows < 1 || n_w % rows != 0 || !is_transform(how)) return;
+    if (!w || rows < 1 || n_w % rows != 0 || !skv_ml_is_transform(how)) return;
     if (rows == 1 ? classes != 2 || strcmp(how, "SOFTMAX") == 0 : rows != classes)
         return; /* one class: own thresholds */
-    skive_value *scores = two(r, "MatMul", real(r), matrix(r, w, rows, n_w / rows, true));
-    if (b) scores = two(r, "Add", scores, vector(r, b, n_b));
+    skive_value *scores = two(r, "MatMul", skv_ml_real(r), matrix(r, w, rows, n_w / rows, true));
+    if (b) scores = two(r, "Add", scores, skv_ml_vector(r, b, n_b));
     if (rows == 1) {
         decide(r, scores, logistic);
         return;
     }
-    r->out[1] = transformed(r, how, scores);
-    r->out[0] = labelled(r, best(r, scores));
+    r->out[1] = skv_ml_transformed(r, how, scores);
+    r->out[0] = skv_ml_labelled(r, skv_ml_best(r, scores));
 }
 
 static void linear_regressor(skv_contrib *r) {
     size_t n_w, n_b;
-    const double *w = floats(r->n, "coefficients", &n_w), *b = floats(r->n, "intercepts", &n_b);
+    const double *w = skv_ml_floats(r->n, "coefficients", &n_w), *b = skv_ml_floats(r->n, "intercepts", &n_b);
     const int64_t targets = skv_attr_int(r->n, "targets", 1);
     const char *how = skv_attr_string(r->n, "post_transform", "NONE");
     /* Of a single target onnxruntime leaves the transform out. */
-    if (targets == 1 ? strcmp(how, "NONE") != 0 : !is_transform(how)) return;
+    if (targets == 1 ? strcmp(how, "NONE") != 0 : !skv_ml_is_transform(how)) return;
     if (!w || targets < 1 || n_w % (size_t)targets != 0 || (b && n_b != (size_t)targets)) return;
-    skive_value *y = two(r, "MatMul", real(r), matrix(r, w, (size_t)targets, n_w / (size_t)targets, true));
-    r->out[0] = transformed(r, how, b ? two(r, "Add", y, vector(r, b, n_b)) : y);
+    skive_value *y = two(r, "MatMul", skv_ml_real(r), matrix(r, w, (size_t)targets, n_w / (size_t)targets, true));
+    r->out[0] = skv_ml_transformed(r, how, b ? two(r, "Add", y, skv_ml_vector(r, b, n_b)) : y);
 }
 
 static void zip_map(skv_contrib *r) {
@@ -234,6 +261,12 @@ static const struct {
     {"LinearClassifier", 1, 2, linear_classifier},
     {"LinearRegressor", 1, 1, linear_regressor},
     {"ZipMap", 1, 1, zip_map},
+    {"TreeEnsemble", 1, 1, skv_ml_tree_ensemble},
+    {"TreeEnsembleRegressor", 1, 1, skv_ml_tree_regressor},
+    {"TreeEnsembleClassifier", 1, 2, skv_ml_tree_classifier},
+    {"SVMRegressor", 1, 1, skv_ml_svm_regressor},
+    {"SVMClassifier", 1, 2, skv_ml_svm_classifier},
+    {"LabelEncoder", 1, 1, skv_ml_label_encoder},
 };
 
 skive_status skv_onnx_import_ml(skive_node *n) {
@@ -244,7 +277,13 @@ skive_status skv_onnx_import_ml(skive_node *n) {
             if (!skv_node_in(n, i)) return SKIVE_OK; /* the check of the graph reports it */
         known[k].rewrite(&r);
         if (r.b.status != SKIVE_OK) return skv_fail_prefix(n->graph->ctx, r.b.status, "%s", n->name);
-        return r.out[0] ? skv_contrib_replace(&r, n) : SKIVE_OK;
+        if (!r.out[0]) n->op = NULL; /* of one with a record, in a form that it does not serve */
+        if (!r.out[0]) return SKIVE_OK;
+        skive_value *x = n->inputs[0];
+        SKV_TRY(skv_contrib_replace(&r, n));
+        /* Strings that were only to be handed out. */
+        const bool idle = x->producer && skv_node_attr(x->producer, SKV_ONNX_STRINGS) && !skv_value_is_read(x);
+        return idle ? skv_graph_remove_node(x->producer) : SKIVE_OK;
     }
     return SKIVE_OK;
 }
