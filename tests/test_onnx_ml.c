@@ -37,12 +37,13 @@ typedef struct ml_case {
 #define ONE_ROW "coefficients=F:1,2,3 intercepts=F:-0.5 classlabels_ints=I:5,7"
 
 /* x[f] <= 0.5 ? node 1 : node 2 */
-#define NODES_WITH(t, f, e)                                                                                 \
+#define NODES_WITH(t, f, e)                                                                                  \
     "nodes_treeids=I:0,0,0 nodes_nodeids=I:0,1,2 nodes_values=F:0.5,0,0 nodes_modes=S:BRANCH_LEQ,LEAF,LEAF " \
     "nodes_featureids=I:" f ",0,0 nodes_truenodeids=I:" t ",0,0 nodes_falsenodeids=I:" e ",0,0 "
-#define STUMP_WITH(t, f, e)                                                                \
-    NODES_WITH(t, f, e) "target_treeids=I:0,0 target_nodeids=I:1,2 target_ids=I:0,0 " \
-                        "target_weights=F:0.25,-3 "
+#define STUMP_WITH(t, f, e)                                       \
+    NODES_WITH(t, f, e)                                           \
+    "target_treeids=I:0,0 target_nodeids=I:1,2 target_ids=I:0,0 " \
+    "target_weights=F:0.25,-3 "
 #define STUMP       STUMP_WITH("1", "0", "2")
 #define CLASS_STUMP NODES_WITH("1", "0", "2") "class_treeids=I:0,0 class_nodeids=I:1,2 "
 
@@ -50,8 +51,8 @@ static const ml_case right[] = {
     {"TreeEnsembleRegressor", STUMP "base_values=F:10", .x = ROWS, .n = 2, .y = {7, 10.25f}},
     {"TreeEnsembleRegressor", STUMP "aggregate_function=s:MAX", .x = ROWS, .x_type = 7, .n = 2, .y = {-3, 0.25f}},
     /* the scores of two classes are onnxruntime's */
-    {"TreeEnsembleClassifier", CLASS_STUMP "class_ids=I:0,0 class_weights=F:0.2,0.9 classlabels_int64s=I:5,7", .x = ROWS,
-     .n = 4, .y = {0.1f, 0.9f, 0.8f, 0.2f}, .labelled = true, .labels = {7, 5}},
+    {"TreeEnsembleClassifier", CLASS_STUMP "class_ids=I:0,0 class_weights=F:0.2,0.9 classlabels_int64s=I:5,7",
+     .x = ROWS, .n = 4, .y = {0.1f, 0.9f, 0.8f, 0.2f}, .labelled = true, .labels = {7, 5}},
     {"TreeEnsembleClassifier",
      CLASS_STUMP "class_ids=I:0,0 class_weights=F:-0.2,0.9 classlabels_int64s=I:5,7 post_transform=s:LOGISTIC",
      .x = ROWS, .n = 4, .y = {0.28905052f, 0.71094949f, 0.54983401f, 0.45016600f}, .labelled = true, .labels = {7, 5}},
@@ -60,8 +61,8 @@ static const ml_case right[] = {
      .x = ROWS, .n = 6, .y = {0.1f, 1.2f, 0.3f, 0.1f, 0.2f, 0.8f}, .labelled = true, .labels = {1, 2}},
     {"SVMRegressor", "coefficients=F:1,-1,2 rho=F:0.5", .x = ROWS, .n = 2, .y = {9.5f, 0.5f}},
     {"SVMClassifier",
-     "coefficients=F:1,-1 rho=F:0.5 classlabels_ints=I:5,7 vectors_per_class=I:1,1 support_vectors=F:1,0,0,0,1,0", .x = ROWS,
-     .n = 4, .y = {-3.5f, 3.5f, -0.5f, 0.5f}, .labelled = true, .labels = {5, 5}},
+     "coefficients=F:1,-1 rho=F:0.5 classlabels_ints=I:5,7 vectors_per_class=I:1,1 support_vectors=F:1,0,0,0,1,0",
+     .x = ROWS, .n = 4, .y = {-3.5f, 3.5f, -0.5f, 0.5f}, .labelled = true, .labels = {5, 5}},
     {"LabelEncoder", "keys_int64s=I:1,-2 values_floats=F:0.5,4 default_float=f:9", .x = ROWS, .x_type = 7, .n = 6,
      .y = {0.5f, 4, 9, 9, 9, 9}},
     {"Scaler", "offset=F:1,2,3 scale=F:2,4,0.5", .x = ROWS, .n = 6, .y = {0, -16, 0, -2, -8, -1.5f}},
@@ -98,14 +99,14 @@ static const ml_case right[] = {
 /* What cannot be what it says it is: the file is refused, naming the node. */
 static const ml_case broken[] = {
     {"TreeEnsembleRegressor", "", .x = ROWS},
-    {"TreeEnsembleRegressor", STUMP_WITH("7", "0", "2"), .x = ROWS},                     /* a branch to nowhere */
-    {"TreeEnsembleRegressor", STUMP_WITH("0", "0", "2"), .x = ROWS},                     /* to itself */
-    {"TreeEnsembleRegressor", STUMP_WITH("1", "0", "1"), .x = ROWS},                     /* twice to the same */
-    {"TreeEnsembleRegressor", STUMP_WITH("1", "-1", "2"), .x = ROWS},                    /* a feature below 0 */
-    {"TreeEnsembleRegressor", STUMP_WITH("1", "3", "2"), .x = ROWS},                     /* one that rows do not have */
+    {"TreeEnsembleRegressor", STUMP_WITH("7", "0", "2"), .x = ROWS},  /* a branch to nowhere */
+    {"TreeEnsembleRegressor", STUMP_WITH("0", "0", "2"), .x = ROWS},  /* to itself */
+    {"TreeEnsembleRegressor", STUMP_WITH("1", "0", "1"), .x = ROWS},  /* twice to the same */
+    {"TreeEnsembleRegressor", STUMP_WITH("1", "-1", "2"), .x = ROWS}, /* a feature below 0 */
+    {"TreeEnsembleRegressor", STUMP_WITH("1", "3", "2"), .x = ROWS},  /* one that rows do not have */
     {"TreeEnsembleRegressor", STUMP "base_values=F:1,2", .x = ROWS},
     {"TreeEnsembleRegressor", STUMP "n_targets=i:0", .x = ROWS},
-    {"SVMRegressor", "coefficients=F:1,-1 rho=F:0.5", .x = ROWS},                        /* rows have three features */
+    {"SVMRegressor", "coefficients=F:1,-1 rho=F:0.5", .x = ROWS}, /* rows have three features */
     {"SVMRegressor", "coefficients=F:1,-1,2 rho=F:0.5 n_supports=i:4611686018427387904", .x = ROWS},
     {"SVMClassifier", "coefficients=F:1,-1 rho=F:0.5 classlabels_ints=I:1,2 vectors_per_class=I:1,2", .x = ROWS,
      .labelled = true},
@@ -251,8 +252,7 @@ static void finds_broken_ones(void **state) {
         skive_graph *g = NULL;
         bytes m = model_of(&broken[i]);
         const skive_status status = skive_onnx_parse(ctx, m.data, m.n, NULL, NULL, &g);
-        if (status != SKIVE_ERR_GRAPH && status != SKIVE_ERR_SHAPE)
-            fail_msg("case %zu: status %d", i, (int)status);
+        if (status != SKIVE_ERR_GRAPH && status != SKIVE_ERR_SHAPE) fail_msg("case %zu: status %d", i, (int)status);
         assert_non_null(strstr(skive_context_message(ctx), "the_node"));
         free(m.data);
         skv_test_context_end(ctx);

@@ -9,24 +9,24 @@
 
 enum {
     LANES = 8,
-    STEPS = 4,  /* walked before it is asked whether all have arrived */
-    BLOCK = 64, /* rows for which a tree stays in the cache */
+    STEPS = 4,              /* walked before it is asked whether all have arrived */
+    BLOCK = 64,             /* rows for which a tree stays in the cache */
     PARALLEL_FROM = 1 << 14 /* walks */
 };
 
 /* A leaf leads back to itself: nothing is <= NaN. */
 typedef struct tree_step {
     float split;
-    uint32_t missing; /* 1: NaN counts as true */
+    uint32_t missing;      /* 1: NaN counts as true */
     int32_t feature, next; /* next + 1 if true */
 } tree_step;
 
 typedef struct trees_state {
     skv_trees trees;
     tree_step *steps;
-    int32_t *leaf, *roots; /* leaf [steps]: its number, -1 of inner nodes */
+    int32_t *leaf, *roots;      /* leaf [steps]: its number, -1 of inner nodes */
     int64_t rows, width, block; /* block: rows at a time */
-    size_t thread_bytes;        /* of scratch: sums [block][targets], a row in float64, what was seen [block][targets] */
+    size_t thread_bytes; /* of scratch: sums [block][targets], a row in float64, what was seen [block][targets] */
     int threads;
 } trees_state;
 
@@ -97,7 +97,8 @@ static skive_status plan_blocks(skv_kernel_node *n, trees_state *st) {
     st->width = n->in[0].type.dims[1].size;
     st->block = st->rows < BLOCK ? st->rows : BLOCK;
     st->threads = skv_mul_sat(st->rows, (int64_t)st->trees.n_trees) < PARALLEL_FROM ? 1 : n->threads;
-    if (!skv_mul_size((size_t)st->block, (size_t)st->trees.n_targets, &sums) || sums > INT32_MAX || st->width > INT32_MAX)
+    if (!skv_mul_size((size_t)st->block, (size_t)st->trees.n_targets, &sums) || sums > INT32_MAX ||
+        st->width > INT32_MAX)
         return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "node '%s': too many targets or features", n->node->name);
     st->thread_bytes = skv_align_up((sums + (size_t)st->width) * sizeof(double) + sums, 64);
     return skv_scratch_add(n, st->thread_bytes * (size_t)st->threads, &offset);
@@ -220,9 +221,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    return skv_kernel_prepare(n, sizeof(trees_state), set_up, destroy);
-}
+static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, sizeof(trees_state), set_up, destroy); }
 
 static const skv_op_kind ops[] = {SKV_OP_TREE_ENSEMBLE, SKV_OP_TREE_ENSEMBLE_REGRESSOR, SKV_OP_NONE};
 

@@ -90,7 +90,8 @@ static void imputer(skv_contrib *r) {
                  replaced = skv_attr_float(r->n, "replaced_value_float", 0);
     const skive_dtype type = in(r, 0)->type.dtype;
     if (!values || !fits(r, n) || (type != SKIVE_DTYPE_NONE && !skv_dtype_is_float(type))) return; /* of integers */
-    skive_value *x = skv_ml_real(r), *missing = isnan(replaced) ? one(r, "IsNaN", x) : two(r, "Equal", x, skv_ml_number(r, replaced));
+    skive_value *x = skv_ml_real(r),
+                *missing = isnan(replaced) ? one(r, "IsNaN", x) : two(r, "Equal", x, skv_ml_number(r, replaced));
     r->out[0] = skv_emit(&r->b, "Where", SKV_IN(missing, skv_ml_vector(r, values, n), x), SKV_NONE);
 }
 

@@ -18,8 +18,15 @@ typedef struct attr_name {
 
 static skive_status copy_attr(skive_node *n, const skv_attr *a, const char *name) {
     if (a->type == SKV_ATTR_TENSOR) return skv_node_set_tensor_attr(n, name, a->tensor);
-    const skv_attr_init init = {.name = name, .type = a->type, .i = a->i, .f = a->f, .s = a->s,
-                                .ints = a->ints, .n = a->n, .floats = a->floats, .strings = a->strings};
+    const skv_attr_init init = {.name = name,
+                                .type = a->type,
+                                .i = a->i,
+                                .f = a->f,
+                                .s = a->s,
+                                .ints = a->ints,
+                                .n = a->n,
+                                .floats = a->floats,
+                                .strings = a->strings};
     return a->type == SKV_ATTR_GRAPH ? SKIVE_OK : skv_node_set_attr(n, &init);
 }
 
@@ -75,10 +82,10 @@ static skive_value *plus_base(skv_contrib *r, skive_value *y, size_t targets, bo
 /* ---- trees ---- */
 
 static const attr_name plain_trees[] = {
-    {"aggregate_function", NULL}, {"leaf_targetids", NULL},     {"leaf_weights", NULL},
-    {"membership_values", NULL},  {"n_targets", NULL},          {"nodes_falseleafs", NULL},
-    {"nodes_falsenodeids", NULL}, {"nodes_featureids", NULL},   {"nodes_missing_value_tracks_true", NULL},
-    {"nodes_modes", NULL},        {"nodes_splits", NULL},       {"nodes_trueleafs", NULL},
+    {"aggregate_function", NULL}, {"leaf_targetids", NULL},   {"leaf_weights", NULL},
+    {"membership_values", NULL},  {"n_targets", NULL},        {"nodes_falseleafs", NULL},
+    {"nodes_falsenodeids", NULL}, {"nodes_featureids", NULL}, {"nodes_missing_value_tracks_true", NULL},
+    {"nodes_modes", NULL},        {"nodes_splits", NULL},     {"nodes_trueleafs", NULL},
     {"nodes_truenodeids", NULL},  {"tree_roots", NULL},
 };
 
@@ -99,13 +106,15 @@ void skv_ml_tree_ensemble(skv_contrib *r) {
 }
 
 /* Names of TreeEnsembleClassifier and of TreeEnsembleRegressor. */
-#define NUMBERED_TREES                                                                                              \
-    {"nodes_falsenodeids", NULL}, {"nodes_featureids", NULL}, {"nodes_missing_value_tracks_true", NULL},            \
-        {"nodes_modes", NULL}, {"nodes_nodeids", NULL}, {"nodes_treeids", NULL}, {"nodes_truenodeids", NULL},       \
-        {"nodes_values", NULL}, {"nodes_values_as_tensor", NULL}
+#define NUMBERED_TREES                                                                                        \
+    {"nodes_falsenodeids", NULL}, {"nodes_featureids", NULL}, {"nodes_missing_value_tracks_true", NULL},      \
+        {"nodes_modes", NULL}, {"nodes_nodeids", NULL}, {"nodes_treeids", NULL}, {"nodes_truenodeids", NULL}, \
+        {"nodes_values", NULL}, {                                                                             \
+        "nodes_values_as_tensor", NULL                                                                        \
+    }
 static const attr_name regressor_trees[] = {
-    NUMBERED_TREES,           {"aggregate_function", NULL}, {"n_targets", NULL},
-    {"target_ids", NULL},     {"target_nodeids", NULL},     {"target_treeids", NULL},
+    NUMBERED_TREES,           {"aggregate_function", NULL},       {"n_targets", NULL},
+    {"target_ids", NULL},     {"target_nodeids", NULL},           {"target_treeids", NULL},
     {"target_weights", NULL}, {"target_weights_as_tensor", NULL},
 };
 static const attr_name classifier_trees[] = {
@@ -150,11 +159,11 @@ static void decide(skv_contrib *r, skive_value *score, bool logistic) {
     if (!doubles(r, "class_weights", "class_weights_as_tensor", &w)) return;
     for (size_t i = 0; i < w.n; i++) positive = positive && w.p[i] >= 0;
     skv_doubles_free(r->b.graph->ctx, &w);
-    skive_value *flat = skv_emit(&r->b, "Squeeze", SKV_IN(score, skv_emit_ints(&r->b, (const int64_t[]){1}, 1)), SKV_NONE);
+    skive_value *flat =
+        skv_emit(&r->b, "Squeeze", SKV_IN(score, skv_emit_ints(&r->b, (const int64_t[]){1}, 1)), SKV_NONE);
     skive_value *second = skv_emit(&r->b, "Greater", SKV_IN(flat, skv_ml_number(r, positive ? 0.5 : 0)), SKV_NONE);
-    skive_value *first = positive && !logistic
-                             ? skv_emit(&r->b, "Sub", SKV_IN(skv_ml_number(r, 1), score), SKV_NONE)
-                             : skv_emit(&r->b, "Neg", SKV_IN(score), SKV_NONE);
+    skive_value *first = positive && !logistic ? skv_emit(&r->b, "Sub", SKV_IN(skv_ml_number(r, 1), score), SKV_NONE)
+                                               : skv_emit(&r->b, "Neg", SKV_IN(score), SKV_NONE);
     r->out[1] = skv_ml_transformed(r, logistic ? "LOGISTIC" : "NONE", skv_ml_beside(r, first, score));
     r->out[0] = skv_ml_labelled(r, skv_emit(&r->b, "Cast", SKV_IN(second), SKV_ATTRS(SKV_INT("to", SKIVE_I64))));
 }
@@ -189,9 +198,17 @@ void skv_ml_tree_classifier(skv_contrib *r) {
 /* ---- support vector machines ---- */
 
 static const attr_name machine[] = {
-    {"classlabels_ints", NULL}, {"coefficients", NULL}, {"kernel_params", NULL}, {"kernel_type", NULL},
-    {"n_supports", NULL},       {"one_class", NULL},    {"prob_a", NULL},        {"prob_b", NULL},
-    {"rho", NULL},              {"support_vectors", NULL}, {"vectors_per_class", NULL},
+    {"classlabels_ints", NULL},
+    {"coefficients", NULL},
+    {"kernel_params", NULL},
+    {"kernel_type", NULL},
+    {"n_supports", NULL},
+    {"one_class", NULL},
+    {"prob_a", NULL},
+    {"prob_b", NULL},
+    {"rho", NULL},
+    {"support_vectors", NULL},
+    {"vectors_per_class", NULL},
 };
 
 static bool is_plain(skv_contrib *r) {
@@ -207,8 +224,7 @@ void skv_ml_svm_regressor(skv_contrib *r) {
 /* 0 .. n - 1 */
 static const int64_t *count_up(skv_contrib *r, size_t n) {
     int64_t *numbers = NULL;
-    if (r->b.status == SKIVE_OK)
-        r->b.status = skv_arena_array(r->b.graph->arena, n + 1, sizeof *numbers, &numbers);
+    if (r->b.status == SKIVE_OK) r->b.status = skv_arena_array(r->b.graph->arena, n + 1, sizeof *numbers, &numbers);
     for (size_t i = 0; i < n && numbers; i++) numbers[i] = (int64_t)i;
     return numbers;
 }
@@ -234,8 +250,9 @@ void skv_ml_svm_classifier(skv_contrib *r) {
 /* ---- tables ---- */
 
 static const attr_name table[] = {
-    {"default_float", NULL}, {"default_int64", NULL}, {"default_tensor", NULL}, {"keys_floats", NULL}, {"keys_int64s", NULL},
-    {"keys_tensor", NULL},   {"values_floats", NULL}, {"values_int64s", NULL},  {"values_tensor", NULL},
+    {"default_float", NULL}, {"default_int64", NULL}, {"default_tensor", NULL},
+    {"keys_floats", NULL},   {"keys_int64s", NULL},   {"keys_tensor", NULL},
+    {"values_floats", NULL}, {"values_int64s", NULL}, {"values_tensor", NULL},
 };
 
 /* Strings that are looked up are given as their places in the list, if nothing but the caller sees them. */
@@ -243,13 +260,14 @@ void skv_ml_label_encoder(skv_contrib *r) {
     const skv_attr *names = skv_node_attr(r->n, "values_strings");
     const skive_value *y = r->n->n_outputs ? r->n->outputs[0] : NULL;
     if (skv_node_attr(r->n, "keys_strings") || skv_node_attr(r->n, "classes_strings") ||
-        (names && (!y || !skv_ml_is_handed_out(y, 0)))) {
+        skv_node_attr(r->n, SKV_ONNX_DROPPED) || (names && (!y || !skv_ml_is_handed_out(y, 0)))) {
         refuse(r, "strings, for which there is no element type");
         return;
     }
     const bool strings = names && names->strings && names->n;
     const int64_t *places = strings ? count_up(r, names->n) : NULL;
     if (strings) skv_ml_keep_names(r, names);
-    const skv_attr_init more[] = {SKV_INTS("values_int64s", places, strings ? names->n : 0), SKV_INT("default_int64", -1)};
+    const skv_attr_init more[] = {SKV_INTS("values_int64s", places, strings ? names->n : 0),
+                                  SKV_INT("default_int64", -1)};
     AGAIN(r, "LabelEncoder", table, ((skv_attr_list){more, strings ? 2 : 0}), &r->out[0], 1);
 }

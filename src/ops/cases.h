@@ -53,10 +53,10 @@
         .name = (name_), .type = SKV_ATTR_FLOATS, .floats = (const double[]){__VA_ARGS__}, \
         .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                        \
     }
-#define CASE_TENSOR(name_, dtype_, ...)                                                             \
-    {                                                                                               \
+#define CASE_TENSOR(name_, dtype_, ...)                                                                   \
+    {                                                                                                     \
         .name = (name_), .type = SKV_ATTR_TENSOR, .i = (dtype_), .floats = (const double[]){__VA_ARGS__}, \
-        .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                                 \
+        .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                                       \
     }
 #define CASE_STRS(name_, ...)                                                                     \
     {                                                                                             \

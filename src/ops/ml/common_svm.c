@@ -34,7 +34,8 @@ skive_status skv_svm_read(skive_context *ctx, const skive_node *n, int64_t vecto
     if (!s->coefficients || !s->rho) return skv_svm_bad(ctx, n, "no coefficients, or no rho");
     const size_t over = vectors ? n_support : s->n_coefficients, by = (size_t)(vectors ? vectors : rows);
     if (vectors < 0 || by < 1 || over == 0 || over % by != 0)
-        return skv_svm_bad(ctx, n, vectors ? "support_vectors are not so many rows" : "coefficients are not so many rows");
+        return skv_svm_bad(ctx, n,
+                           vectors ? "support_vectors are not so many rows" : "coefficients are not so many rows");
     s->features = (int64_t)(over / by);
     return SKIVE_OK;
 }

@@ -4,8 +4,9 @@
 
 #include "graph/op.h"
 
+enum { SKV_SVM_LINEAR, SKV_SVM_POLY, SKV_SVM_RBF, SKV_SVM_SIGMOID };
 typedef struct skv_svm {
-    enum { SKV_SVM_LINEAR, SKV_SVM_POLY, SKV_SVM_RBF, SKV_SVM_SIGMOID } kernel;
+    int kernel;
     double gamma, coef0, degree;
     int64_t vectors, features;
     const double *coefficients, *rho, *support; /* support [vectors][features] */

@@ -16,7 +16,7 @@ typedef struct reading {
     skive_context *ctx;
     const skive_node *n;
     skv_trees *t;
-    size_t count;                                     /* of nodes as listed */
+    size_t count; /* of nodes as listed */
     const int64_t *feature, *on_true, *on_false, *missing;
     skv_doubles split;
 } reading;
@@ -85,7 +85,8 @@ static skive_status read_members(reading *r) {
         node->n_members = (int32_t)(at - (size_t)node->first_member);
         if (at++ >= all.n) status = bad(r, "membership_values has fewer sets than there are nodes that ask for one");
     }
-    if (status == SKIVE_OK && (at != all.n || all.n > INT32_MAX)) status = bad(r, "membership_values has more sets than nodes");
+    if (status == SKIVE_OK && (at != all.n || all.n > INT32_MAX))
+        status = bad(r, "membership_values has more sets than nodes");
     skv_doubles_free(r->ctx, &all);
     return status;
 }
@@ -98,7 +99,8 @@ static skive_status child_of(const reading *r, int64_t at, int64_t is_leaf, uint
     return SKIVE_OK;
 }
 
-static skive_status read_plain_nodes(reading *r, const skv_doubles *mode, const int64_t *const leaf[2], uint8_t *parents) {
+static skive_status read_plain_nodes(reading *r, const skv_doubles *mode, const int64_t *const leaf[2],
+                                     uint8_t *parents) {
     size_t trees;
     const int64_t *roots = skv_attr_ints(r->n, "tree_roots", &trees);
     for (size_t i = 0; i < r->count; i++) {
@@ -165,13 +167,15 @@ static int by_number(const void *a, const void *b) {
 }
 
 static skive_status modes_of(const reading *r, uint8_t *mode) {
-    static const char *const names[] = {"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"};
+    static const char *const names[] = {"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE",
+                                        "BRANCH_GT",  "BRANCH_EQ", "BRANCH_NEQ"};
     const skv_attr *a = skv_node_attr(r->n, "nodes_modes");
     if (!a || a->type != SKV_ATTR_STRINGS || a->n != r->count) return bad(r, "nodes_modes has not one entry a node");
     for (size_t i = 0; i < r->count; i++) {
         size_t k = 0;
         while (k < SKV_COUNT(names) && strcmp(names[k], a->strings[i]) != 0) k++;
-        if (k == SKV_COUNT(names) && strcmp(a->strings[i], "LEAF") != 0) return bad(r, "nodes_modes has an unknown mode");
+        if (k == SKV_COUNT(names) && strcmp(a->strings[i], "LEAF") != 0)
+            return bad(r, "nodes_modes has an unknown mode");
         mode[i] = (uint8_t)(k < SKV_COUNT(names) ? k : SKV_TREE_LEAF);
     }
     return SKIVE_OK;
@@ -179,7 +183,7 @@ static skive_status modes_of(const reading *r, uint8_t *mode) {
 
 /* What is worked out of the listed nodes. */
 typedef struct numbering {
-    place *order;     /* by tree and number */
+    place *order; /* by tree and number */
     uint8_t *mode, *parents;
     int32_t *index;   /* of the listed node: a node, or ~ a leaf */
     int32_t *leaf_of; /* [weights] */
@@ -190,7 +194,8 @@ static const place *find(const reading *r, const numbering *w, int64_t tree, int
     return bsearch(&key, w->order, r->count, sizeof key, by_number);
 }
 
-static skive_status number_nodes(const reading *r, const int64_t *tree, const int64_t *node, numbering *w, size_t *inner) {
+static skive_status number_nodes(const reading *r, const int64_t *tree, const int64_t *node, numbering *w,
+                                 size_t *inner) {
     SKV_TRY(modes_of(r, w->mode));
     size_t leaves = *inner = 0;
     for (size_t i = 0; i < r->count; i++) {
@@ -326,7 +331,8 @@ skive_status skv_trees_read(skive_context *ctx, const skive_node *n, skv_trees *
     reading r = {.ctx = ctx, .n = n, .t = t};
     *t = (skv_trees){0};
     skive_status status = skv_node_is(n, SKV_OP_TREE_ENSEMBLE) ? read_plain(&r) : read_numbered(&r);
-    if (status == SKIVE_OK && (t->n_targets < 1 || t->n_targets > INT32_MAX)) status = bad(&r, "n_targets out of range");
+    if (status == SKIVE_OK && (t->n_targets < 1 || t->n_targets > INT32_MAX))
+        status = bad(&r, "n_targets out of range");
     if (status == SKIVE_OK && t->n_trees == 0) status = bad(&r, "no trees");
     if (status == SKIVE_OK) status = reach_all(&r);
     skv_doubles_free(ctx, &r.split);

@@ -23,7 +23,7 @@ typedef struct skv_tree_node {
     int32_t feature;
     int32_t child[2]; /* false, true: a node, or ~ the number of a leaf */
     uint8_t mode;
-    bool missing;                 /* NaN counts as true */
+    bool missing;                    /* NaN counts as true */
     int32_t first_member, n_members; /* of a set */
 } skv_tree_node;
 typedef struct skv_tree_leaf {

@@ -7,10 +7,10 @@
 #include "tensor/storage.h"
 
 static const skv_attr_spec attrs[] = {
-    {"default_float", SKV_ATTR_FLOAT, SKV_OPTIONAL}, {"default_int64", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"default_float", SKV_ATTR_FLOAT, SKV_OPTIONAL},   {"default_int64", SKV_ATTR_INT, SKV_OPTIONAL},
     {"default_tensor", SKV_ATTR_TENSOR, SKV_OPTIONAL}, {"keys_floats", SKV_ATTR_FLOATS, SKV_OPTIONAL},
-    {"keys_int64s", SKV_ATTR_INTS, SKV_OPTIONAL}, {"keys_tensor", SKV_ATTR_TENSOR, SKV_OPTIONAL},
-    {"values_floats", SKV_ATTR_FLOATS, SKV_OPTIONAL}, {"values_int64s", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"keys_int64s", SKV_ATTR_INTS, SKV_OPTIONAL},      {"keys_tensor", SKV_ATTR_TENSOR, SKV_OPTIONAL},
+    {"values_floats", SKV_ATTR_FLOATS, SKV_OPTIONAL},  {"values_int64s", SKV_ATTR_INTS, SKV_OPTIONAL},
     {"values_tensor", SKV_ATTR_TENSOR, SKV_OPTIONAL},
 };
 
@@ -66,7 +66,8 @@ static skive_status read_encoding(skive_context *ctx, const skive_node *n, encod
 
 static double other_value(const skive_node *n, const encoding *e) {
     const skv_attr *a = skv_node_attr(n, "default_tensor");
-    if (a && a->type == SKV_ATTR_TENSOR && a->tensor && a->tensor->tensor.data && skive_tensor_count(&a->tensor->tensor))
+    if (a && a->type == SKV_ATTR_TENSOR && a->tensor && a->tensor->tensor.data &&
+        skive_tensor_count(&a->tensor->tensor))
         return skive_tensor_get(&a->tensor->tensor, 0);
     if (!skv_dtype_is_float(e->out)) return (double)skv_attr_int(n, "default_int64", -1);
     return skv_attr_float(n, "default_float", -0.0);

@@ -8,10 +8,14 @@
 #include "ops/ml/common_svm.h"
 
 static const skv_attr_spec attrs[] = {
-    {"classlabels_ints", SKV_ATTR_INTS, SKV_REQUIRED},  {"coefficients", SKV_ATTR_FLOATS, SKV_REQUIRED},
-    {"kernel_params", SKV_ATTR_FLOATS, SKV_OPTIONAL},   {"kernel_type", SKV_ATTR_STRING, SKV_OPTIONAL},
-    {"prob_a", SKV_ATTR_FLOATS, SKV_OPTIONAL},          {"prob_b", SKV_ATTR_FLOATS, SKV_OPTIONAL},
-    {"rho", SKV_ATTR_FLOATS, SKV_REQUIRED},             {"support_vectors", SKV_ATTR_FLOATS, SKV_REQUIRED},
+    {"classlabels_ints", SKV_ATTR_INTS, SKV_REQUIRED},
+    {"coefficients", SKV_ATTR_FLOATS, SKV_REQUIRED},
+    {"kernel_params", SKV_ATTR_FLOATS, SKV_OPTIONAL},
+    {"kernel_type", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"prob_a", SKV_ATTR_FLOATS, SKV_OPTIONAL},
+    {"prob_b", SKV_ATTR_FLOATS, SKV_OPTIONAL},
+    {"rho", SKV_ATTR_FLOATS, SKV_REQUIRED},
+    {"support_vectors", SKV_ATTR_FLOATS, SKV_REQUIRED},
     {"vectors_per_class", SKV_ATTR_INTS, SKV_REQUIRED},
 };
 
@@ -49,9 +53,7 @@ static skive_status read_machine(skive_context *ctx, const skive_node *n, machin
     return SKIVE_OK;
 }
 
-static int64_t score_count(const machine *m) {
-    return (int64_t)(m->prob_a || m->classes == 2 ? m->classes : m->pairs);
-}
+static int64_t score_count(const machine *m) { return (int64_t)(m->prob_a || m->classes == 2 ? m->classes : m->pairs); }
 
 static skive_status infer(skv_infer *c) {
     machine m;
@@ -80,7 +82,8 @@ static size_t vote(const machine *m, const double *k, double *pair, int64_t *vot
     for (size_t i = 0; i + 1 < m->classes; i++) {
         int64_t from_j = from_i + m->count[i];
         for (size_t j = i + 1; j < m->classes; j++, p++) {
-            const double *of_i = m->svm.coefficients + (int64_t)(j - 1) * n, *of_j = m->svm.coefficients + (int64_t)i * n;
+            const double *of_i = m->svm.coefficients + (int64_t)(j - 1) * n,
+                         *of_j = m->svm.coefficients + (int64_t)i * n;
             double sum = 0;
             for (int64_t v = from_i; v < from_i + m->count[i]; v++) sum += of_i[v] * k[v];
             for (int64_t v = from_j; v < from_j + m->count[j]; v++) sum += of_j[v] * k[v];
@@ -208,8 +211,8 @@ static void cost(const skive_node *n, skive_cost *out) {
 }
 
 /* One vector a class: e0, e1, e2, so that the linear kernel gives the features themselves. */
-#define THREE                                                                                             \
-    CASE_INTS("classlabels_ints", 4, 5, 6), CASE_INTS("vectors_per_class", 1, 1, 1),                      \
+#define THREE                                                                                                    \
+    CASE_INTS("classlabels_ints", 4, 5, 6), CASE_INTS("vectors_per_class", 1, 1, 1),                             \
         CASE_FLTS("support_vectors", 1, 0, 0, 0, 1, 0, 0, 0, 1), CASE_FLTS("coefficients", 1, -1, -2, 2, 3, -4), \
         CASE_FLTS("rho", 0, 0.5, -0.5)
 

@@ -56,7 +56,8 @@ done:
 static void cost(const skive_node *n, skive_cost *out) {
     const skive_type *x = n->n_inputs && n->inputs[0] ? &n->inputs[0]->type : NULL;
     const int64_t vectors = skv_attr_int(n, "n_supports", 0);
-    if (x && x->rank == 2) out->macs = skv_add_sat(out->macs, skv_mul_sat(skv_type_count(x), vectors > 0 ? vectors : 1));
+    if (x && x->rank == 2)
+        out->macs = skv_add_sat(out->macs, skv_mul_sat(skv_type_count(x), vectors > 0 ? vectors : 1));
 }
 
 static const skv_op_case cases[] = {

@@ -25,11 +25,11 @@ static const skv_attr_spec attrs[] = {
 };
 
 /* x0 <= 1 ? (x1 in {2, 5} ? 3 : 7) : 1, and a tree x1 > 4 ? -2 : 0.5 */
-#define TWO_TREES                                                                                             \
-    CASE_TENSOR("nodes_splits", SKIVE_F32, 1, 0, 4), CASE_TENSOR("nodes_modes", SKIVE_U8, 0, 6, 3),           \
-        CASE_TENSOR("membership_values", SKIVE_F32, 2, 5, NAN), CASE_INTS("nodes_featureids", 0, 1, 1),       \
-        CASE_INTS("nodes_truenodeids", 1, 0, 3), CASE_INTS("nodes_falsenodeids", 2, 1, 4),                    \
-        CASE_INTS("nodes_trueleafs", 0, 1, 1), CASE_INTS("nodes_falseleafs", 1, 1, 1),                        \
+#define TWO_TREES                                                                                       \
+    CASE_TENSOR("nodes_splits", SKIVE_F32, 1, 0, 4), CASE_TENSOR("nodes_modes", SKIVE_U8, 0, 6, 3),     \
+        CASE_TENSOR("membership_values", SKIVE_F32, 2, 5, NAN), CASE_INTS("nodes_featureids", 0, 1, 1), \
+        CASE_INTS("nodes_truenodeids", 1, 0, 3), CASE_INTS("nodes_falsenodeids", 2, 1, 4),              \
+        CASE_INTS("nodes_trueleafs", 0, 1, 1), CASE_INTS("nodes_falseleafs", 1, 1, 1),                  \
         CASE_TENSOR("leaf_weights", SKIVE_F32, 3, 7, 1, -2, 0.5), CASE_INTS("tree_roots", 0, 2)
 
 static const skv_op_case cases[] = {

@@ -23,12 +23,12 @@ static const skv_attr_spec attrs[] = {
 };
 
 /* Tree 3: x0 < 1 ? (3, 30) : x1 == 2 ? 5 for target 1 : nothing; tree 8: a leaf alone, (1, -1). */
-#define TWO_TREES                                                                                                    \
-    CASE_INTS("nodes_treeids", 3, 3, 3, 3, 3, 8), CASE_INTS("nodes_nodeids", 0, 7, 2, 3, 4, 0),                      \
-        CASE_INTS("nodes_featureids", 0, 0, 1, 0, 0, 0), CASE_FLTS("nodes_values", 1, 0, 2, 0, 0, 0),                \
-        CASE_STRS("nodes_modes", "BRANCH_LT", "LEAF", "BRANCH_EQ", "LEAF", "LEAF", "LEAF"),                          \
-        CASE_INTS("nodes_truenodeids", 7, 0, 3, 0, 0, 0), CASE_INTS("nodes_falsenodeids", 2, 0, 4, 0, 0, 0),         \
-        CASE_INTS("target_treeids", 3, 3, 3, 8, 8), CASE_INTS("target_nodeids", 7, 3, 7, 0, 0),                      \
+#define TWO_TREES                                                                                            \
+    CASE_INTS("nodes_treeids", 3, 3, 3, 3, 3, 8), CASE_INTS("nodes_nodeids", 0, 7, 2, 3, 4, 0),              \
+        CASE_INTS("nodes_featureids", 0, 0, 1, 0, 0, 0), CASE_FLTS("nodes_values", 1, 0, 2, 0, 0, 0),        \
+        CASE_STRS("nodes_modes", "BRANCH_LT", "LEAF", "BRANCH_EQ", "LEAF", "LEAF", "LEAF"),                  \
+        CASE_INTS("nodes_truenodeids", 7, 0, 3, 0, 0, 0), CASE_INTS("nodes_falsenodeids", 2, 0, 4, 0, 0, 0), \
+        CASE_INTS("target_treeids", 3, 3, 3, 8, 8), CASE_INTS("target_nodeids", 7, 3, 7, 0, 0),              \
         CASE_INTS("target_ids", 0, 1, 1, 0, 1), CASE_FLTS("target_weights", 3, 5, 30, 1, -1), CASE_INT("n_targets", 2)
 
 static const skv_op_case cases[] = {
