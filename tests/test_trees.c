@@ -72,9 +72,10 @@ static skive_graph *model(skive_context *ctx, const kind *k, int64_t rows, fores
                   SKV_INTS("nodes_featureids", f->feature, f->n), SKV_INTS("nodes_truenodeids", f->on_true, f->n),
                   SKV_INTS("nodes_falsenodeids", f->on_false, f->n), SKV_FLTS("nodes_values", f->split, f->n),
                   SKV_INTS("nodes_missing_value_tracks_true", f->missing, f->n), SKV_STRS("nodes_modes", f->mode, f->n),
-                  SKV_INTS("target_treeids", f->leaf_tree, f->n_weights), SKV_INTS("target_nodeids", f->leaf, f->n_weights),
-                  SKV_INTS("target_ids", f->target, f->n_weights), SKV_FLTS("target_weights", f->weight, f->n_weights),
-                  SKV_INT("n_targets", k->targets), SKV_STR("aggregate_function", k->aggregate)));
+                  SKV_INTS("target_treeids", f->leaf_tree, f->n_weights),
+                  SKV_INTS("target_nodeids", f->leaf, f->n_weights), SKV_INTS("target_ids", f->target, f->n_weights),
+                  SKV_FLTS("target_weights", f->weight, f->n_weights), SKV_INT("n_targets", k->targets),
+                  SKV_STR("aggregate_function", k->aggregate)));
     give(ctx, g, &b, y);
     return g;
 }
@@ -90,12 +91,14 @@ static skive_tensor some_rows(skive_context *ctx, int64_t rows) {
     return x;
 }
 
-static const char *const leq[] = {"BRANCH_LEQ"}, *const lt[] = {"BRANCH_LT"}, *const both[] = {"BRANCH_LEQ", "BRANCH_LT"},
-                         *const all[] = {"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"};
+static const char *const leq[] = {"BRANCH_LEQ"}, *const lt[] = {"BRANCH_LT"},
+                         *const both[] = {"BRANCH_LEQ", "BRANCH_LT"}, *const all[] = {"BRANCH_LEQ", "BRANCH_LT",
+                                                                                      "BRANCH_GTE", "BRANCH_GT",
+                                                                                      "BRANCH_EQ",  "BRANCH_NEQ"};
 static const kind kinds[] = {
-    {leq, 1, "SUM", 1, 1, 0, false, "trees_f32"},   {leq, 1, "SUM", 1, 3, 5, false, "trees_f32"},
+    {leq, 1, "SUM", 1, 1, 0, false, "trees_f32"},     {leq, 1, "SUM", 1, 3, 5, false, "trees_f32"},
     {leq, 1, "AVERAGE", 3, 21, 5, true, "trees_f32"}, {lt, 1, "MIN", 2, 9, 4, true, "trees_f32"},
-    {both, 2, "MAX", 4, 30, 5, true, "trees_f32"},  {all, 6, "SUM", 2, 17, 5, true, "trees_f32"},
+    {both, 2, "MAX", 4, 30, 5, true, "trees_f32"},    {all, 6, "SUM", 2, 17, 5, true, "trees_f32"},
 };
 
 static void same_bits(void **unused) {
