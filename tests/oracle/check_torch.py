@@ -8,9 +8,11 @@ float64 with the same parameters. Where a gradient vanishes but for rounding (th
 normalisation, that of the keys of attention), it must be below 1e-6 of the largest in the network.
 Batches in which the input of a ReLU lies within 1e-5 of where it bends are drawn again: there float32 may fall on the
 other side, and the gradient of that element is another, in PyTorch as here.
+The loss of label sequences (CTC) is compared too, with lengths of the samples.
 Exit status: 0 when all are within 1e-4, 1 otherwise.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -251,12 +253,48 @@ def check(build, spec, sample, classes, tokens, n, skive, program):
     return failed
 
 
+def check_ctc(skive):
+    """The loss of label sequences over samples of different lengths, which the data or the network itself counts."""
+    rng = np.random.default_rng(3)
+    n, width = 40, 96
+    x = rng.normal(size=(n, 1, 16, width)).astype(np.float32)
+    lengths = rng.integers(60, width + 1, n)
+    count = rng.integers(0, 6, n)
+    y = np.full((n, 5), -1, np.int64)
+    for i in range(n):
+        y[i, :count[i]] = rng.integers(1, 5, count[i])
+    failed = 0
+    for spec, more, steps in (("crnn:0.125,per-step,lengths", [], lambda l: (l + 3) // 4 - 1),
+                              ("crnn:0.125,per-step", ["--lengths", "lengths/4"], lambda l: (l + 3) // 4)):
+        with tempfile.TemporaryDirectory() as folder:
+            at = lambda name: os.path.join(folder, name)
+            np.savez(at("set.npz"), input=x, y=y, lengths=lengths)
+            quiet = {"check": True, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            subprocess.run([skive, "zoo", spec, "--sample", "1,16,%d" % width, "--classes", "5", "-q", "-o",
+                            at("net.onnx")], **quiet)
+            data = ["--data", "npz:" + at("set.npz"), "-q"]
+            subprocess.run([skive, "run", at("net.onnx"), "-o", at("scores.npy")] + data, **quiet)
+            told = subprocess.run([skive, "eval", at("net.onnx"), "--output-kind", "ctc", "--json"] + more + data,
+                                  **quiet)
+            ours = json.loads(told.stdout)["cross_entropy"]
+            scores = torch.tensor(np.load(at("scores.npy")).astype(np.float64))
+        inputs = torch.tensor(np.minimum(steps(lengths), scores.shape[1]))
+        theirs = float(F.ctc_loss(F.log_softmax(scores, -1).transpose(0, 1), torch.tensor(np.maximum(y, 0)), inputs,
+                                  torch.tensor(count), reduction="none").mean())
+        bad = not abs(ours - theirs) <= 1e-6 * abs(theirs)
+        failed += bad
+        print("%-50s loss of sequences %.8g, PyTorch's %.8g%s" %
+              (" ".join([spec] + more), ours, theirs, "  FAILS" if bad else ""))
+    return failed
+
+
 def main():
     skive, program = (os.path.abspath(p) for p in sys.argv[1:3])
     torch.set_num_threads(1)
     torch.manual_seed(1)
     failures = sum([check(*case, skive, program) for case in CASES])
     print("%d networks, %d fail" % (len(CASES), failures))
+    failures += check_ctc(skive)
     return 1 if failures else 0
 
 
