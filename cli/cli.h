@@ -171,6 +171,11 @@ skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out);
 /* For a command that only runs the model: the weights of a packed model stay coded. */
 skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out);
 /* Prints a note if the model was exported in training mode: for commands that do not change that. */
+/* Kernels that `skive tune` chose for the model: the file beside it, if there is one. One that is damaged or of another
+ * machine is told and not used. */
+#define CLI_CHOICES_SUFFIX ".tune"
+void cli_use_choices(cli_args *a, const char *model);
+char *cli_choices_path(const char *model); /* of malloc; NULL: no memory */
 void cli_tell_training_mode(const cli_args *a, const skive_graph *g);
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
 /* Before long work: checks that a file of this name can be written, and is none that --data or --unlabelled reads. */

@@ -143,6 +143,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "top", 0, 1000000, &top);
     if (status == SKIVE_OK) status = cli_number_in(a, "seconds", 0, 1e6, &seconds);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
+    if (status == SKIVE_OK) cli_use_choices(a, a->positional[0]);
     if (status == SKIVE_OK && cli_has(a, "input")) {
         status = bench_session(a, g, batch, runs, seconds);
         skive_graph_free(g);

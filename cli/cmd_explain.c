@@ -92,6 +92,7 @@ static skive_status run(cli_args *a) {
     int64_t batch = 1;
     skive_status status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
+    if (status == SKIVE_OK) cli_use_choices(a, a->positional[0]);
     if (status == SKIVE_OK) status = cli_plan(a, g, batch, 0, &plan);
     if (status != SKIVE_OK && g && cli_needs_session(a, status)) {
         status = explain_session(a, g, batch);

@@ -255,6 +255,7 @@ static skive_status run(cli_args *a) {
     if (cli_has(a, "batch") && !cli_has(a, "data")) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--batch needs --data");
     skive_status status = cli_check_effects(a, NULL);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
+    if (status == SKIVE_OK) cli_use_choices(a, a->positional[0]);
     if (status != SKIVE_OK) return status;
     cli_tell_training_mode(a, g);
     json_t *rows = json_array();

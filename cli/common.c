@@ -39,6 +39,29 @@ skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out
     return refuse_unsupported(a, path, skive_pack_load(a->ctx, path, &o, out, NULL), out);
 }
 
+char *cli_choices_path(const char *model) {
+    const size_t size = strlen(model) + sizeof CLI_CHOICES_SUFFIX;
+    char *path = malloc(size);
+    if (path) (void)snprintf(path, size, "%s%s", model, CLI_CHOICES_SUFFIX);
+    return path;
+}
+
+void cli_use_choices(cli_args *a, const char *model) {
+    skive_kernel_choices *choices = NULL;
+    char *path = cli_choices_path(model);
+    if (path && cli_is_file(model) && access(path, F_OK) == 0) {
+        skive_status status = skive_kernel_choices_load(a->ctx, path, &choices);
+        if (status == SKIVE_OK) status = skive_context_use_choices(a->ctx, choices);
+        if (status != SKIVE_OK)
+            cli_tell("note: the usual kernels are used: %s", skive_context_message(a->ctx));
+        else if (!a->quiet)
+            cli_tell("note: kernels as measured by skive tune (%s)", path);
+        if (status != SKIVE_OK) skive_context_clear(a->ctx);
+        skive_kernel_choices_free(choices);
+    }
+    free(path);
+}
+
 void cli_tell_training_mode(const cli_args *a, const skive_graph *g) {
     if (a->quiet || !skive_graph_in_training_mode(g)) return;
     cli_tell("note: %s was exported in training mode: its outputs depend on the other samples of the batch, or on "

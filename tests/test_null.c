@@ -122,6 +122,10 @@ static const char *const optional[] = {
     "skive_train report",
     "skive_allocate report",
     "skive_costs_open path",
+    "skive_kernels_tune plan",
+    "skive_kernels_tune options",
+    "skive_kernels_tune report",
+    "skive_context_use_choices choices",
     "skive_costs_of_graph options",
     "skive_costs_of_widths options",
     "skive_pack_choose options",
@@ -767,6 +771,24 @@ static skive_status control(void *user, size_t applied, skive_eval_report *repor
     return SKIVE_ERR_NOT_FOUND;
 }
 
+static void choices_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_kernels_tune, ctx, skive_kernels_tune(NULL, f->g, NULL, NULL, out, NULL));
+    REFUSED(skive_kernels_tune, graph, skive_kernels_tune(c, NULL, NULL, NULL, out, NULL));
+    REFUSED(skive_kernels_tune, out, skive_kernels_tune(c, f->g, NULL, NULL, NULL, NULL));
+    GIVES(skive_kernel_choices_count, choices, !skive_kernel_choices_count(NULL));
+    IGNORED(skive_kernel_choices_get, choices, skive_kernel_choices_get(NULL, 0, out));
+    IGNORED(skive_kernel_choices_get, out, skive_kernel_choices_get(NULL, 0, NULL));
+    SILENT(skive_kernel_choices_save, ctx, skive_kernel_choices_save(NULL, out, ""));
+    REFUSED(skive_kernel_choices_save, choices, skive_kernel_choices_save(c, NULL, ""));
+    REFUSED(skive_kernel_choices_save, path, skive_kernel_choices_save(c, out, NULL));
+    SILENT(skive_kernel_choices_load, ctx, skive_kernel_choices_load(NULL, "", out));
+    REFUSED(skive_kernel_choices_load, path, skive_kernel_choices_load(c, NULL, out));
+    REFUSED(skive_kernel_choices_load, out, skive_kernel_choices_load(c, "", NULL));
+    IGNORED(skive_kernel_choices_free, choices, skive_kernel_choices_free(NULL));
+    SILENT(skive_context_use_choices, ctx, skive_context_use_choices(NULL, NULL));
+}
+
 static void tune_cases(fixture *f) {
     skive_context *c = f->ctx;
     const double budget = 1;
@@ -1029,6 +1051,7 @@ static void test_null(void **state) {
     simplify_cases(&f);
     tensor_cases(&f);
     train_cases(&f);
+    choices_cases(&f);
     tune_cases(&f);
     options_cases(&f);
     build_cases(&f);

@@ -90,6 +90,15 @@ static skive_status make_context(fixture *f, const void *options) {
     return status;
 }
 
+static skive_status tune_kernels(fixture *f, const void *options) {
+    skive_kernel_choices *choices = NULL;
+    skive_graph *g = network(f);
+    const skive_status status = skive_kernels_tune(f->ctx, g, NULL, options, &choices, NULL);
+    skive_kernel_choices_free(choices);
+    skive_graph_free(g);
+    return status;
+}
+
 static skive_status open_set(fixture *f, const void *options) {
     skive_dataset *set = NULL;
     const skive_status status = skive_dataset_open(f->ctx, f->xy, options, &set);
@@ -484,6 +493,7 @@ static void test_older(void **state) {
     CHECK("skive_quantize_within", skive_quantize_options, quantize_within, percentile);
     CHECK("skive_pack_choose", skive_pack_options, choose, biases);
     CHECK("skive_train_scope_of", skive_train_options, scope, batch);
+    CHECK("skive_kernels_tune", skive_tuning_options, tune_kernels, margin);
     CHECK("skive_costs_of_graph", skive_plan_options, costs, n_shapes);
     CHECK("skive_costs_of_widths", skive_plan_options, costs_of_widths, n_shapes);
     CHECK("", skive_train_options, prune_tuned, batch);

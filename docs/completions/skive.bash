@@ -3,12 +3,12 @@ _skive() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="help --help --version train data plot inspect eval distill prune quantize sensitivity share factorize pack unpack run bench simplify explain compare cost zoo"
+        words="help --help --version train data plot inspect eval distill prune quantize sensitivity share factorize pack unpack run bench tune simplify explain compare cost zoo"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
-        help) words=" train data plot inspect eval distill prune quantize sensitivity share factorize pack unpack run bench simplify explain compare cost zoo" ;;
+        help) words=" train data plot inspect eval distill prune quantize sensitivity share factorize pack unpack run bench tune simplify explain compare cost zoo" ;;
         -d|--data) words=" fashion-mnist mnist idx cifar10 cifar100 npy npz folder audio csv tsv text segment inputs" ;;
         train|--student) words=" mlp lenet5 vgg-small vgg16 resnet8 resnet14 resnet20 resnet32 resnet56 resnet18 resnet50 densenet squeezenet mobilenet mobilenetv2 mobilenetv3-small efficientnet-b0 ds-cnn vit transformer lstm gru crnn unet autoencoder" ;;
     esac
@@ -29,6 +29,7 @@ _skive() {
             unpack) words=" --output --threads --memory --seed --json --quiet --verbose --help" ;;
             run) words=" --input --output --data --split --limit --batch --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --output-dir --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             bench) words=" --batch --runs --seconds --input --shape --top --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
+            tune) words=" --batch --shape --seconds --output --threads --memory --seed --json --quiet --verbose --help" ;;
             simplify) words=" --output --passes --dry-run --list --batch --shape --features-in-graph --no-check --tolerance --threads --memory --seed --json --quiet --verbose --help" ;;
             explain) words=" --batch --shape --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             compare) words=" --data --layers --names --report --limit --metrics --resamples --use-output --output-kind --lengths --split --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --no-labels --seconds --max-drop --max-bytes --min-speedup --threads --memory --seed --json --quiet --verbose --help" ;;

@@ -13,6 +13,7 @@
 #include <skive/autodiff.h>
 #include <skive/bits.h>
 #include <skive/build.h>
+#include <skive/choices.h>
 #include <skive/context.h>
 #include <skive/coupling.h>
 #include <skive/layers.h>

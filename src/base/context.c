@@ -72,6 +72,7 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
 
 void skive_context_free(skive_context *ctx) {
     if (!ctx) return;
+    if (ctx->free_choices) ctx->free_choices(ctx->choices);
     skive_context_clear_notes(ctx);
     skv_free(ctx, ctx->notes);
     skive_allocator allocator = ctx->allocator;

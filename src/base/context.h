@@ -25,6 +25,9 @@ struct skive_context {
     /* The last progress report, repeated by skv_check_interrupt. */
     char job[64], job_detail[192];
     double job_done, job_total, job_left, job_time;
+    /* Kernels chosen by measuring (skive/choices.h), and what frees them. */
+    struct skive_kernel_choices *choices;
+    void (*free_choices)(void *choices);
     /* Memory: bytes in use, counted for a context and those made from it for other threads together; see
      * base/budget.c. */
     bool counted, limit_given;

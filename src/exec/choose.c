@@ -1,6 +1,7 @@
 /* Kernel choice: in topological order each node gets the first kernel of the list that applies. Values are offered in
  * the layout in which they were produced; if a kernel wants another, a reorder step is inserted, once for each
  * layout. */
+#include "exec/choices.h"
 #include "exec/plan.h"
 
 #include <string.h>
@@ -129,10 +130,70 @@ static skive_status make_dense(chooser *c, const skive_node *node) {
     return SKIVE_OK;
 }
 
+static bool may_run(const chooser *c, const skv_kernel *kernel, const skive_node *node) {
+    return skv_kernel_serves(kernel, node->kind) && kernel->isa <= skv_cpu_isa() && !kernel->computes_nothing &&
+           strcmp(kernel->name, "reference") != 0 && !c->plan->reference && !c->plan->training;
+}
+
+/* The kernel that was chosen for this node by measuring, or is `rank` places behind the usual one while kernels are
+ * measured; NULL: the usual one. */
+static const skv_kernel *measured(chooser *c, skv_kernel_node *k) {
+    skive_kernel_choices *choices = skv_context_choices(c->plan->ctx);
+    size_t applied = 0;
+    if (!choices || (choices->n == 0 && choices->rank == 0)) return NULL;
+    describe_values(c, k);
+    const char *name = skv_choice_find(choices, skv_choice_key(k));
+    if (!name && choices->rank == 0) return NULL;
+    for (size_t i = 0; i < skv_kernel_count(); i++) {
+        const skv_kernel *kernel = skv_kernel_at(i);
+        skv_why why = {{0}};
+        /* A node that a kernel needing no work serves has no other. */
+        if (!name && kernel->computes_nothing && skv_kernel_serves(kernel, k->node->kind)) {
+            describe_values(c, k);
+            k->kernel = kernel;
+            if (!kernel->applicable || kernel->applicable(k, &why)) return NULL;
+        }
+        if (!may_run(c, kernel, k->node) || (name && strcmp(kernel->name, name) != 0)) continue;
+        describe_values(c, k);
+        k->kernel = kernel;
+        if (kernel->applicable && !kernel->applicable(k, &why)) continue;
+        if (!name && applied++ < choices->rank) continue;
+        return kernel;
+    }
+    return NULL;
+}
+
+static skive_status prepare(skv_kernel_node *k) {
+    const skive_status status = k->kernel->prepare ? k->kernel->prepare(k) : SKIVE_OK;
+    for (size_t j = 0; j < k->n_in && status == SKIVE_OK && !k->kernel->prepare; j++) k->in[j].layout = SKV_PLAIN;
+    return status;
+}
+
+/* Tries the measured kernel; *done: it runs the node. */
+static skive_status try_measured(chooser *c, skv_kernel_node *k, bool *done) {
+    const skv_kernel *kernel = measured(c, k);
+    k->kernel = NULL;
+    *done = false;
+    if (!kernel) return SKIVE_OK;
+    if (!kernel->takes_coded) SKV_TRY(make_dense(c, k->node));
+    describe_values(c, k);
+    k->kernel = kernel;
+    const skive_status status = prepare(k);
+    *done = status == SKIVE_OK;
+    if (*done && skv_context_choices(c->plan->ctx)->rank) skv_context_choices(c->plan->ctx)->others++;
+    if (!*done) k->kernel = NULL;
+    if (status == SKIVE_ERR_UNSUPPORTED) skive_context_clear(c->plan->ctx);
+    return status == SKIVE_ERR_UNSUPPORTED ? SKIVE_OK : status;
+}
+
 /* Goes through the kernel list; reasons for declining are written to `text`. */
 static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
     const skive_node *node = k->node;
     const skv_isa isa = skv_cpu_isa();
+    bool done;
+    SKV_TRY(try_measured(c, k, &done));
+    if (done) skv_text_add(text, "others: %s was measured to be faster\n", k->kernel->name);
+    if (done) return SKIVE_OK;
     for (size_t i = 0; i < skv_kernel_count(); i++) {
         const skv_kernel *kernel = skv_kernel_at(i);
         if (!skv_kernel_serves(kernel, node->kind)) continue;
@@ -150,13 +211,8 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
             if (why.text[0]) skv_text_add(text, "%s: %s\n", kernel->name, why.text);
             continue;
         }
-        const skive_status status = kernel->prepare ? kernel->prepare(k) : SKIVE_OK;
-        if (status == SKIVE_OK) {
-            if (!kernel->prepare) {
-                for (size_t j = 0; j < k->n_in; j++) k->in[j].layout = SKV_PLAIN;
-            }
-            return SKIVE_OK;
-        }
+        const skive_status status = prepare(k);
+        if (status == SKIVE_OK) return SKIVE_OK;
         k->kernel = NULL;
         if (status == SKIVE_ERR_MEMORY || status == SKIVE_ERR_LIMIT)
             return skv_fail_prefix(c->plan->ctx, status, "node '%s' (%s)", node->name, node->op_type);

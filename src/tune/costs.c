@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "graph/op.h"
 #include "tune/costs.h"
 
@@ -20,31 +20,10 @@ enum { MOST_ENTRIES = 20000, MOST_BYTES = 32 << 20, MACHINE_TEXT = 256 };
 
 /* ---- the machine ---- */
 
-static void add_processor(skive_context *ctx, char *out, size_t size) {
-    static const char *const keys[] = {"model name", "CPU part", "uarch", "processor "};
-    void *bytes = NULL;
-    size_t n = 0;
-    struct utsname u;
-    if (skv_file_read(ctx, "/proc/cpuinfo", 0, &bytes, &n) == SKIVE_OK) {
-        const char *text = bytes;
-        for (size_t i = 0; i < SKV_COUNT(keys); i++) {
-            const char *at = strstr(text, keys[i]), *colon = at ? strchr(at, ':') : NULL;
-            if (!colon) continue;
-            colon += strspn(colon + 1, " \t") + 1;
-            (void)snprintf(out, size, "%.*s", (int)strcspn(colon, "\n\t"), colon);
-            skv_free(ctx, bytes);
-            return;
-        }
-        skv_free(ctx, bytes);
-    }
-    skive_context_clear(ctx);
-    (void)snprintf(out, size, "%s", uname(&u) == 0 ? u.machine : "unknown processor");
-}
-
 static void describe_machine(skive_context *ctx, char *out, size_t size) {
     char processor[128];
     const char *onednn = skive_onednn_version();
-    add_processor(ctx, processor, sizeof processor);
+    skv_machine_processor(ctx, processor, sizeof processor);
     (void)snprintf(out, size, "skive-costs 1\t%s\tskive %s\toneDNN %s", processor, skive_version(),
                    onednn ? onednn : "none");
 }
