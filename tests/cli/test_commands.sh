@@ -39,6 +39,10 @@ expect 0 'weight int8' "$skive" quantize student.onnx --data $data --samples 50 
 expect 0 'latency +median' "$skive" bench int8.onnx --threads 1 --runs 5 --seconds 0.01
 expect 0 '"p50"' "$skive" bench teacher.onnx --runs 5 --seconds 0.01 --json
 expect 0 'Gemm' "$skive" explain teacher.onnx
+expect 0 'with the usual kernels, .* plans measured' "$skive" tune teacher.onnx --seconds 0.01
+echo "no choices" >teacher.onnx.tune
+expect 0 'the usual kernels are used: teacher.onnx.tune: damaged' "$skive" bench teacher.onnx --runs 5 --seconds 0.01
+rm teacher.onnx.tune
 expect 0 'differ by' "$skive" simplify teacher.onnx -o simple.onnx
 expect 0 '"max_difference": 0' "$skive" simplify teacher.onnx -o simple.onnx --passes merge-duplicates --json
 expect 0 'when named' "$skive" simplify --list
