@@ -45,7 +45,7 @@ static skive_status build_trainer(bench *b, const known_net *net) {
     memcpy(z.dims, net->dims, sizeof net->dims);
     z.classes = 10;
     SKV_GO(status, done, skive_zoo_build(b->ctx, net->name, &z, &g));
-    SKV_GO(status, done, skv_train_form(b->ctx, g, &updates, &n_updates));
+    SKV_GO(status, done, skv_graph_to_training(b->ctx, g, &updates, &n_updates));
     const skive_type type = {.dtype = SKIVE_I64, .rank = 1, .dims = {{-1, "N"}}};
     SKV_GO(status, done, skive_graph_add_input(g, "labels", &type, &labels));
     skv_builder build = skv_build(g);

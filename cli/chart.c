@@ -63,7 +63,7 @@ bool cli_axis_of(const cli_curve *curves, size_t n, bool of_y, int ticks, bool l
     return true;
 }
 
-double cli_axis_place(const cli_axis *a, double value) {
+double cli_axis_fraction(const cli_axis *a, double value) {
     if (a->log) return log10(value / a->low) / log10(a->high / a->low);
     return (value - a->low) / (a->high - a->low);
 }
@@ -88,8 +88,8 @@ static char *cell(const canvas *c, int row, int column) { return c->text + row *
 
 static void put_mark(const canvas *c, double x, double y, char mark) {
     const int wide = c->columns - LABEL;
-    const int column = (int)lrint(cli_axis_place(c->x, x) * (wide - 1));
-    const int row = (int)lrint((1 - cli_axis_place(c->y, y)) * (c->rows - 1));
+    const int column = (int)lrint(cli_axis_fraction(c->x, x) * (wide - 1));
+    const int row = (int)lrint((1 - cli_axis_fraction(c->y, y)) * (c->rows - 1));
     if (column < 0 || column >= wide || row < 0 || row >= c->rows) return;
     *cell(c, row + 1, column + LABEL) = mark;
 }
@@ -124,13 +124,13 @@ static void put_axes(const canvas *c) {
     int last = -1;
     for (int row = 1; row <= c->rows; row++) *cell(c, row, LABEL - 1) = '|';
     for (int k = 0; cli_axis_tick(c->y, k, &value); k++) {
-        const int row = (int)lrint((1 - cli_axis_place(c->y, value)) * (c->rows - 1)) + 1;
+        const int row = (int)lrint((1 - cli_axis_fraction(c->y, value)) * (c->rows - 1)) + 1;
         const int n = snprintf(text, sizeof text, "%.4g", value);
         put_text(c, row, LABEL - 2 - (n < LABEL - 2 ? n : LABEL - 2), text);
         *cell(c, row, LABEL - 1) = '+';
     }
     for (int k = 0; cli_axis_tick(c->x, k, &value); k++) {
-        const int at = LABEL + (int)lrint(cli_axis_place(c->x, value) * (c->columns - LABEL - 1));
+        const int at = LABEL + (int)lrint(cli_axis_fraction(c->x, value) * (c->columns - LABEL - 1));
         const int n = snprintf(text, sizeof text, "%.6g", value), first = at + n > c->columns ? c->columns - n : at;
         if (first <= last + 1) continue;
         put_text(c, c->rows + 1, first, text);

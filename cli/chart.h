@@ -27,7 +27,7 @@ typedef struct cli_axis {
  * logarithmic if all numbers are positive. False when there is no point. */
 bool cli_axis_of(const cli_curve *curves, size_t n, bool of_y, int ticks, bool log, cli_axis *out);
 /* 0 at the low end, 1 at the high end. */
-double cli_axis_place(const cli_axis *a, double value);
+double cli_axis_fraction(const cli_axis *a, double value);
 /* The k-th tick; false past the last. */
 bool cli_axis_tick(const cli_axis *a, int k, double *value);
 

@@ -63,6 +63,8 @@ skive_status distill_add_exits(cli_job *j);
 skive_status distill_measure_exits(cli_job *j);
 skive_status distill_mutual(cli_job *j);
 void distill_print_more(const cli_job *j);
+/* The figures of n models of one run, and of their ensemble behind them; the first is number 0 or 1. */
+void distill_print_models(const distill_lesson *l, const char *head, int64_t n, bool from_zero);
 void distill_more_json(const cli_job *j, json_t *json);
 
 void distill_print_plan(const cli_job *j);

@@ -118,27 +118,12 @@ skive_status distill_mutual(cli_job *j) {
     return status;
 }
 
-static void print_mutual(const distill_lesson *l) {
-    const char *const heads[] = {"<student", distill_head_of(l), "<"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (int64_t i = 0; t && i <= l->mutual; i++) {
-        if (i == l->mutual && isnan(l->figures[i])) continue;
-        if (i < l->mutual)
-            cli_table_cell(t, "%lld", (long long)i + 1);
-        else
-            cli_table_cell(t, "ensemble of %lld", (long long)l->mutual);
-        distill_cell(t, l, l->figures[i]);
-        cli_table_cell(t, "%s", i == l->best ? "written" : "");
-    }
-    if (t) cli_table_print(t, stdout);
-}
-
 /* ---- both ---- */
 
 void distill_print_more(const cli_job *j) {
     const distill_lesson *l = j->own;
     if (l->exits.n) print_exits(l);
-    if (l->mutual > 0) print_mutual(l);
+    if (l->mutual > 0) distill_print_models(l, "<student", l->mutual, false);
 }
 
 void distill_more_json(const cli_job *j, json_t *json) {

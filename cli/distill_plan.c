@@ -404,17 +404,17 @@ static void print_trials(const distill_lesson *l) {
     if (t) cli_table_print(t, stdout);
 }
 
-static void print_generations(const distill_lesson *l) {
-    const char *const heads[] = {"<generation", distill_head_of(l), "<"};
+void distill_print_models(const distill_lesson *l, const char *head, int64_t n, bool from_zero) {
+    const char *const heads[] = {head, distill_head_of(l), "<"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (int64_t i = 0; t && i <= l->generations + 1; i++) {
-        if (i == l->generations + 1 && isnan(l->figures[i])) continue;
-        if (i == 0)
+    for (int64_t i = 0; t && i <= n; i++) {
+        if (i == n && isnan(l->figures[i])) continue;
+        if (i == n)
+            cli_table_cell(t, "ensemble of %lld", (long long)(from_zero ? n - 1 : n));
+        else if (i == 0 && from_zero)
             cli_table_cell(t, "first");
-        else if (i <= l->generations)
-            cli_table_cell(t, "%lld", (long long)i);
         else
-            cli_table_cell(t, "ensemble of %lld", (long long)l->generations);
+            cli_table_cell(t, "%lld", (long long)(from_zero ? i : i + 1));
         distill_cell(t, l, l->figures[i]);
         cli_table_cell(t, "%s", i == l->best ? "written" : "");
     }
@@ -431,7 +431,7 @@ void distill_print_plan(const cli_job *j) {
         else
             cli_printf("assistant %s: validation %.2f %%", cli_text(j->a, "assistant", ""), 100 * l->assistant);
     }
-    if (l->generations > 0) print_generations(l);
+    if (l->generations > 0) distill_print_models(l, "<generation", l->generations + 1, true);
     distill_print_more(j);
 }
 

@@ -26,9 +26,9 @@ typedef struct panel {
     double top; /* of the curves */
 } panel;
 
-static double place_x(const panel *p, double x) { return LEFT + cli_axis_place(&p->x, x) * (WIDTH - LEFT - RIGHT); }
+static double place_x(const panel *p, double x) { return LEFT + cli_axis_fraction(&p->x, x) * (WIDTH - LEFT - RIGHT); }
 static double place_y(const panel *p, double y) {
-    return p->top + (1 - cli_axis_place(&p->y, y)) * (PANEL - TOP - BOTTOM);
+    return p->top + (1 - cli_axis_fraction(&p->y, y)) * (PANEL - TOP - BOTTOM);
 }
 
 static void put_axes(FILE *f, const panel *p, const char *title, const char *x_title) {

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # Checks the rule of rooms: a folder of src/ includes only folders above it in the table of docs/architecture.md, and
 # folders of one line do not include each other. The command and the examples include public headers only,
-# except examples/extend, which is written as parts of src/ are.
+# except examples/extend, which is written as parts of src/ are. The diffs that the page shows are those of the tree.
 # Usage: rooms.pl [folder with src/, cli/, examples/ and docs/architecture.md]; tells file:line of what breaks the rule.
 use strict;
 use warnings;
@@ -71,4 +71,38 @@ for my $folder ('cli', 'examples') {
         }
     }
 }
+
+# The diffs that the page shows: an added file has these lines, and a line of a list stands in it, or in the list of
+# examples/extend of the same name where the line names a file there.
+sub text { my ($file) = @_; open my $in, '<', $file or return; local $/; return <$in> }
+my ($shown, $from, $new, $added, $begun) = ('', '', 0, '', 0);
+sub compare {
+    my $file = "$root/$shown";
+    my $there = text($file);
+    if (!defined $there) { fault("$page:$begun: $shown does not exist") }
+    elsif ($new && $there ne $added) { fault("$page:$begun: $shown has other lines than the page shows") }
+}
+open my $pages, '<', $page or die "$page: $!\n";
+my $inside = 0;
+while (<$pages>) {
+    if (/^```(\w*)/) {
+        compare() if $inside && $shown;
+        ($inside, $shown) = ($1 eq 'diff', '');
+    } elsif (!$inside) {
+        next;
+    } elsif (/^--- (\S+)/) {
+        compare() if $shown;
+        ($new, $shown) = ($1 eq '/dev/null', '');
+    } elsif (m{^\+\+\+ b/(\S+)}) {
+        ($shown, $added, $begun) = ($1, '', $.);
+    } elsif ($new) {
+        $added .= $1 if /^\+(.*\n)/;
+    } elsif (/^[ +](X\([^)]*\))\s*(examples\/extend\/[\w.]+)?/) {
+        my ($item, $file) = ($1, $2);
+        my $list = $file ? "$root/examples/extend/" . ($shown =~ s{.*/}{}r) : "$root/$shown";
+        fault("$page:$.: $list does not have $item") if index(text($list) // '', $item) < 0;
+        fault("$page:$.: $file does not exist") if $file && !-e "$root/$file";
+    }
+}
+close $pages;
 exit($faults ? 1 : 0);

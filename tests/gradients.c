@@ -1,5 +1,5 @@
 /* The gradients of a network, for others to compare: gradients MODEL.onnx X.npy LABELS.npy FOLDER trains nothing:
- * one run of the training form over the batch X, with the mean cross-entropy of the model's only output
+ * one run of the training mode over the batch X, with the mean cross-entropy of the model's only output
  * [N][classes]... against LABELS [N]... Biases and scales are moved at random before, because at their initial
  * values (0 and 1) many gradients vanish: whatever scales a channel in front of a normalisation has none. Writes,
  * into FOLDER, every trained parameter as NAME.npy, its gradient as NAME.grad.npy, and the loss as loss.npy. */
@@ -16,7 +16,7 @@
 
 typedef struct job {
     skive_context *ctx;
-    skive_graph *graph; /* for one batch, in training form, with labels and loss */
+    skive_graph *graph; /* for one batch, in training mode, with labels and loss */
     skive_value *x, *labels, *loss;
     skive_value **parameters, **gradients;
     size_t n;
@@ -69,7 +69,7 @@ static skive_status prepare(job *j, const char *model, const skive_tensor *x, co
     SKV_GO(status, done, skv_params_mark_trainable(loaded));
     SKV_GO(status, done, move_vectors(j, loaded));
     SKV_GO(status, done, skv_graph_bind_batch(j->ctx, loaded, x->dims[0], &j->graph));
-    SKV_GO(status, done, skv_train_form(j->ctx, j->graph, &updates, &n_updates));
+    SKV_GO(status, done, skv_graph_to_training(j->ctx, j->graph, &updates, &n_updates));
     j->x = j->graph->inputs[0];
     SKV_GO(status, done, add_loss(j, labels));
     status = add_gradients(j);

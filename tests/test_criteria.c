@@ -380,7 +380,7 @@ static void second_order_by_hand(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Convolution, normalisation in inference form and a dense layer: all criteria, the same bits on any number of
+/* Convolution, normalisation in inference mode and a dense layer: all criteria, the same bits on any number of
  * threads. */
 static void bits_do_not_depend_on_threads(void **state) {
     skive_context *ctx = skv_test_context();
@@ -465,8 +465,8 @@ static void targets_instead_of_labels(void **state) {
     skv_test_context_end(ctx);
 }
 
-static double loss_of(skive_context *ctx, const skive_graph *g, skive_dataset *set, bool training_form) {
-    const skv_source_options o = {.batch = 44, .with_loss = true, .training_form = training_form};
+static double loss_of(skive_context *ctx, const skive_graph *g, skive_dataset *set, bool training) {
+    const skv_source_options o = {.batch = 44, .with_loss = true, .training = training};
     const skv_probe_item item = {
         .value = "scale", .of = SKV_OF_GRADIENT, .axis = SKV_BY_ELEMENT, .reducer = skv_reducer_find("sum")};
     skv_source source;
@@ -479,7 +479,7 @@ static double loss_of(skive_context *ctx, const skive_graph *g, skive_dataset *s
     return loss;
 }
 
-/* In inference form the loss is that of evaluation; in training form normalisation takes each batch's own statistics.
+/* In inference mode the loss is that of evaluation; in training mode normalisation takes each batch's own statistics.
  * The model itself is not touched. */
 static void both_forms_of_normalisation(void **state) {
     skive_context *ctx = skv_test_context();

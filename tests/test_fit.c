@@ -212,7 +212,7 @@ static skive_status see(void *self, const skv_watch *w, bool *counts, bool *stop
     return SKIVE_OK;
 }
 
-/* The names of values survive into the training form; the term's own parameter is trained and vanishes; a watcher ends
+/* The names of values survive into the training mode; the term's own parameter is trained and vanishes; a watcher ends
  * the run. */
 static void a_term_binds_values_by_name(void **state) {
     skive_context *ctx = skv_test_context();

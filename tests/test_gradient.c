@@ -84,7 +84,7 @@ static void build(skive_context *ctx, network *n, skive_dtype dtype) {
                          SKV_ATTRS(SKV_INT("transB", 1)));
     skv_test_ok(ctx, n->b.status);
     skv_test_ok(ctx, skive_graph_add_output(n->graph, n->logits));
-    skv_test_ok(ctx, skv_train_form(ctx, n->graph, &n->updates, &n_updates));
+    skv_test_ok(ctx, skv_graph_to_training(ctx, n->graph, &n->updates, &n_updates));
     assert_int_equal(n_updates, 4);
     skv_test_ok(ctx, skive_graph_add_input(n->graph, "labels", &y, &n->labels));
     const size_t learned = n->n_wrt;

@@ -63,7 +63,7 @@ static void place_random(size_t n, uint32_t steps, uint32_t longest, uint64_t se
         p[i].first = random_below(seed, &at, steps);
         p[i].last = p[i].first + random_below(seed, &at, longest);
     }
-    skv_test_ok(ctx, skv_pieces_place(ctx, p, n, ALIGN, &arena));
+    skv_test_ok(ctx, skv_pieces_pack(ctx, p, n, ALIGN, &arena));
     check_pieces(p, n, steps + longest, ALIGN, arena);
     free(p);
     skv_test_context_end(ctx);
@@ -85,13 +85,13 @@ static void pieces_by_hand(void **state) {
                          {.bytes = SIZE_MAX / 2 + 100, .first = 0, .last = 1}};
     size_t arena;
     (void)state;
-    skv_test_ok(ctx, skv_pieces_place(ctx, p, 3, 4, &arena));
+    skv_test_ok(ctx, skv_pieces_pack(ctx, p, 3, 4, &arena));
     assert_int_equal(p[0].offset, 0);
     assert_int_equal(p[1].offset, 100);
     assert_int_equal(p[2].offset, 0);
     assert_int_equal(arena, 152);
-    assert_int_equal(skv_pieces_place(ctx, huge, 2, 4, &arena), SKIVE_ERR_LIMIT);
-    skv_test_ok(ctx, skv_pieces_place(ctx, NULL, 0, 4, &arena));
+    assert_int_equal(skv_pieces_pack(ctx, huge, 2, 4, &arena), SKIVE_ERR_LIMIT);
+    skv_test_ok(ctx, skv_pieces_pack(ctx, NULL, 0, 4, &arena));
     assert_int_equal(arena, 0);
     skv_test_context_end(ctx);
 }

@@ -561,7 +561,7 @@ static skive_status insert_and_export(skive_context *ctx, void *user) {
     o.activations = "uint4";
     o.first_last = "same";
     skive_status status = skv_qat_plan_make(ctx, user, &o, &how, &p);
-    for (size_t i = 0; i < p.n && status == SKIVE_OK; i++) p.places[i].grid_params.scale = 1;
+    for (size_t i = 0; i < p.n && status == SKIVE_OK; i++) p.points[i].grid_params.scale = 1;
     if (status == SKIVE_OK) status = skv_qat_insert(&p, true, &g);
     if (status == SKIVE_OK) status = skv_quantized_from_training(g, &changes);
     skive_graph_free(g);

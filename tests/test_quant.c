@@ -349,17 +349,17 @@ static void faults_of_every_worker_are_told(void **state) {
     skv_test_context_end(ctx);
 }
 
-static void check_scan(const skv_quant_loops *scan, const float *x, size_t n) {
+static void check_loops(const skv_quant_loops *loops, const float *x, size_t n) {
     enum { N = 1003 };
     const skv_quant_loops *plain = &skv_quant_loops_scalar;
     float scale[N];
     int8_t q[2][N];
     double power[2] = {0}, error[2] = {0};
-    assert_true(plain->magnitude(x, n, 0.25f) == scan->magnitude(x, n, 0.25f));
+    assert_true(plain->magnitude(x, n, 0.25f) == loops->magnitude(x, n, 0.25f));
     for (size_t i = 0; i < n; i++) scale[i] = 0.01f + 0.0001f * (float)i;
     for (size_t step = 0; step < 2; step++) {
         plain->quantize(x, n, scale, step, -127, 127, q[0], &power[0], &error[0]);
-        scan->quantize(x, n, scale, step, -127, 127, q[1], &power[1], &error[1]);
+        loops->quantize(x, n, scale, step, -127, 127, q[1], &power[1], &error[1]);
         assert_memory_equal(q[0], q[1], n);
         assert_memory_equal(&power[0], &power[1], sizeof power[0]);
         assert_memory_equal(&error[0], &error[1], sizeof error[0]);
@@ -378,8 +378,8 @@ static void loops_of_every_level_agree(void **state) {
     x[5] = 0.015f; /* half a step of 0.01, and of 0.03 */
     for (int level = SKV_ISA_SCALAR; level <= (int)skv_cpu_isa_hardware(); level++) {
         if (!skv_isa_has(skv_cpu_isa_hardware(), (skv_isa)level)) continue;
-        const skv_quant_loops *scan = skv_quant_loops_of((skv_isa)level);
-        for (size_t n = 1; n <= N; n += n < 70 ? 1 : 311) check_scan(scan, x, n);
+        const skv_quant_loops *loops = skv_quant_loops_of((skv_isa)level);
+        for (size_t n = 1; n <= N; n += n < 70 ? 1 : 311) check_loops(loops, x, n);
     }
 }
 

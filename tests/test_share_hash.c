@@ -30,7 +30,7 @@ static void places_are_the_hash_modulo_buckets(void **state) {
     static const int64_t buckets[] = {1, 2, 3, 7, 64, 1000, 12250, 65536, 999983, (1 << 30) - 1};
     static const struct {
         skv_isa level;
-        skv_hashed_indices_fn places;
+        skv_hashed_indices_fn entries;
     } fast[] = {{SKV_ISA_SCALAR, skv_hashed_indices_scalar},
                 SKV_ON(AVX2, {SKV_ISA_AVX2, skv_hashed_indices_avx2}, )
                     SKV_ON(AVX512, {SKV_ISA_AVX512, skv_hashed_indices_avx512}, )};
@@ -42,7 +42,7 @@ static void places_are_the_hash_modulo_buckets(void **state) {
         const skv_hashed h = skv_hashed_make(1 << 16, (1 << 16) - 1, buckets[b], seed);
         for (size_t f = 0; f < sizeof fast / sizeof fast[0]; f++) {
             if (fast[f].level > skv_cpu_isa()) continue;
-            fast[f].places(&h, first, N, at);
+            fast[f].entries(&h, first, N, at);
             for (uint32_t i = 0; i < N; i++) {
                 const uint32_t bucket = skv_xxh32(first + i, seed) % k, minus = skv_xxh32(first + i, ~seed) & 1;
                 assert_int_equal((uint32_t)at[i], bucket + minus * k);
@@ -142,7 +142,7 @@ static size_t outputs_of(skive_context *ctx, const skive_graph *g, bool referenc
     return n;
 }
 
-/* The gradient of a matrix, added up by bucket with its signs, in place of it. */
+/* The gradient of a matrix, added up by bucket with its signs, in entry of it. */
 static void fold_gradient(skive_context *ctx, const problem *p, skive_tensor *dw) {
     const skv_hashed h = skv_hashed_make(p->rows, p->columns, p->buckets, 31);
     skive_tensor sums;

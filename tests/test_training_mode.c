@@ -1,4 +1,4 @@
-/* Models exported in training mode: converted to inference form wherever an output must not depend on the other samples
+/* Models exported in training mode: converted to inference mode wherever an output must not depend on the other samples
  * of the batch. */
 #include "train_fixtures.h"
 

@@ -11,11 +11,16 @@ static inline __attribute__((always_inline)) vec begin(const float *c, const boo
     return add ? vec_load(c) : vec_all(0);
 }
 
-static inline __attribute__((always_inline)) void tile4(int64_t k, const float *a, int64_t lda, const float *b,
-                                                        int64_t ldb, float *c, int64_t ldc, const bool add) {
+/* Four rows and two vectors, or three, which small batches often are. */
+static inline __attribute__((always_inline)) void tile(const bool four, int64_t k, const float *a, int64_t lda,
+                                                       const float *b, int64_t ldb, float *c, int64_t ldc,
+                                                       const bool add) {
     vec s00 = begin(c, add), s01 = begin(c + LANES, add), s10 = begin(c + ldc, add), s11 = begin(c + ldc + LANES, add),
-        s20 = begin(c + 2 * ldc, add), s21 = begin(c + 2 * ldc + LANES, add), s30 = begin(c + 3 * ldc, add),
+        s20 = begin(c + 2 * ldc, add), s21 = begin(c + 2 * ldc + LANES, add), s30 = vec_all(0), s31 = vec_all(0);
+    if (four) {
+        s30 = begin(c + 3 * ldc, add);
         s31 = begin(c + 3 * ldc + LANES, add);
+    }
     for (int64_t p = 0; p < k; p++, b += ldb) {
         const vec left = vec_load(b), right = vec_load(b + LANES);
         vec f = vec_all(a[p]);
@@ -27,6 +32,7 @@ static inline __attribute__((always_inline)) void tile4(int64_t k, const float *
         f = vec_all(a[2 * lda + p]);
         s20 = vec_fma(f, left, s20);
         s21 = vec_fma(f, right, s21);
+        if (!four) continue;
         f = vec_all(a[3 * lda + p]);
         s30 = vec_fma(f, left, s30);
         s31 = vec_fma(f, right, s31);
@@ -37,33 +43,9 @@ static inline __attribute__((always_inline)) void tile4(int64_t k, const float *
     vec_store(c + ldc + LANES, s11);
     vec_store(c + 2 * ldc, s20);
     vec_store(c + 2 * ldc + LANES, s21);
+    if (!four) return;
     vec_store(c + 3 * ldc, s30);
     vec_store(c + 3 * ldc + LANES, s31);
-}
-
-/* Three rows and two vectors, which small batches often are. */
-static inline __attribute__((always_inline)) void tile3(int64_t k, const float *a, int64_t lda, const float *b,
-                                                        int64_t ldb, float *c, int64_t ldc, const bool add) {
-    vec s00 = begin(c, add), s01 = begin(c + LANES, add), s10 = begin(c + ldc, add), s11 = begin(c + ldc + LANES, add),
-        s20 = begin(c + 2 * ldc, add), s21 = begin(c + 2 * ldc + LANES, add);
-    for (int64_t p = 0; p < k; p++, b += ldb) {
-        const vec left = vec_load(b), right = vec_load(b + LANES);
-        vec f = vec_all(a[p]);
-        s00 = vec_fma(f, left, s00);
-        s01 = vec_fma(f, right, s01);
-        f = vec_all(a[lda + p]);
-        s10 = vec_fma(f, left, s10);
-        s11 = vec_fma(f, right, s11);
-        f = vec_all(a[2 * lda + p]);
-        s20 = vec_fma(f, left, s20);
-        s21 = vec_fma(f, right, s21);
-    }
-    vec_store(c, s00);
-    vec_store(c + LANES, s01);
-    vec_store(c + ldc, s10);
-    vec_store(c + ldc + LANES, s11);
-    vec_store(c + 2 * ldc, s20);
-    vec_store(c + 2 * ldc + LANES, s21);
 }
 
 /* One row and two vectors; two steps of k side by side, or each sum would wait for the one before. */
@@ -123,9 +105,9 @@ static inline __attribute__((always_inline)) void any_product(int64_t m, int64_t
     for (; m == 1 && j + 4 * LANES <= n; j += 4 * LANES) wide1(k, a, b + j, ldb, c + j, add);
     for (; j + 2 * LANES <= n; j += 2 * LANES) {
         int64_t i = 0;
-        for (; i + 4 <= m; i += 4) tile4(k, a + i * lda, lda, b + j, ldb, c + i * ldc + j, ldc, add);
+        for (; i + 4 <= m; i += 4) tile(true, k, a + i * lda, lda, b + j, ldb, c + i * ldc + j, ldc, add);
         if (i + 3 == m) {
-            tile3(k, a + i * lda, lda, b + j, ldb, c + i * ldc + j, ldc, add);
+            tile(false, k, a + i * lda, lda, b + j, ldb, c + i * ldc + j, ldc, add);
             continue;
         }
         for (; i < m; i++) tile1(k, a + i * lda, b + j, ldb, c + i * ldc + j, add);

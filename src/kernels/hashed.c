@@ -15,7 +15,7 @@ typedef enum hashed_kind { FORWARD, GRAD_INPUT, GRAD_BUCKETS } hashed_kind;
 typedef struct hashed_state {
     hashed_kind kind;
     skv_hashed h;
-    skv_hashed_indices_fn places;
+    skv_hashed_indices_fn entries;
     int64_t m;             /* samples */
     int64_t rows, columns; /* of a block */
     int64_t tasks;         /* blocks next to one another; each goes through the other direction by itself */
@@ -68,12 +68,12 @@ static skive_status prepare(skv_kernel_node *n) {
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     st->kind = kind_of(n->node);
     st->h = skv_hashed_of(n->node, skv_type_count(&n->in[st->kind == GRAD_BUCKETS ? 2 : 1].type));
-    st->places = SKV_AT(isa, AVX512, skv_hashed_indices_avx512) SKV_AT(isa, AVX2, skv_hashed_indices_avx2)
+    st->entries = SKV_AT(isa, AVX512, skv_hashed_indices_avx512) SKV_AT(isa, AVX2, skv_hashed_indices_avx2)
         SKV_ELSE(isa, skv_hashed_indices_scalar);
     st->m = n->in[0].type.dims[0].size;
     st->threads = n->threads < MAX_THREADS ? n->threads : MAX_THREADS;
     divide(st);
-    const size_t columns = (size_t)st->columns, places = 2 * (size_t)st->h.buckets, threads = (size_t)st->threads;
+    const size_t columns = (size_t)st->columns, entries = 2 * (size_t)st->h.buckets, threads = (size_t)st->threads;
     SKV_TRY(skv_scratch_add(n, threads * (size_t)st->rows * columns * sizeof(float), &st->matrix));
     SKV_TRY(skv_scratch_add(n, threads * columns * sizeof(int32_t), &st->at));
     int64_t longest = st->m > st->rows ? st->m : st->rows;
@@ -82,9 +82,9 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_scratch_add(n, threads * st->product_bytes, &st->product));
     if (st->kind == GRAD_BUCKETS) {
         n->skips_input_data[2] = true;
-        return skv_scratch_add(n, threads * places * sizeof(double), &st->sums);
+        return skv_scratch_add(n, threads * entries * sizeof(double), &st->sums);
     }
-    return skv_scratch_add(n, places * sizeof(float), &st->table);
+    return skv_scratch_add(n, entries * sizeof(float), &st->table);
 }
 
 static void fill_table(const hashed_state *st, const float *buckets, float *table) {
@@ -103,23 +103,23 @@ typedef struct block {
     void *product; /* scratch */
 } block;
 
-static void find_places(const hashed_state *st, const block *b, int64_t r) {
-    st->places(&st->h, (uint32_t)((b->row + r) * st->h.columns + b->column), b->columns, b->at);
+static void find_entries(const hashed_state *st, const block *b, int64_t r) {
+    st->entries(&st->h, (uint32_t)((b->row + r) * st->h.columns + b->column), b->columns, b->at);
 }
 
 static void make(const hashed_state *st, const block *b, const float *table) {
     for (int64_t r = 0; r < b->rows; r++) {
         float *w = b->matrix + r * b->columns;
-        find_places(st, b, r);
+        find_entries(st, b, r);
         for (int64_t j = 0; j < b->columns; j++) w[j] = table[b->at[j]];
     }
 }
 
-/* The block's gradients go to the sums of their places. */
+/* The block's gradients go to the sums of their entries. */
 static void add_up(const hashed_state *st, const block *b) {
     for (int64_t r = 0; r < b->rows; r++) {
         const float *dw = b->matrix + r * b->columns;
-        find_places(st, b, r);
+        find_entries(st, b, r);
         for (int64_t j = 0; j < b->columns; j++) b->sums[b->at[j]] += (double)dw[j];
     }
 }

@@ -79,7 +79,7 @@ skive_status skv_lower_memory(skive_context *ctx, skv_lowering *l, size_t align)
         if (!s->outside && s->alias == i)
             pieces[n++] = (skv_piece){.bytes = s->bytes, .first = s->first, .last = s->last};
     }
-    status = skv_pieces_place(ctx, pieces, n, align, &l->bytes);
+    status = skv_pieces_pack(ctx, pieces, n, align, &l->bytes);
     n = 0;
     for (size_t i = 0; i < l->n_slots; i++) {
         skv_lower_slot *s = &l->slots[i];

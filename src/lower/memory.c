@@ -117,7 +117,7 @@ static bool place_in_time(piece *pieces, size_t n, const piece **by_end, gap *ga
     return true;
 }
 
-skive_status skv_pieces_place(skive_context *ctx, skv_piece *given, size_t n, size_t align, size_t *bytes) {
+skive_status skv_pieces_pack(skive_context *ctx, skv_piece *given, size_t n, size_t align, size_t *bytes) {
     piece *pieces = NULL;
     const piece **alive = NULL;
     gap *gaps = NULL;

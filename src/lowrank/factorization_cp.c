@@ -20,12 +20,12 @@ static int64_t full(const skv_site *s) { return (s->out < s->in ? s->out : s->in
 
 static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     f->n = 4;
-    f->links[0] = skv_link_point(r.a, s->in, SKV_PLACE_INPUT);
+    f->links[0] = skv_link_point(r.a, s->in, SKV_DOMAIN_INPUT);
     f->links[1] =
-        (skv_link){.out = r.a, .in = r.a, .groups = r.a, .kh = s->kh, .kw = 1, .by_h = true, .place = SKV_PLACE_ROWS};
-    f->links[2] =
-        (skv_link){.out = r.a, .in = r.a, .groups = r.a, .kh = 1, .kw = s->kw, .by_w = true, .place = SKV_PLACE_OUTPUT};
-    f->links[3] = skv_link_point(s->out, r.a, SKV_PLACE_OUTPUT);
+        (skv_link){.out = r.a, .in = r.a, .groups = r.a, .kh = s->kh, .kw = 1, .by_h = true, .domain = SKV_DOMAIN_ROWS};
+    f->links[2] = (skv_link){
+        .out = r.a, .in = r.a, .groups = r.a, .kh = 1, .kw = s->kw, .by_w = true, .domain = SKV_DOMAIN_OUTPUT};
+    f->links[3] = skv_link_point(s->out, r.a, SKV_DOMAIN_OUTPUT);
 }
 
 typedef struct als {

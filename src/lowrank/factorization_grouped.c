@@ -24,7 +24,7 @@ static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     const int64_t groups = groups_of(s);
     f->n = 2;
     f->links[0] = skv_link_window(s, groups * r.a, s->in);
-    f->links[1] = skv_link_point(s->out, groups * r.a, SKV_PLACE_OUTPUT);
+    f->links[1] = skv_link_point(s->out, groups * r.a, SKV_DOMAIN_OUTPUT);
     f->links[1].groups = groups;
 }
 

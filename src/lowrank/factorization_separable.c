@@ -15,7 +15,7 @@ static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     f->n = 2;
     f->links[0] = skv_link_window(s, s->in * r.a, s->in);
     f->links[0].groups = s->in;
-    f->links[1] = skv_link_point(s->out, s->in * r.a, SKV_PLACE_OUTPUT);
+    f->links[1] = skv_link_point(s->out, s->in * r.a, SKV_DOMAIN_OUTPUT);
 }
 
 /* vt holds the vectors of all channels, [in][taps][taps]; s the root of the sums of squares over the channels. */

@@ -19,7 +19,7 @@ static int64_t full(const skv_site *s) { return s->out < s->d ? s->out : s->d; }
 static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     f->n = 3;
     f->links[0] = skv_link_window(s, r.a, s->in);
-    f->links[1] = skv_link_point(s->out, r.a, SKV_PLACE_OUTPUT);
+    f->links[1] = skv_link_point(s->out, r.a, SKV_DOMAIN_OUTPUT);
     f->links[2] = skv_link_window(s, s->out, s->in); /* beside the others */
     f->links[2].nonzeros = s->out * s->d / ONE_IN;
 }

@@ -12,9 +12,9 @@ static int64_t full(const skv_site *s) { return s->in * s->kh < s->out * s->kw ?
 static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     f->n = 2;
     f->links[0] =
-        (skv_link){.out = r.a, .in = s->in, .groups = 1, .kh = s->kh, .kw = 1, .by_h = true, .place = SKV_PLACE_ROWS};
+        (skv_link){.out = r.a, .in = s->in, .groups = 1, .kh = s->kh, .kw = 1, .by_h = true, .domain = SKV_DOMAIN_ROWS};
     f->links[1] = (skv_link){
-        .out = s->out, .in = r.a, .groups = 1, .kh = 1, .kw = s->kw, .by_w = true, .place = SKV_PLACE_OUTPUT};
+        .out = s->out, .in = r.a, .groups = 1, .kh = 1, .kw = s->kw, .by_w = true, .domain = SKV_DOMAIN_OUTPUT};
 }
 
 /* The matrix [in kh][out kw]. */

@@ -14,12 +14,12 @@ static int64_t full(const skv_site *s) { return s->out < s->d ? s->out : s->d; }
 static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     f->n = 2;
     if (s->kind == SKV_SITE_TABLE) { /* looked up first: the factor of the rows */
-        f->links[0] = skv_link_point(s->out, r.a, SKV_PLACE_INPUT);
-        f->links[1] = skv_link_point(r.a, s->in, SKV_PLACE_OUTPUT);
+        f->links[0] = skv_link_point(s->out, r.a, SKV_DOMAIN_INPUT);
+        f->links[1] = skv_link_point(r.a, s->in, SKV_DOMAIN_OUTPUT);
         return;
     }
     f->links[0] = skv_link_window(s, r.a, s->in);
-    f->links[1] = skv_link_point(s->out, r.a, SKV_PLACE_OUTPUT);
+    f->links[1] = skv_link_point(s->out, r.a, SKV_DOMAIN_OUTPUT);
 }
 
 /* The basis: what the first left vectors give of W. */

@@ -63,7 +63,7 @@ static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     for (int i = 0; i < t.n; i++) {
         const int k = t.n - 1 - i;
         before /= t.in[k];
-        f->links[i] = skv_link_point(t.rank[k] * t.out[k], t.in[k] * t.rank[k + 1], SKV_PLACE_OUTPUT);
+        f->links[i] = skv_link_point(t.rank[k] * t.out[k], t.in[k] * t.rank[k + 1], SKV_DOMAIN_OUTPUT);
         f->links[i].times = before * behind;
         behind *= t.out[k];
     }

@@ -22,9 +22,9 @@ static int64_t second(const skv_site *s, int64_t a) {
 
 static void shape(const skv_site *s, skv_rank r, skv_factors *f) {
     f->n = 3;
-    f->links[0] = skv_link_point(r.b, s->in, SKV_PLACE_INPUT);
+    f->links[0] = skv_link_point(r.b, s->in, SKV_DOMAIN_INPUT);
     f->links[1] = skv_link_window(s, r.a, r.b);
-    f->links[2] = skv_link_point(s->out, r.a, SKV_PLACE_OUTPUT);
+    f->links[2] = skv_link_point(s->out, r.a, SKV_DOMAIN_OUTPUT);
 }
 
 /* [in][out taps] of a kernel [out][in][taps]. */

@@ -43,11 +43,11 @@ skv_link skv_link_window(const skv_site *s, int64_t out, int64_t in) {
                       .kw = s->kw,
                       .by_h = true,
                       .by_w = true,
-                      .place = SKV_PLACE_OUTPUT};
+                      .domain = SKV_DOMAIN_OUTPUT};
 }
 
-skv_link skv_link_point(int64_t out, int64_t in, skv_place place) {
-    return (skv_link){.out = out, .in = in, .groups = 1, .kh = 1, .kw = 1, .place = place};
+skv_link skv_link_point(int64_t out, int64_t in, skv_link_domain domain) {
+    return (skv_link){.out = out, .in = in, .groups = 1, .kh = 1, .kw = 1, .domain = domain};
 }
 
 void skv_factors_cost(const skv_site *s, const skv_factors *f, int64_t *macs, int64_t *parameters) {
@@ -58,7 +58,7 @@ void skv_factors_cost(const skv_site *s, const skv_factors *f, int64_t *macs, in
         /* A table is looked up, not multiplied with. */
         const int64_t times = s->kind == SKV_SITE_TABLE && i == 0 ? 0 : l->times > 0 ? l->times : 1;
         *parameters = skv_add_sat(*parameters, skv_link_count(l));
-        *macs = skv_add_sat(*macs, skv_mul_sat(count, skv_mul_sat(times, s->positions[l->place])));
+        *macs = skv_add_sat(*macs, skv_mul_sat(count, skv_mul_sat(times, s->positions[l->domain])));
     }
 }
 

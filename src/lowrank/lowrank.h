@@ -21,7 +21,7 @@ typedef enum skv_site_kind {
 
 /* Where a factor of a convolution works: on the positions of the input, of the output, or of the output's rows and the
  * input's columns. */
-typedef enum skv_place { SKV_PLACE_INPUT, SKV_PLACE_ROWS, SKV_PLACE_OUTPUT, SKV_PLACES } skv_place;
+typedef enum skv_link_domain { SKV_DOMAIN_INPUT, SKV_DOMAIN_ROWS, SKV_DOMAIN_OUTPUT, SKV_DOMAINS } skv_link_domain;
 
 enum { SKV_MOST_MEMBERS = 8, SKV_MOST_LINKS = 6 };
 
@@ -31,12 +31,12 @@ typedef struct skv_site {
     int64_t outs[SKV_MOST_MEMBERS];        /* outputs of each */
     size_t n_members;
     const char *op, *parameter,
-        *data;                     /* of the first node: operator, weight, the value that is multiplied (NULL: none) */
-    int64_t out, in, kh, kw;       /* kh and kw: of a convolution, otherwise 1 */
-    int spatial;                   /* axes of a convolution */
-    int64_t heads;                 /* into which the outputs are cut at once; 0: none */
-    int64_t d;                     /* in kh kw: what one output sums over */
-    int64_t positions[SKV_PLACES]; /* of one run with one sample */
+        *data;                      /* of the first node: operator, weight, the value that is multiplied (NULL: none) */
+    int64_t out, in, kh, kw;        /* kh and kw: of a convolution, otherwise 1 */
+    int spatial;                    /* axes of a convolution */
+    int64_t heads;                  /* into which the outputs are cut at once; 0: none */
+    int64_t d;                      /* in kh kw: what one output sums over */
+    int64_t positions[SKV_DOMAINS]; /* of one run with one sample */
     const skive_value *weights[SKV_MOST_MEMBERS]; /* of each member */
     bool turned[SKV_MOST_MEMBERS];                /* outputs are its second axis */
     double *w;                                    /* [out][d]; only between skv_site_open and skv_site_close */
@@ -62,7 +62,7 @@ typedef struct skv_rank {
 typedef struct skv_link {
     int64_t out, in, groups, kh, kw;
     bool by_h, by_w; /* it takes the stride, dilation and padding of this axis */
-    skv_place place;
+    skv_link_domain domain;
     int64_t times;    /* how often it works at each position; 0: once */
     int64_t nonzeros; /* of a sparse one; 0: all */
     float *data;      /* [out][in / groups][kh][kw] */
@@ -155,7 +155,7 @@ skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const dou
 double skv_spectrum_lost(const skv_spectrum *s, int64_t rank);
 /* The first link of a convolution over the window of the site, or a product. */
 skv_link skv_link_window(const skv_site *s, int64_t out, int64_t in);
-skv_link skv_link_point(int64_t out, int64_t in, skv_place place);
+skv_link skv_link_point(int64_t out, int64_t in, skv_link_domain domain);
 
 /* ---- graph ---- */
 

@@ -74,15 +74,15 @@ static void set_positions(skv_site *s, const skive_node *n) {
     const skive_type *x = &n->inputs[0]->type, *y = &n->outputs[0]->type;
     if (s->kind == SKV_SITE_CONV) {
         const int64_t batch = size_at(x, 0);
-        s->positions[SKV_PLACE_INPUT] = skv_mul_sat(batch, count_of(x, 2));
-        s->positions[SKV_PLACE_OUTPUT] = skv_mul_sat(batch, count_of(y, 2));
-        s->positions[SKV_PLACE_ROWS] = s->spatial == 2 ? skv_mul_sat(batch, skv_mul_sat(size_at(y, 2), size_at(x, 3)))
-                                                       : s->positions[SKV_PLACE_INPUT];
+        s->positions[SKV_DOMAIN_INPUT] = skv_mul_sat(batch, count_of(x, 2));
+        s->positions[SKV_DOMAIN_OUTPUT] = skv_mul_sat(batch, count_of(y, 2));
+        s->positions[SKV_DOMAIN_ROWS] = s->spatial == 2 ? skv_mul_sat(batch, skv_mul_sat(size_at(y, 2), size_at(x, 3)))
+                                                        : s->positions[SKV_DOMAIN_INPUT];
         return;
     }
     const int64_t all =
         s->kind == SKV_SITE_TABLE ? count_of(y, 0) / (s->in > 0 ? s->in : 1) : count_of(x, 0) / size_at(x, x->rank - 1);
-    for (int i = 0; i < SKV_PLACES; i++) s->positions[i] = all > 0 ? all : 1;
+    for (int i = 0; i < SKV_DOMAINS; i++) s->positions[i] = all > 0 ? all : 1;
 }
 
 /* Queries, keys and values become heads: an addition of the bias, then a Reshape whose last two axes are heads and

@@ -24,7 +24,7 @@ skive_status skv_lowrank_keep(skv_lowrank *l, size_t site, const char *format, .
 void skv_lowrank_cost(const skv_site *s, const skv_factorization *m, skv_rank r, int64_t *macs, int64_t *parameters) {
     if (!m) {
         *parameters = s->out * s->d;
-        *macs = s->kind == SKV_SITE_TABLE ? 0 : skv_mul_sat(*parameters, s->positions[SKV_PLACE_OUTPUT]);
+        *macs = s->kind == SKV_SITE_TABLE ? 0 : skv_mul_sat(*parameters, s->positions[SKV_DOMAIN_OUTPUT]);
         return;
     }
     skv_factors f = {0};

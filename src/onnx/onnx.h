@@ -1,6 +1,6 @@
 /* Internals of src/onnx.
  *
- * Steps of reading: read the file into memory; scan.c parses its wire format under limits and writes a small copy
+ * Steps of reading: read the file into memory; wire.c parses its wire format under limits and writes a small copy
  * without the weights, in which each weight field is replaced by a reference into the file; protobuf-c unpacks that
  * copy; import.c and related files build the graph, with weights that point into the file's buffer. */
 #ifndef SKV_ONNX_H
@@ -13,9 +13,9 @@
 #include "onnx.pb-c.h"
 #include "graph/op.h"
 
-/* ---- scan.c ---- */
+/* ---- wire.c ---- */
 
-/* The contents of TensorProto.raw_data in the scanned copy: the position of the data in the original. */
+/* The contents of TensorProto.raw_data in the checked copy: the position of the data in the original. */
 typedef struct skv_onnx_ref {
     uint64_t offset, length;
     /* 9: raw_data; 4: float_data and 10: double_data, which are packed and have the same bytes as raw data */
@@ -31,8 +31,8 @@ typedef enum skv_onnx_root { SKV_ONNX_MODEL, SKV_ONNX_TENSOR } skv_onnx_root;
 
 /* Checks `bytes` and writes the copy to *out (freed by skv_free). ERR_FORMAT and ERR_LIMIT name `label` and the
  * byte. */
-skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
-                           size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n);
+skive_status skv_onnx_check_wire(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
+                                 size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n);
 
 /* ---- the source of a model, and what is decoded from it ---- */
 

@@ -1,6 +1,6 @@
 /* The source of a model: its bytes, its limits, and the memory that protobuf-c decodes into.
  *
- * protobuf-c allocates from an arena of the context, which is limited and freed at once, and sees only the scanner's
+ * protobuf-c allocates from an arena of the context, which is limited and freed at once, and sees only the checker's
  * copy. The entry points for reading are here too. */
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +62,7 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
                            "this is a packed model (.skv), not ONNX; skive_model_load and skive_pack_load read it");
     }
     SKV_TRY(skv_arena_create(ctx, &source->arena));
-    SKV_TRY(skv_onnx_scan(ctx, source->label, root, source->bytes, source->n, &limits, &copy, &copy_n));
+    SKV_TRY(skv_onnx_check_wire(ctx, source->label, root, source->bytes, source->n, &limits, &copy, &copy_n));
     skive_context_clear(ctx); /* so that a message here means that a function below ran out of memory */
     *out = protobuf_c_message_unpack(root == SKV_ONNX_MODEL ? &onnx__model_proto__descriptor
                                                             : &onnx__tensor_proto__descriptor,

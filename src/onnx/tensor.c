@@ -64,7 +64,7 @@ static skive_status wrong_size(skv_onnx_source *source, const char *what, const 
 /* ---- data ---- */
 
 /* Numbers at an address that is not one of their type move down over the tag and the length of their own field, three
- * bytes at least from 128 bytes on, which the scanner has read: a copy beside the file would double it. */
+ * bytes at least from 128 bytes on, which the checker has read: a copy beside the file would double it. */
 static void align(skv_map *map, const shape *s, const Onnx__TensorProto *t, skv_onnx_ref *ref) {
     enum { HEADER = 3, LEAST = 128 };
     const size_t width = skv_dtype_align(s->dtype), off = (uintptr_t)(skv_map_data(map) + ref->offset) % width;

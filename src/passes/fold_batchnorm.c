@@ -1,4 +1,4 @@
-/* BatchNormalization after Conv, ConvTranspose or Gemm, in inference form, is folded into the weights: with
+/* BatchNormalization after Conv, ConvTranspose or Gemm, in inference mode, is folded into the weights: with
  * s = scale / sqrt(variance + epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes
  * (bias - mean) * s + shift. */
 #include <math.h>
@@ -6,6 +6,7 @@
 
 #include "graph/marks.h"
 #include "graph/weights.h"
+#include "passes/match.h"
 #include "passes/pass.h"
 #include "tensor/tensor.h"
 
@@ -86,19 +87,14 @@ static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
     return skv_value_rename(fresh_w, w_name);
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
+    if (!foldable(env, n) || (env->keep && env->keep(env->keep_user, n->outputs[0]))) return SKIVE_OK;
+    /* The model's output keeps its name and producer. */
+    return n->outputs[0]->output_uses > 0 ? SKIVE_OK : fold(g, n, changes);
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    SKV_TRY(skv_graph_topo(g, &order));
-    const uint32_t n = g->n_nodes;
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        if (!foldable(env, order[i]) || (env->keep && env->keep(env->keep_user, order[i]->outputs[0]))) continue;
-        const bool is_output = order[i]->outputs[0]->output_uses > 0;
-        if (is_output) continue; /* the model's output keeps its name and producer */
-        status = fold(g, order[i], changes);
-    }
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_fold_batchnorm = {

@@ -1,4 +1,4 @@
-/* BatchNormalization behind a product with integer weights, in inference form, is folded into the scales of the weights
+/* BatchNormalization behind a product with integer weights, in inference mode, is folded into the scales of the weights
  * and the bias; the integers stay, with their sign turned where the normalisation turns it. With
  * s = scale / sqrt(variance + epsilon), the scale of output channel c is multiplied by |s[c]| and the bias becomes
  * (bias - mean) * s + shift. So a network that was trained with quantized weights in front of a normalisation
@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "graph/marks.h"
+#include "passes/match.h"
 #include "passes/pass.h"
 #include "passes/quantized.h"
 #include "tensor/tensor.h"
@@ -115,18 +116,14 @@ done:
     return status;
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
+    norm f;
+    if (!skv_node_is(n, SKV_OP_BATCH_NORMALIZATION) || !foldable(env, n, &f)) return SKIVE_OK;
+    return fold(g, &f, changes);
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    SKV_TRY(skv_graph_topo(g, &order));
-    const uint32_t n = g->n_nodes;
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        norm f;
-        if (skv_node_is(order[i], SKV_OP_BATCH_NORMALIZATION) && foldable(env, order[i], &f))
-            status = fold(g, &f, changes);
-    }
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_fold_quantized_norm = {

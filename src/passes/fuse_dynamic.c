@@ -1,6 +1,7 @@
 /* MatMulInteger, Cast to float32 and Mul by a scale become MatMulIntegerToFloat: the end of dynamic quantization. */
 #include "ops/quant/common_mat_mul_integer.h"
 #include "passes/fuse.h"
+#include "passes/match.h"
 
 /* One number, or one for each of the last axis of y. */
 static bool is_scale(const skive_value *v, const skive_value *y) {
@@ -32,16 +33,12 @@ static skive_status fuse(const skv_pass_env *env, skive_graph *g, skive_node *n,
     return skv_fuse(g, &f);
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
+    return skv_node_is(n, SKV_OP_MAT_MUL_INTEGER) ? fuse(env, g, n, changes) : SKIVE_OK;
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    const uint32_t n = g->n_nodes;
-    SKV_TRY(skv_graph_topo(g, &order));
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++)
-        if (order[i] && skv_node_is(order[i], SKV_OP_MAT_MUL_INTEGER) && !*order[i]->domain)
-            status = fuse(env, g, order[i], changes);
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_fuse_dynamic = {

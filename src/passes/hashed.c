@@ -1,4 +1,4 @@
-/* A hashed layer in its two forms: HashedGemm, which computes places as it goes, and standard ONNX, a Gemm whose
+/* A hashed layer in its two forms: HashedGemm, which computes entries as it goes, and standard ONNX, a Gemm whose
  * weight is gathered from the values and their negatives by indices. The second says in the metadata how the indices
  * came about. */
 #include <inttypes.h>
@@ -23,7 +23,7 @@ const char *skv_why_not_hashed(const skive_node *n) {
     return NULL;
 }
 
-uint32_t skv_hash_place(const skv_hash_layer *l, int64_t at) {
+uint32_t skv_hash_entry(const skv_hash_layer *l, int64_t at) {
     const int64_t n = l->transposed ? at % l->h.rows * l->h.columns + at / l->h.rows : at;
     return (uint32_t)skv_hashed_index(&l->h, (uint32_t)n);
 }
@@ -46,7 +46,7 @@ skive_status skv_hash_indices(skive_context *ctx, const skv_hash_layer *l, const
     SKV_TRY(skv_storage_create(ctx, dtype, 2, dims, out));
     void *to = (*out)->tensor.data;
     for (int64_t i = 0; i < dims[0] * dims[1]; i++) {
-        const uint32_t at = skv_hash_place(l, i);
+        const uint32_t at = skv_hash_entry(l, i);
         if (dtype == SKIVE_U8)
             ((uint8_t *)to)[i] = (uint8_t)at;
         else if (dtype == SKIVE_U16)
@@ -100,7 +100,7 @@ static bool read_layer(const char *text, const skive_value *weight, const skv_sh
         if (values[k + b] != -values[b]) return false;
     }
     for (int64_t i = 0; i < rows * columns; i++) {
-        if (skv_shared_index(indices, i) != (int64_t)skv_hash_place(out, i)) return false;
+        if (skv_shared_index(indices, i) != (int64_t)skv_hash_entry(out, i)) return false;
     }
     return true;
 }

@@ -1,4 +1,4 @@
-/* Hashed layers (HashedNets) and their two forms: HashedGemm, which computes places as it goes, and standard ONNX, a
+/* Hashed layers (HashedNets) and their two forms: HashedGemm, which computes entries as it goes, and standard ONNX, a
  * Gemm whose weight is gathered from the values and their negatives by indices. */
 #ifndef SKV_HASHED_H
 #define SKV_HASHED_H
@@ -14,11 +14,11 @@ typedef struct skv_hash_layer {
     skv_hashed h;
     bool transposed; /* weight [columns][rows] */
 } skv_hash_layer;
-uint32_t skv_hash_place(const skv_hash_layer *l, int64_t at); /* of the weight stored at `at` */
-/* The codebook [b, -b] that places index, and the places of a weight of this type. */
+uint32_t skv_hash_entry(const skv_hash_layer *l, int64_t at); /* of the weight stored at `at` */
+/* The codebook [b, -b] that entries index, and the entries of a weight of this type. */
 skive_status skv_hash_codebook(skive_context *ctx, const skv_hash_layer *l, const float *buckets, skv_storage **out);
 skive_status skv_hash_indices(skive_context *ctx, const skv_hash_layer *l, const skive_type *weight, skv_storage **out);
-/* Metadata that say how the places came about; with NULL they go. */
+/* Metadata that say how the entries came about; with NULL they go. */
 skive_status skv_hash_tell(skive_graph *g, const char *weight, const skv_hash_layer *l);
 
 /* Do the metadata say of a weight that it is hashed? Whether it still is, skv_graph_to_hashed finds out. */

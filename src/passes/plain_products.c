@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/common_shape.h"
+#include "passes/match.h"
 #include "passes/pass.h"
 
 static const skive_tensor *constant_f32(const skive_value *v) {
@@ -91,20 +92,17 @@ static skive_status plain_mat_mul(skv_builder *b, skive_node *n, size_t *changes
     return skv_import_replace(n, y);
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
+    skv_builder b = skv_build(g);
+    if (n->n_inputs < 2 || !n->inputs[0] || !n->inputs[1]) return SKIVE_OK;
+    if (skv_node_is(n, SKV_OP_GEMM)) return plain_gemm(&b, n, changes);
+    if (skv_node_is(n, SKV_OP_MAT_MUL) && !(env->keep && env->keep(env->keep_user, n->outputs[0])))
+        return plain_mat_mul(&b, n, changes);
+    return SKIVE_OK;
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    const uint32_t n = g->n_nodes;
-    SKV_TRY(skv_graph_topo(g, &order));
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        skv_builder b = skv_build(g);
-        if (*order[i]->domain || order[i]->n_inputs < 2 || !order[i]->inputs[0] || !order[i]->inputs[1]) continue;
-        if (skv_node_is(order[i], SKV_OP_GEMM)) status = plain_gemm(&b, order[i], changes);
-        if (skv_node_is(order[i], SKV_OP_MAT_MUL) && !(env->keep && env->keep(env->keep_user, order[i]->outputs[0])))
-            status = plain_mat_mul(&b, order[i], changes);
-    }
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_plain_products = {

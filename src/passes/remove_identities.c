@@ -2,6 +2,7 @@
  * effect, Cast to the same type, Expand to the same shape, Concat of a single input, Pad by zero. */
 #include <string.h>
 
+#include "passes/match.h"
 #include "passes/pass.h"
 
 static bool identity_transpose(const skive_node *n) {
@@ -44,20 +45,17 @@ static bool is_identity(const skive_node *n) {
     return false;
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
+    (void)g;
+    /* An output of the graph must keep its name, so its producer stays. */
+    if (!is_identity(n) || skv_pass_keeps(env, n->outputs[0])) return SKIVE_OK;
+    ++*changes;
+    const skive_status status = skv_value_replace_uses(n->outputs[0], n->inputs[0], false);
+    return status == SKIVE_OK ? skv_graph_remove_node(n) : status;
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    SKV_TRY(skv_graph_topo(g, &order));
-    const uint32_t n = g->n_nodes;
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        /* An output of the graph must keep its name, so its producer stays. */
-        if (!is_identity(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
-        status = skv_value_replace_uses(order[i]->outputs[0], order[i]->inputs[0], false);
-        if (status == SKIVE_OK) status = skv_graph_remove_node(order[i]);
-        ++*changes;
-    }
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_remove_identities = {

@@ -1,6 +1,7 @@
 /* DequantizeLinear moves behind nodes that only move elements and behind MaxPool, which then run on bytes, to the node
  * that can absorb it. The largest of several numbers has the largest of their integers. */
 #include "passes/fuse.h"
+#include "passes/match.h"
 #include "passes/quantized.h"
 
 static bool takes_bytes(const skive_node *n) {
@@ -25,21 +26,17 @@ static skive_status sink(skive_graph *g, skive_node *move, skive_value *q) {
     return skv_value_is_read(real) ? SKIVE_OK : skv_graph_remove_node(dequantize);
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
+    skv_q_grid grid;
+    if (!takes_bytes(n) || skv_pass_keeps(env, n->outputs[0])) return SKIVE_OK;
+    skive_value *q = skv_dequantized(n->inputs[0], &grid);
+    if (!q || skv_only_reader(env, n->inputs[0]) != n) return SKIVE_OK;
+    ++*changes;
+    return sink(g, n, q);
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    skive_node **order = NULL;
-    const uint32_t n = g->n_nodes;
-    SKV_TRY(skv_graph_topo(g, &order));
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        skv_q_grid grid;
-        if (!takes_bytes(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
-        skive_value *q = skv_dequantized(order[i]->inputs[0], &grid);
-        if (!q || skv_only_reader(env, order[i]->inputs[0]) != order[i]) continue;
-        status = sink(g, order[i], q);
-        ++*changes;
-    }
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_sink_dequantize = {

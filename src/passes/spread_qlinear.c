@@ -6,6 +6,7 @@
 #include "ops/common_shape.h"
 #include "ops/common_nn.h"
 #include "passes/fuse.h"
+#include "passes/match.h"
 #include "tensor/tensor.h"
 
 /* Inputs of both; each tensor is followed by its scale and zero point; those of the result come alone. */
@@ -70,25 +71,19 @@ static skive_status spread(skive_graph *g, skive_node *n, bool conv, size_t *cha
     return skv_import_replace(n, q);
 }
 
+static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
+    const bool conv = skv_node_is(n, SKV_OP_Q_LINEAR_CONV);
+    if ((!conv && !skv_node_is(n, SKV_OP_Q_LINEAR_MAT_MUL)) || (env->keep && env->keep(env->keep_user, n->outputs[0])))
+        return SKIVE_OK;
+    if (!conv && (n->inputs[X]->type.rank != 2 || n->inputs[W]->type.rank != 2)) return SKIVE_OK;
+    if (!plain_weights(n, W) || !one_constant(n, X + 1) || !one_constant(n, X + 2) || !one_constant(n, Y_SCALE) ||
+        !one_constant(n, Y_ZERO) || (skv_node_in(n, BIAS) && !skv_value_tensor(n->inputs[BIAS])))
+        return SKIVE_OK;
+    return spread(g, n, conv, changes);
+}
+
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    const uint32_t count = g->n_nodes;
-    skive_node **order = NULL;
-    SKV_TRY(skv_graph_topo(g, &order));
-    skive_status status = SKIVE_OK;
-    for (uint32_t i = 0; i < count && status == SKIVE_OK; i++) {
-        skive_node *n = order[i];
-        const bool conv = skv_node_is(n, SKV_OP_Q_LINEAR_CONV);
-        if ((!conv && !skv_node_is(n, SKV_OP_Q_LINEAR_MAT_MUL)) || *n->domain ||
-            (env->keep && env->keep(env->keep_user, n->outputs[0])))
-            continue;
-        if (!conv && (n->inputs[X]->type.rank != 2 || n->inputs[W]->type.rank != 2)) continue;
-        if (!plain_weights(n, W) || !one_constant(n, X + 1) || !one_constant(n, X + 2) || !one_constant(n, Y_SCALE) ||
-            !one_constant(n, Y_ZERO) || (skv_node_in(n, BIAS) && !skv_value_tensor(n->inputs[BIAS])))
-            continue;
-        status = spread(g, n, conv, changes);
-    }
-    skv_free(env->ctx, order);
-    return status;
+    return skv_rewrite_all(env, g, changes, rewrite);
 }
 
 const skv_pass skv_pass_spread_qlinear = {

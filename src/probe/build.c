@@ -40,8 +40,8 @@ static skive_status check_item(const skv_probe *p, size_t item, const skive_valu
 static void add_tap(skv_probe *p, size_t item, const skive_value *v) {
     size_t k = 0;
     while (k < p->n_keep && strcmp(p->keep[k], v->name) != 0) k++;
-    p->places[item].keep = k;
-    p->places[item].next = k < p->n_keep ? p->first[k] : SKV_PROBE_NONE;
+    p->entries[item].keep = k;
+    p->entries[item].next = k < p->n_keep ? p->first[k] : SKV_PROBE_NONE;
     p->first[k] = item;
     if (k == p->n_keep) p->keep[p->n_keep++] = v->name;
 }
@@ -78,14 +78,14 @@ static skive_status add_output(skive_graph *g, skive_value *v, size_t *index) {
     return skive_graph_add_output(g, own);
 }
 
-/* places[].gradient is the index among the wanted ones until here, and becomes that of an output. */
+/* entries[].gradient is the index among the wanted ones until here, and becomes that of an output. */
 static skive_status add_outputs(skv_probe *p, const wanted *w) {
     size_t *outputs = NULL;
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(p->ctx, 2 * w->n + 1, sizeof *outputs, &outputs));
     for (size_t k = 0; k < w->n; k++) SKV_GO(status, done, add_output(p->copy, w->gradients[k], &outputs[2 * k]));
     for (size_t i = 0; i < p->n; i++) {
-        skv_probe_place *at = &p->places[i];
+        skv_probe_entry *at = &p->entries[i];
         const size_t k = at->gradient;
         if (k == SKV_PROBE_NONE) continue;
         at->gradient = outputs[2 * k];
@@ -111,10 +111,10 @@ static skive_status add_gradients(skv_probe *p) {
         skive_value *v;
         if (p->setup->items[i].of == SKV_OF_VALUE) continue;
         SKV_GO(status, done, find(p, i, &v));
-        p->places[i].gradient = want(&w, v);
+        p->entries[i].gradient = want(&w, v);
         if (!skv_value_is_param(v)) continue;
         v->trainable = true; /* so that no pass folds it into others */
-        p->places[i].param = skv_value_tensor(v)->data;
+        p->entries[i].param = skv_value_tensor(v)->data;
     }
     SKV_GO(status, done, skive_autodiff(g, loss, w.values, w.n, w.gradients));
     while (g->n_outputs) SKV_GO(status, done, skv_graph_remove_output(g, g->n_outputs - 1));
@@ -134,12 +134,12 @@ skive_status skv_probe_build(skv_probe *p) {
         p->graph = p->copy;
         if (p->setup->own_parameters) SKV_TRY(own_parameters(p->copy));
     }
-    SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->places, &p->places));
+    SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->entries, &p->entries));
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->keep, &p->keep));
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->first, &p->first));
     for (size_t i = 0; i < p->n; i++) {
         skive_value *v;
-        p->places[i].keep = p->places[i].next = p->places[i].gradient = p->places[i].value = SKV_PROBE_NONE;
+        p->entries[i].keep = p->entries[i].next = p->entries[i].gradient = p->entries[i].value = SKV_PROBE_NONE;
         SKV_TRY(find(p, i, &v));
         SKV_TRY(check_item(p, i, v));
         if (p->setup->items[i].of == SKV_OF_VALUE) add_tap(p, i, v);

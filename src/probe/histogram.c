@@ -105,7 +105,7 @@ static double reach_for(double magnitude) {
 
 /* Bin numbers are computed for a chunk at a time, which vectorises; several count tables avoid dependencies between
  * equal neighbours (half of the output of a ReLU is zero). */
-static void count(const skv_histogram *h, bool relative, const skv_probe_loops *scan, const float *x, size_t n) {
+static void count(const skv_histogram *h, bool relative, const skv_probe_loops *loops, const float *x, size_t n) {
     const float scale = (float)(BINS / (2 * h->reach));
     const int32_t base = base_of(h->reach);
     uint64_t *bins = relative ? h->relative : h->bins;
@@ -115,9 +115,9 @@ static void count(const skv_histogram *h, bool relative, const skv_probe_loops *
     for (size_t first = 0; first < n; first += CHUNK) {
         const size_t m = n - first < CHUNK ? n - first : CHUNK;
         if (relative)
-            scan->octaves(x + first, m, base, HALF, at);
+            loops->octaves(x + first, m, base, HALF, at);
         else
-            scan->bins(x + first, m, scale, HALF, at);
+            loops->bins(x + first, m, scale, HALF, at);
         size_t i = 0;
         for (; i + TABLES <= m; i += TABLES) {
             for (size_t t = 0; t < TABLES; t++) tables[t][at[i + t]]++;
@@ -148,18 +148,18 @@ static void see(skv_histogram *h, double low, int64_t low_run, double high, int6
 }
 
 bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t padding) {
-    const skv_probe_loops *scan = skv_probe_loops_of(skv_cpu_isa());
+    const skv_probe_loops *loops = skv_probe_loops_of(skv_cpu_isa());
     float low, high;
     if (n == 0) return true;
-    if (!scan->range(x, n, &low, &high)) return false;
+    if (!loops->range(x, n, &low, &high)) return false;
     see(h, (double)low, h->run, (double)high, h->run);
     h->last_low = low;
     h->last_high = high;
     reach_out(h, reach_for(fmax(fabs((double)low), fabs((double)high))));
     for (size_t first = 0; h->reach > 0 && first < n; first += UINT32_MAX / 2) {
         const size_t left = n - first, m = left < UINT32_MAX / 2 ? left : UINT32_MAX / 2;
-        if (h->bins) count(h, false, scan, x + first, m);
-        if (h->relative) count(h, true, scan, x + first, m);
+        if (h->bins) count(h, false, loops, x + first, m);
+        if (h->relative) count(h, true, loops, x + first, m);
     }
     h->count += n;
     forget_zeros(h, padding);

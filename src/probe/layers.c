@@ -350,7 +350,7 @@ static void close(layering *l) {
     skv_source_close(&l->b);
 }
 
-/* In inference form; the caller's graphs are only read. */
+/* In inference mode; the caller's graphs are only read. */
 static skive_status inference(skive_context *ctx, const skive_graph *g, skive_graph **out) {
     SKV_TRY(skive_graph_copy(ctx, g, out));
     return skive_graph_to_inference(*out);

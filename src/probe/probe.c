@@ -64,7 +64,7 @@ static skive_status make_plan(skv_probe *p, int threads) {
 static skive_status bind_items(skv_probe *p) {
     p->n_blocks = 0;
     for (size_t i = 0; i < p->n; i++) {
-        skv_probe_place *at = &p->places[i];
+        skv_probe_entry *at = &p->entries[i];
         skv_reduction *r = &at->r;
         const skv_probe_item *item = &p->setup->items[i];
         const skive_graph *g = p->plan->graph;
@@ -89,7 +89,7 @@ static skive_status bind_items(skv_probe *p) {
 static size_t room_for_products(const skv_probe *p) {
     size_t most = 0;
     for (size_t i = 0; i < p->n; i++) {
-        const skv_probe_place *at = &p->places[i];
+        const skv_probe_entry *at = &p->entries[i];
         const bool product = p->setup->items[i].of == SKV_OF_PRODUCT && !at->direct;
         if (product && (size_t)at->r.n > most) most = (size_t)at->r.n;
     }
@@ -99,8 +99,8 @@ static size_t room_for_products(const skv_probe *p) {
 static size_t bytes_of_worker(const skv_probe *p) {
     size_t bytes = skive_plan_arena_bytes(p->plan) + room_for_products(p) * sizeof(float);
     for (size_t i = 0; i < p->n; i++) {
-        const skv_reduction *r = &p->places[i].r;
-        if (!p->places[i].direct) bytes += by_slots(r) ? skv_slots_bytes(r) : r->item->reducer->bytes(r);
+        const skv_reduction *r = &p->entries[i].r;
+        if (!p->entries[i].direct) bytes += by_slots(r) ? skv_slots_bytes(r) : r->item->reducer->bytes(r);
     }
     return bytes;
 }
@@ -143,7 +143,7 @@ static skive_status plan_workers(skv_probe *p, size_t *wanted) {
 /* ---- workers ---- */
 
 /* The numbers of an item's gradient, and what they are multiplied by (NULL: nothing). */
-static skive_status look(skive_exec *exec, const skv_probe_place *at, const float **x, const float **times) {
+static skive_status look(skive_exec *exec, const skv_probe_entry *at, const float **x, const float **times) {
     skive_tensor view;
     SKV_TRY(skive_exec_output(exec, at->gradient, &view));
     *x = view.data;
@@ -160,8 +160,8 @@ static skive_status observe(void *user, size_t index, const skive_tensor *t) {
     skv_probe_worker *w = user;
     skv_probe *p = w->p;
     if (w->blind) return SKIVE_OK;
-    for (size_t i = p->first[index]; i != SKV_PROBE_NONE; i = p->places[i].next) {
-        const skv_reduction *r = &p->places[i].r;
+    for (size_t i = p->first[index]; i != SKV_PROBE_NONE; i = p->entries[i].next) {
+        const skv_reduction *r = &p->entries[i].r;
         const size_t n = (size_t)skive_tensor_count(t), own = (size_t)r->n;
         const skv_seen seen = {.ctx = w->ctx, .x = t->data, .n = n, .padding = n > own ? n - own : 0, .run = w->run};
         SKV_TRY(add(r, w->parts[i], &seen));
@@ -173,7 +173,7 @@ static skive_status observe(void *user, size_t index, const skive_tensor *t) {
 static skive_status observe_gradients(skv_probe_worker *w) {
     skv_probe *p = w->p;
     for (size_t i = 0; i < p->n; i++) {
-        const skv_probe_place *at = &p->places[i];
+        const skv_probe_entry *at = &p->entries[i];
         const float *x, *times;
         if (at->gradient == SKV_PROBE_NONE || at->direct) continue;
         SKV_TRY(look(w->exec, at, &x, &times));
@@ -213,7 +213,7 @@ static skive_status open_worker(skv_probe *p, skv_probe_worker *w) {
     SKV_TRY(skive_context_set_threads(w->ctx, p->threads));
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *w->parts, &w->parts));
     for (size_t i = 0; i < p->n; i++) {
-        if (!p->places[i].direct) SKV_TRY(open_state(p, &p->places[i].r, &w->parts[i]));
+        if (!p->entries[i].direct) SKV_TRY(open_state(p, &p->entries[i].r, &w->parts[i]));
     }
     SKV_TRY(skv_alloc_array(p->ctx, room_for_products(p) + 1, sizeof *w->room, &w->room));
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)n_inputs + 1, sizeof *w->inputs, &w->inputs));
@@ -224,7 +224,7 @@ static skive_status open_worker(skv_probe *p, skv_probe_worker *w) {
 }
 
 static void close_worker(const skv_probe *p, skv_probe_worker *w) {
-    for (size_t i = 0; w->parts && i < p->n; i++) close_state(p, &p->places[i].r, &w->parts[i]);
+    for (size_t i = 0; w->parts && i < p->n; i++) close_state(p, &p->entries[i].r, &w->parts[i]);
     skv_free(p->ctx, w->parts);
     skv_free(p->ctx, w->room);
     skv_free(p->ctx, w->inputs);
@@ -235,7 +235,7 @@ static void close_worker(const skv_probe *p, skv_probe_worker *w) {
 static skive_status open_workers(skv_probe *p) {
     size_t wanted;
     SKV_TRY(plan_workers(p, &wanted));
-    for (size_t i = 0; i < p->n; i++) SKV_TRY(open_state(p, &p->places[i].r, &p->places[i].total));
+    for (size_t i = 0; i < p->n; i++) SKV_TRY(open_state(p, &p->entries[i].r, &p->entries[i].total));
     SKV_TRY(skv_alloc_array(p->ctx, wanted, sizeof *p->workers, &p->workers));
     for (p->n_workers = 0; p->n_workers < wanted; p->n_workers++) {
         const skive_status status = open_worker(p, &p->workers[p->n_workers]);
@@ -268,10 +268,10 @@ skive_status skv_probe_open(skive_context *ctx, const skv_probe_setup *s, skv_pr
 void skv_probe_free(skv_probe *p) {
     if (!p) return;
     for (size_t i = 0; i < p->n_workers; i++) close_worker(p, &p->workers[i]);
-    for (size_t i = 0; p->places && i < p->n; i++) close_state(p, &p->places[i].r, &p->places[i].total);
+    for (size_t i = 0; p->entries && i < p->n; i++) close_state(p, &p->entries[i].r, &p->entries[i].total);
     skv_free(p->ctx, p->workers);
     skive_plan_free(p->plan);
-    skv_free(p->ctx, p->places);
+    skv_free(p->ctx, p->entries);
     skv_free(p->ctx, p->keep);
     skv_free(p->ctx, p->first);
     skive_graph_free(p->copy);
@@ -282,7 +282,7 @@ skive_status skv_probe_renew(skv_probe *p) {
     p->runs = 0;
     p->loss_sum = 0;
     for (size_t i = 0; i < p->n; i++) {
-        skv_probe_place *at = &p->places[i];
+        skv_probe_entry *at = &p->entries[i];
         at->count = 0;
         close_state(p, &at->r, &at->total);
         SKV_TRY(open_state(p, &at->r, &at->total));
@@ -322,10 +322,10 @@ static skive_status run_workers(skv_probe *p, size_t n) {
 }
 
 /* The direct item that a block of elements belongs to. */
-static skv_probe_place *place_of_block(const skv_probe *p, int64_t block) {
+static skv_probe_entry *entry_of_block(const skv_probe *p, int64_t block) {
     size_t k = 0;
-    while (!p->places[k].direct || block >= p->places[k].first_block + p->places[k].blocks) k++;
-    return &p->places[k];
+    while (!p->entries[k].direct || block >= p->entries[k].first_block + p->entries[k].blocks) k++;
+    return &p->entries[k];
 }
 
 /* Adds the gradients of n runs, in their order, to the slots of the elements: all items in one region, a block of
@@ -335,7 +335,7 @@ static skive_status join_direct(skv_probe *p, size_t n) {
     skive_status status = SKIVE_OK;
 #pragma omp parallel for num_threads(threads) schedule(static) if (p->n_blocks > 1 && threads > 1)
     for (int64_t b = 0; b < p->n_blocks; b++) {
-        skv_probe_place *at = place_of_block(p, b);
+        skv_probe_entry *at = entry_of_block(p, b);
         const int64_t first = (b - at->first_block) * BLOCK, last = first + BLOCK < at->r.n ? first + BLOCK : at->r.n;
         for (size_t i = 0; i < n; i++) {
             const float *x, *times;
@@ -355,7 +355,7 @@ static skive_status join_direct(skv_probe *p, size_t n) {
 static skive_status join_runs(skv_probe *p, size_t n) {
     for (size_t i = 0; p->setup->loss && i < n; i++) p->loss_sum += loss_of(p->workers[i].exec);
     for (size_t k = 0; k < p->n; k++) {
-        skv_probe_place *at = &p->places[k];
+        skv_probe_entry *at = &p->entries[k];
         at->count += (double)n * (double)at->r.n / (double)at->r.slots;
         for (size_t i = 0; !at->direct && !at->r.item->reducer->exact && i < n; i++)
             join(&at->r, at->total, p->workers[i].parts[k]);
@@ -393,18 +393,18 @@ skive_status skv_probe_run(skv_probe *p, const skv_probe_pass *pass, int64_t *do
 /* ---- results ---- */
 
 void *skv_probe_state(skv_probe *p, size_t item) {
-    skv_probe_place *at = &p->places[item];
+    skv_probe_entry *at = &p->entries[item];
     for (size_t i = 0; !at->direct && at->r.item->reducer->exact && i < p->n_workers; i++)
         join(&at->r, at->total, p->workers[i].parts[item]);
     return at->total;
 }
 
 skive_status skv_probe_result(skv_probe *p, size_t item, double **out, size_t *n, double *count) {
-    const skv_reduction *r = &p->places[item].r;
+    const skv_reduction *r = &p->entries[item].r;
     void *state = skv_probe_state(p, item);
     *out = NULL;
     *n = 0;
-    if (count) *count = p->places[item].count;
+    if (count) *count = p->entries[item].count;
     if (!by_slots(r)) return r->item->reducer->finish(p->ctx, r, state, out, n);
     const double *slot = state;
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)r->slots + 1, sizeof **out, out));

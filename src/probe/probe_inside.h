@@ -10,7 +10,7 @@
 static inline bool skv_probe_of_value(skv_probe_of of) { return of == SKV_OF_PRODUCT || of == SKV_OF_BOTH; }
 
 /* An item, and where its numbers come from. */
-typedef struct skv_probe_place {
+typedef struct skv_probe_entry {
     skv_reduction r;
     size_t keep;                 /* of the value: tap of the plan, or NONE */
     size_t next;                 /* the next item with this tap, or NONE */
@@ -21,7 +21,7 @@ typedef struct skv_probe_place {
     int64_t first_block, blocks; /* of a direct one: its blocks of elements among those of all */
     void *total;
     double count; /* numbers that a slot got */
-} skv_probe_place;
+} skv_probe_entry;
 
 typedef struct skv_probe_worker {
     skv_probe *p;
@@ -44,7 +44,7 @@ struct skv_probe {
     const char **keep;
     size_t *first; /* [n_keep] item of a tap */
     size_t n_keep;
-    skv_probe_place *places;
+    skv_probe_entry *entries;
     size_t n;
     int threads; /* of one run */
     skive_plan *plan;
@@ -55,7 +55,7 @@ struct skv_probe {
     double loss_sum;
 };
 
-/* Fills keep, places[].keep, .gradient, .value and .param; copies the graph and adds the gradients. */
+/* Fills keep, entries[].keep, .gradient, .value and .param; copies the graph and adds the gradients. */
 skive_status skv_probe_build(skv_probe *p);
 
 #endif

@@ -22,7 +22,7 @@ static skive_status add_loss(skv_source *s, const skive_graph *model, const skv_
                                      .objective = &skv_objective_labels,
                                      .options = &how,
                                      .batch = s->batch,
-                                     .inference = !o->training_form,
+                                     .inference = !o->training,
                                      .quiet = true};
     SKV_GO(status, done, skv_problem_build(s->ctx, &setup, &p));
     s->graph = p.graph;
@@ -37,13 +37,13 @@ done:
 }
 
 /* Without labels. */
-static skive_status bind(skv_source *s, const skive_graph *model, bool training_form) {
+static skive_status bind(skv_source *s, const skive_graph *model, bool training) {
     skv_stat_update *updates = NULL;
     size_t n_updates = 0;
     SKV_TRY(skv_problem_bind(s->ctx, model, &s->feeds, s->batch, &s->graph));
-    if (!training_form) return SKIVE_OK;
+    if (!training) return SKIVE_OK;
     SKV_TRY(skv_params_mark_trainable(s->graph));
-    const skive_status status = skv_train_form(s->ctx, s->graph, &updates, &n_updates);
+    const skive_status status = skv_graph_to_training(s->ctx, s->graph, &updates, &n_updates);
     skv_free(s->ctx, updates);
     return status;
 }
@@ -62,7 +62,7 @@ static skive_status open_source(skv_source *s, const skive_graph *model, skive_d
     s->batch = o->batch < count ? o->batch : count;
     s->batches = count / s->batch;
     if (o->batches > 0 && o->batches < s->batches) s->batches = o->batches;
-    SKV_TRY(o->with_loss ? add_loss(s, model, o) : bind(s, model, o->training_form));
+    SKV_TRY(o->with_loss ? add_loss(s, model, o) : bind(s, model, o->training));
     l.batch = (size_t)s->batch;
     l.drop_last = true;
     l.seed = o->seed;

@@ -14,7 +14,7 @@ typedef struct skv_source_options {
     bool with_loss;  /* otherwise labels are not needed */
     /* BatchNormalization takes the statistics of the batch and Dropout is live, as in training; otherwise both are as
      * in inference, so that a sample's gradient does not depend on its neighbours. */
-    bool training_form;
+    bool training;
     const char *loss; /* losses.inc; NULL: the one that fits the model's head */
 } skv_source_options;
 

@@ -43,7 +43,7 @@ done:
 }
 
 static skive_status look(skv_pruning *p, skive_node *const *nodes, size_t n) {
-    const skv_source_options o = {.batch = BATCH, .batches = BATCHES, .training_form = true};
+    const skv_source_options o = {.batch = BATCH, .batches = BATCHES, .training = true};
     skv_source source = {0};
     skv_probe *probe = NULL;
     skv_probe_item *items = NULL;

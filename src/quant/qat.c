@@ -94,7 +94,7 @@ void skive_qat_report_free(skive_context *ctx, skive_qat_report *r) {
 
 /* ---- the report ---- */
 
-static double zeros_of(const skive_graph *g, const skv_qat_place *p) {
+static double zeros_of(const skive_graph *g, const skv_qat_point *p) {
     char name[256];
     (void)snprintf(name, sizeof name, "%.230s_quantized", p->value->name);
     const skive_value *v = skive_graph_find_value(g, name);
@@ -111,16 +111,16 @@ static skive_status report_rows(const skv_qat_plan *p, const skive_graph *traine
                                 skive_qat_report *r) {
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *r->rows, &r->rows));
     for (size_t i = 0; i < p->n; i++) {
-        const skv_qat_place *place = &p->places[i];
+        const skv_qat_point *point = &p->points[i];
         skive_qat_row *row = &r->rows[r->n_rows++];
-        *row = (skive_qat_row){.rule = place->rule->method->name,
-                               .before = place->before,
-                               .after = trained ? skv_qat_step(trained, place) : NAN,
-                               .zero_point = place->grid_params.zero_point,
-                               .zeros = done && place->node ? zeros_of(done, place) : NAN};
-        SKV_TRY(skv_strdup(p->ctx, place->value->name, &row->name));
-        SKV_TRY(skv_strdup(p->ctx, place->q.grid->name, &row->grid));
-        if (place->node) SKV_TRY(skv_strdup(p->ctx, place->node->name, &row->node));
+        *row = (skive_qat_row){.rule = point->rule->method->name,
+                               .before = point->before,
+                               .after = trained ? skv_qat_step(trained, point) : NAN,
+                               .zero_point = point->grid_params.zero_point,
+                               .zeros = done && point->node ? zeros_of(done, point) : NAN};
+        SKV_TRY(skv_strdup(p->ctx, point->value->name, &row->name));
+        SKV_TRY(skv_strdup(p->ctx, point->q.grid->name, &row->grid));
+        if (point->node) SKV_TRY(skv_strdup(p->ctx, point->node->name, &row->node));
     }
     for (uint32_t i = 0; i < p->work->n_nodes; i++) r->n_quantized += p->chosen[i];
     return SKIVE_OK;
@@ -130,13 +130,13 @@ static skive_status report_rows(const skv_qat_plan *p, const skive_graph *traine
 static int64_t packed_bytes(const skv_qat_plan *p, int64_t dense) {
     int64_t bytes = dense;
     for (size_t i = 0; i < p->n; i++) {
-        const skv_qat_place *place = &p->places[i];
-        if (!place->node) {
+        const skv_qat_point *point = &p->points[i];
+        if (!point->node) {
             bytes += 5;
             continue;
         }
-        const int64_t n = skive_tensor_count(place->weight);
-        bytes += (n * place->bits + 7) / 8 - n * 4 + 4 * (place->axis >= 0 ? place->weight->dims[place->axis] : 1);
+        const int64_t n = skive_tensor_count(point->weight);
+        bytes += (n * point->bits + 7) / 8 - n * 4 + 4 * (point->axis >= 0 ? point->weight->dims[point->axis] : 1);
     }
     return bytes;
 }

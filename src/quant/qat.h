@@ -1,4 +1,4 @@
-/* Quantization-aware training: what is rounded (places), and how (methods). */
+/* Quantization-aware training: what is rounded (points), and how (methods). */
 #ifndef SKV_QAT_H
 #define SKV_QAT_H
 
@@ -17,11 +17,11 @@ typedef struct skv_qat_rule {
 } skv_qat_rule;
 
 /* A weight, or a value, that is rounded. */
-typedef struct skv_qat_place {
+typedef struct skv_qat_point {
     skive_value *value;         /* of the plan's graph: a weight, or what is rounded for its readers */
     skive_node *node;           /* that reads the weight; NULL: a value */
     const skive_tensor *weight; /* its numbers */
-    size_t shared; /* of values: 1 + the place whose rounded numbers this one rounds again for its readers; or 0 */
+    size_t shared; /* of values: 1 + the point whose rounded numbers this one rounds again for its readers; or 0 */
     int bits;      /* of a number of a weight */
     bool low;      /* on the grid that the options name, not on 8 bits */
     skv_quantizer q;
@@ -32,14 +32,14 @@ typedef struct skv_qat_place {
     int64_t features; /* of values: numbers of a sample */
     double before;
     char step[256]; /* name of the parameter that is the scale; "": none */
-} skv_qat_place;
+} skv_qat_point;
 
 /* What is given to a method to insert its nodes. */
 typedef struct skv_qat_site {
     skive_context *ctx;
     skv_builder *b;
     skive_value *x; /* of the graph that is built */
-    skv_qat_place *place;
+    skv_qat_point *point;
     const skv_option_values *values;
     bool trained;
 } skv_qat_site;
@@ -49,7 +49,7 @@ struct skv_qat_method {
     const skv_option *options;
     size_t n_options;
     bool weights, activations;
-    bool any_bits; /* also for the places that have 8 bits whatever the options say; otherwise those get "fit", "ema" */
+    bool any_bits; /* also for the points that have 8 bits whatever the options say; otherwise those get "fit", "ema" */
     bool one_scale; /* of a weight, whatever the grid says */
     /* Why it cannot take the grid; NULL: it can. */
     const char *(*refuses)(const skv_quantizer *q, bool weight);
@@ -71,7 +71,7 @@ extern const skv_table skv_qat_table;
 
 /* ---- parts of the methods ---- */
 
-/* The scale of the place as a parameter that the training may change: of a weight one for each channel by `scale_of`
+/* The scale of the point as a parameter that the training may change: of a weight one for each channel by `scale_of`
  * of its numbers, of a value that of its range. */
 typedef float (*skv_qat_scale_fn)(const skv_quantizer *q, const float *x, int64_t n);
 skive_value *skv_qat_scale(const skv_qat_site *s, skv_qat_scale_fn scale_of, bool learned);
@@ -81,8 +81,8 @@ skive_value *skv_qat_parameter(const skv_qat_site *s, const float *x, int64_t n,
 skive_value *skv_qat_fake(const skv_qat_site *s, skive_value *scale, skive_value *count, const skv_attr_init *attrs,
                           size_t n_attrs);
 /* Numbers that share a scale, and the highest level. */
-double skv_qat_share(const skv_qat_place *p);
-double skv_qat_top(const skv_qat_place *p);
+double skv_qat_share(const skv_qat_point *p);
+double skv_qat_top(const skv_qat_point *p);
 
 /* ---- the graph ---- */
 
@@ -105,7 +105,7 @@ struct skv_qat_plan {
     bool float_activations;
     char weight_grid[96], activation_grid[96];
     skv_qat_rule weight_rule, activation_rule, fit, ema, fixed;
-    skv_qat_place *places; /* values first, those that others share before these */
+    skv_qat_point *points; /* values first, those that others share before these */
     size_t n;
     skive_graph *dense;  /* the same with dense weights, to be read */
     skv_rule_use *rules; /* [n_rules] of parameters */
@@ -119,11 +119,11 @@ skive_status skv_qat_plan_make(skive_context *ctx, const skive_graph *g, const s
 void skv_qat_plan_free(skv_qat_plan *p);
 /* The ranges of the values, from data. */
 skive_status skv_qat_calibrate(skv_qat_plan *p, skive_dataset *set);
-/* A copy of the model in which all places are rounded; `trained` false: with fixed scales, as without training. */
+/* A copy of the model in which all points are rounded; `trained` false: with fixed scales, as without training. */
 skive_status skv_qat_insert(skv_qat_plan *p, bool trained, skive_graph **out);
 /* Weights of methods with a codebook, in a trained graph, become one. */
 skive_status skv_qat_codebooks(const skv_qat_plan *p, skive_graph *g);
-/* Steps of the places in the trained graph. */
-double skv_qat_step(const skive_graph *g, const skv_qat_place *p);
+/* Steps of the points in the trained graph. */
+double skv_qat_step(const skive_graph *g, const skv_qat_point *p);
 
 #endif

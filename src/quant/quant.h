@@ -56,7 +56,7 @@ void skv_quant_hand_over(skive_context *ctx, skive_status status, skive_quantize
 /* Refuses a model that computes with integers already, and names in `skip` that no node has. Errors: ARGUMENT,
  * NOT_FOUND. */
 skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
-/* A copy in inference form, cleaned and folded, with dense weights. Errors: NUMERIC (a weight that is not finite). */
+/* A copy in inference mode, cleaned and folded, with dense weights. Errors: NUMERIC (a weight that is not finite). */
 skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out);
 /* Has the option `multiplier` an effect on activations of this grid? ERR_ARGUMENT. */
 skive_status skv_quant_check_multiplier(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q);

@@ -28,7 +28,7 @@ static skive_status start_values(skive_context *ctx, const skv_hash_layer *l, co
     SKV_GO(status, done, skv_alloc_array(ctx, k, sizeof *sum, &sum));
     SKV_GO(status, done, skv_alloc_array(ctx, k, sizeof *members, &members));
     for (int64_t i = 0; i < from->n; i++) {
-        const uint32_t at = skv_hash_place(l, i), bucket = at < k ? at : at - k;
+        const uint32_t at = skv_hash_entry(l, i), bucket = at < k ? at : at - k;
         sum[bucket] += at < k ? (double)w[i] : -(double)w[i];
         members[bucket]++;
     }
@@ -56,7 +56,7 @@ static skive_status fill_row(skv_sharing *s, const skv_hash_layer *l, const skv_
     const float *w = skv_shareable_data(from);
     double error = 0;
     for (int64_t i = 0; i < from->n; i++) {
-        const uint32_t at = skv_hash_place(l, i);
+        const uint32_t at = skv_hash_entry(l, i);
         const double off = (double)w[i] - (at < k ? (double)values[at] : -(double)values[at - k]);
         error += off * off;
     }

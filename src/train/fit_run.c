@@ -30,7 +30,7 @@ static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_
     if (fit->options->epochs < 1 || fit->options->raw_targets) return skv_fit_loop(ctx, fit, report);
     if (several) return skv_fit_goals(ctx, fit, report, skv_fit_loop);
     SKV_TRY(skv_targets_of(ctx, fit->train, &targets));
-    if (targets.form == SKV_TARGET_CLASSES || targets.info.count < 1) return skv_fit_loop(ctx, fit, report);
+    if (targets.kind == SKV_TARGET_CLASSES || targets.info.count < 1) return skv_fit_loop(ctx, fit, report);
     SKV_TRY(skv_head_find(ctx, fit->model, &targets, &head));
     const skv_loss *loss = skv_loss_for(fit->options, &head);
     if (head.task != SKIVE_TASK_VALUES || !loss->on_output || loss->raw) return skv_fit_loop(ctx, fit, report);
@@ -60,7 +60,7 @@ done:
     return status;
 }
 
-static skive_status run_in_form(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+static skive_status run_as_kept(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     for (size_t i = 0; i < skv_recast_count(); i++) {
         const skv_recast *recast = skv_recast_at(i);
         if (recast->asked(fit->model)) return run_recast(ctx, recast, fit, report);
@@ -76,7 +76,7 @@ static skive_status run_search(skive_context *ctx, const skv_fit *fit, skive_tra
     twin.options = &options;
     SKV_TRY(skive_graph_copy(ctx, fit->model, &twin.model));
     skive_status status = skv_params_unshare(twin.model);
-    if (status == SKIVE_OK) status = run_in_form(ctx, &twin, report);
+    if (status == SKIVE_OK) status = run_as_kept(ctx, &twin, report);
     skive_graph_free(twin.model);
     return status;
 }
@@ -84,7 +84,7 @@ static skive_status run_search(skive_context *ctx, const skv_fit *fit, skive_tra
 /* The model keeps the recipe of its samples, so that other data are made into the same. */
 static skive_status run_and_keep(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     skive_train_report r = {0};
-    skive_status status = fit->options->find_lr ? run_search(ctx, fit, &r) : run_in_form(ctx, fit, &r);
+    skive_status status = fit->options->find_lr ? run_search(ctx, fit, &r) : run_as_kept(ctx, fit, &r);
     if (r.n_epochs > 0 && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
         const skive_status kept = skv_input_keep_recipes(ctx, fit->model, fit->train);
         if (kept != SKIVE_OK) status = kept;

@@ -211,7 +211,7 @@ static skive_status build(skive_context *ctx, const skv_problem_setup *s, skv_pr
     SKV_TRY(skv_alloc_array(ctx, s->feeds->n, sizeof(skive_value *), &p->inputs));
     for (size_t i = 0; i < s->feeds->n; i++) p->inputs[i] = p->graph->inputs[s->feeds->items[i].index];
     if (!s->quiet) tell_held(ctx, s->model, p->graph);
-    if (!s->inference) SKV_TRY(skv_train_form(ctx, p->graph, &p->updates, &p->n_updates));
+    if (!s->inference) SKV_TRY(skv_graph_to_training(ctx, p->graph, &p->updates, &p->n_updates));
     SKV_TRY(skv_alloc_array(ctx, s->objective->n_terms + 1, sizeof *p->courses, &p->courses));
     return build_sites(ctx, s, p, s->goals ? s->goals->n : 1);
 }

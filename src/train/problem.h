@@ -49,9 +49,9 @@ void skv_problem_free(skive_context *ctx, skv_problem *p); /* the graph too; NUL
 skive_status skv_problem_bind(skive_context *ctx, const skive_graph *model, const skv_feeds *feeds, int64_t batch,
                               skive_graph **out);
 
-/* Turns a copy of a model into its training form: BatchNormalization takes statistics of the batch (with the outputs
+/* Turns a copy of a model into its training mode: BatchNormalization takes statistics of the batch (with the outputs
  * its gradient needs), Dropout is live. Values keep their names. updates lists (parameter, value that replaces it after
  * each step); freed by skv_free. */
-skive_status skv_train_form(skive_context *ctx, skive_graph *g, skv_stat_update **updates, size_t *n_updates);
+skive_status skv_graph_to_training(skive_context *ctx, skive_graph *g, skv_stat_update **updates, size_t *n_updates);
 
 #endif

@@ -40,6 +40,29 @@ wrong src/ops/a.c '#include "nowhere/a.h"\n' 'src/ops/a\.c:1: .*no folder src/no
 wrong src/ops/a.c '#include "a.h"\n' 'src/ops/a\.c:1: .*names no folder'
 wrong cli/a.c '#include "base/a.h"\n' 'cli/a\.c:1: .*public headers only'
 wrong examples/a.c '#include "graph/a.h"\n' 'examples/a\.c:1: .*public headers only'
+# what the page shows is what the tree has
+mkdir -p "$tree/examples/extend"
+printf 'X(own)\n' > "$tree/src/ops/ops.inc"
+printf 'X(more)\n' > "$tree/examples/extend/ops.inc"
+printf 'a\n\nb\n' > "$tree/src/ops/own.c"
+: > "$tree/examples/extend/more.c"
+cp "$tree/docs/architecture.md" "$tree/page"
+# shellcheck disable=SC2016 # the fence of a block
+show() { cp "$tree/page" "$tree/docs/architecture.md"; printf '```diff\n%b```\n' "$1" >> "$tree/docs/architecture.md"; }
+lists='--- a/src/ops/ops.inc\n+++ b/src/ops/ops.inc\n@@\n'
+file='--- /dev/null\n+++ b/src/ops/own.c\n@@\n'
+show "$lists X(own)\n+X(more)  examples/extend/more.c: one\n$file+a\n+\n+b\n"
+found=$(perl "$rooms" "$tree") || fail "a page that shows what is there: $found"
+differs() { # differs 'DIFF' 'WHAT IT SAYS'
+    show "$1"
+    if found=$(perl "$rooms" "$tree"); then fail "a page that shows $1 was let through"; fi
+    grep -qE "$2" <<<"$found" || fail "it says $found"
+}
+differs "$lists+X(other)\n" 'ops\.inc does not have X\(other\)'
+differs "$lists+X(more)  examples/extend/gone.c: one\n" 'examples/extend/gone\.c does not exist'
+differs "$file+a\n+b\n" 'src/ops/own\.c has other lines'
+differs "--- /dev/null\n+++ b/src/ops/gone.c\n@@\n+a\n" 'src/ops/gone\.c does not exist'
+cp "$tree/page" "$tree/docs/architecture.md"
 mkdir "$tree/src/new"
 found=$(perl "$rooms" "$tree") && fail "a folder that is not in the table was let through"
 grep -q 'src/new: is not in the table' <<<"$found" || fail "it says $found"

@@ -2,7 +2,7 @@
 
     check_torch.py SKIVE GRADIENTS
 
-SKIVE is the command, GRADIENTS the program tests/gradients.c. Each network is written by `skive zoo`, run in training form
+SKIVE is the command, GRADIENTS the program tests/gradients.c. Each network is written by `skive zoo`, run in training mode
 on a random batch by GRADIENTS, and written out again here in PyTorch, with its own LSTM, attention and encoder layers, in
 float64 with the same parameters. Where a gradient vanishes but for rounding (the bias of a convolution in front of a
 normalisation, that of the keys of attention), it must be below 1e-6 of the largest in the network.

@@ -1,5 +1,5 @@
 /* csv: tables in delimited text with a header. The columns' recipe is that of the model, or is learnt from the
- * training rows. Rows stay in the file and are found by their places; the values are kept in memory where they are few
+ * training rows. Rows stay in the file and are found by their positions; the values are kept in memory where they are few
  * enough. */
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 typedef struct csv {
     skv_sheet table;
     skv_sheet_file file; /* of this split */
-    skv_places places;
+    skv_row_positions positions;
 } csv;
 
 static const char *separator_at(size_t i) {
@@ -112,13 +112,13 @@ static skive_status set_label_name(skive_context *ctx, const skive_dataset *ds, 
     return skv_strdup(ctx, name, &label->column);
 }
 
-/* Learns from the training rows of `path`; *places: these, if they are also those of this split. */
+/* Learns from the training rows of `path`; *positions: these, if they are also those of this split. */
 static skive_status learn(skive_context *ctx, const char *path, const skive_dataset_options *o, bool columns,
                           bool labels, skive_dataset *ds) {
     csv *c = ds->state;
     skv_sheet_file file = {0};
     skv_sheet_view view;
-    skv_places places = {0};
+    skv_row_positions positions = {0};
     uint8_t *held = NULL;
     size_t dropped;
     bool separate = false, given;
@@ -132,13 +132,13 @@ static skive_status learn(skive_context *ctx, const char *path, const skive_data
         SKV_GO(status, done, choice_of(ctx, ds->values, &given, &c->table.choice));
         if (view.split_from != SIZE_MAX)
             SKV_GO(status, done, skv_sheet_has_part(&view, SKV_PART_VALIDATION, &separate));
-        SKV_GO(status, done, skv_sheet_index(&view, &c->table, &places, &dropped));
-        SKV_GO(status, done, skv_dataset_held_out(ctx, o, places.n, separate, &held));
-        SKV_GO(status, done, skv_sheet_learn(&view, &places, held, &c->table));
+        SKV_GO(status, done, skv_sheet_index(&view, &c->table, &positions, &dropped));
+        SKV_GO(status, done, skv_dataset_held_out(ctx, o, positions.n, separate, &held));
+        SKV_GO(status, done, skv_sheet_learn(&view, &positions, held, &c->table));
     }
 done:
     skv_free(ctx, held);
-    skv_free(ctx, places.list);
+    skv_free(ctx, positions.list);
     skv_sheet_file_close(&file);
     return status;
 }
@@ -195,7 +195,7 @@ static skive_status read_rows(skive_context *ctx, const skv_sheet_view *v, skive
     SKV_GO(status, done, skv_alloc_array(ctx, c->table.n, sizeof *unknown, &unknown));
     SKV_GO(status, done, skv_alloc_array(ctx, c->table.size, sizeof *one, &one));
     for (size_t i = 0; i < ds->total; i++) {
-        const skv_place *p = &c->places.list[i];
+        const skv_row_position *p = &c->positions.list[i];
         skv_row row;
         SKV_GO(status, done, skv_rows_at(ctx, c->file.rows, p->at, p->length, true, buffer, &row));
         skv_sheet_encode(&c->table, &row, ds->x.data ? (float *)ds->x.data + i * ds->size : one, unknown);
@@ -203,7 +203,7 @@ static skive_status read_rows(skive_context *ctx, const skv_sheet_view *v, skive
         const skv_cell *cell = &row.cells[v->label_from];
         SKV_GO(status, done,
                skv_label_set(ctx, &c->table.label, ds, i, cell->text, cell->length, skv_rows_path(c->file.rows),
-                             skv_place_text(&c->file, p, where, sizeof where)));
+                             skv_row_position_text(&c->file, p, where, sizeof where)));
     }
     tell_unknown(ctx, c, unknown);
 done:
@@ -228,7 +228,7 @@ static skive_status take_samples(skive_context *ctx, const skive_dataset_options
                                  skive_dataset *ds) {
     const csv *c = ds->state;
     size_t values;
-    ds->total = c->places.n;
+    ds->total = c->positions.n;
     ds->rank = 1;
     ds->content = SKV_CONTENT_TABLE;
     ds->channel_axis = -1;
@@ -281,7 +281,7 @@ static skive_status open_file(skive_context *ctx, const char *path, bool test, c
     if (validation && o->split == SKIVE_SPLIT_VALIDATION) view.part = SKV_PART_VALIDATION;
     ds->separate_test = test_path || split;
     ds->separate_validation = validation;
-    SKV_TRY(skv_sheet_index(&view, &c->table, &c->places, &dropped));
+    SKV_TRY(skv_sheet_index(&view, &c->table, &c->positions, &dropped));
     tell_unused(ctx, &view, &c->table);
     return take_samples(ctx, o, &view, ds);
 }
@@ -307,7 +307,7 @@ done:
 
 skive_status skv_csv_load(skive_context *ctx, const skive_dataset *ds, size_t index, void *x) {
     const csv *c = ds->state;
-    const skv_place *p = &c->places.list[index];
+    const skv_row_position *p = &c->positions.list[index];
     skv_row_buffer *buffer = NULL;
     skv_row row;
     SKV_TRY(skv_row_buffer_create(ctx, &buffer));
@@ -328,7 +328,7 @@ void skv_csv_close(skive_dataset *ds) {
     if (!c) return;
     skv_sheet_free(&c->table);
     skv_sheet_file_close(&c->file);
-    skv_free(ds->ctx, c->places.list);
+    skv_free(ds->ctx, c->positions.list);
     skv_free(ds->ctx, c);
 }
 

@@ -166,28 +166,28 @@ static skive_status open_sheet(const skive_dataset *ds, const char *path, skv_ro
     return find_column(file, labelled ? s->recipe.label.column : NULL, "the label", &view->label_from);
 }
 
-static skive_status take_rows(skive_context *ctx, const skv_sheet_view *view, const skv_places *places, size_t column,
-                              const skive_dataset_options *o, skive_dataset *ds) {
+static skive_status take_rows(skive_context *ctx, const skv_sheet_view *view, const skv_row_positions *positions,
+                              size_t column, const skive_dataset_options *o, skive_dataset *ds) {
     text_set *s = ds->state;
     const skv_label *label = &s->recipe.label;
     skv_row_buffer *buffer = NULL;
     char where[600];
     skive_status status = SKIVE_OK;
-    ds->total = places->n;
+    ds->total = positions->n;
     if (view->label_from != SIZE_MAX) {
         SKV_GO(status, done, skv_label_prepare(ctx, label, o, ds));
         SKV_GO(status, done, skv_row_buffer_create(ctx, &buffer));
     }
-    for (size_t i = 0; view->label_from != SIZE_MAX && i < places->n; i++) {
-        const skv_place *p = &places->list[i];
+    for (size_t i = 0; view->label_from != SIZE_MAX && i < positions->n; i++) {
+        const skv_row_position *p = &positions->list[i];
         skv_row row;
         SKV_GO(status, done, skv_rows_at(ctx, view->file->rows, p->at, p->length, true, buffer, &row));
         const skv_cell *cell = &row.cells[view->label_from];
         SKV_GO(status, done,
                skv_label_set(ctx, label, ds, i, cell->text, cell->length, skv_rows_path(view->file->rows),
-                             skv_place_text(view->file, p, where, sizeof where)));
+                             skv_row_position_text(view->file, p, where, sizeof where)));
     }
-    status = skv_texts_take_cells(&s->texts, view->file, places, column);
+    status = skv_texts_take_cells(&s->texts, view->file, positions, column);
 done:
     skv_row_buffer_free(buffer);
     return status;
@@ -200,7 +200,7 @@ static skive_status find_in_table(skive_context *ctx, const char *path, skv_row_
     skv_sheet_file file = {.ctx = ctx};
     skv_sheet_view view;
     skv_sheet sheet; /* no columns; the label is lent to it */
-    skv_places places = {0};
+    skv_row_positions positions = {0};
     size_t column, dropped;
     const bool labelled = o->targets != SKIVE_TARGETS_NONE && (!out || learn_label);
     skive_status status;
@@ -215,10 +215,11 @@ static skive_status find_in_table(skive_context *ctx, const char *path, skv_row_
     *separate = false;
     if (view.split_from != SIZE_MAX) SKV_GO(status, done, skv_sheet_has_part(&view, SKV_PART_VALIDATION, separate));
     if (!out && *separate && o->split == SKIVE_SPLIT_VALIDATION) view.part = SKV_PART_VALIDATION;
-    SKV_GO(status, done, skv_sheet_index(&view, &sheet, &places, &dropped));
-    status = out ? skv_texts_take_cells(out, &file, &places, column) : take_rows(ctx, &view, &places, column, o, ds);
+    SKV_GO(status, done, skv_sheet_index(&view, &sheet, &positions, &dropped));
+    status =
+        out ? skv_texts_take_cells(out, &file, &positions, column) : take_rows(ctx, &view, &positions, column, o, ds);
 done:
-    skv_free(ctx, places.list);
+    skv_free(ctx, positions.list);
     skv_sheet_file_close(&file);
     return status;
 }

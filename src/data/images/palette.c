@@ -90,7 +90,7 @@ static skive_status read_names(skive_context *ctx, const char *path, name_list *
 
 /* ---- the masks of the training part ---- */
 
-typedef struct scan {
+typedef struct mask_counts {
     size_t masks, ignored, pixels;
     bool colour;
     uint32_t largest;
@@ -98,9 +98,9 @@ typedef struct scan {
     uint32_t colours[SKV_SEGMENT_MOST_COLOURS]; /* sorted */
     size_t n_colours;
     char *first; /* the first mask */
-} scan;
+} mask_counts;
 
-static skive_status add_colour(skive_context *ctx, scan *s, uint32_t value, const char *path) {
+static skive_status add_colour(skive_context *ctx, mask_counts *s, uint32_t value, const char *path) {
     size_t at = s->n_colours;
     while (at > 0 && s->colours[at - 1] >= value) at--;
     if (at < s->n_colours && s->colours[at] == value) return SKIVE_OK;
@@ -115,7 +115,8 @@ static skive_status add_colour(skive_context *ctx, scan *s, uint32_t value, cons
     return SKIVE_OK;
 }
 
-static skive_status count_mask(skive_context *ctx, scan *s, const skv_palette *p, const skv_mask *m, const char *path) {
+static skive_status count_mask(skive_context *ctx, mask_counts *s, const skv_palette *p, const skv_mask *m,
+                               const char *path) {
     const size_t n = (size_t)m->width * (size_t)m->height;
     uint32_t before = 0;
     bool known = false;
@@ -145,10 +146,10 @@ static skive_status count_mask(skive_context *ctx, scan *s, const skv_palette *p
     return SKIVE_OK;
 }
 
-static skive_status scan_masks(skive_context *ctx, const char *masks, const skv_name_list *files, bool skip_bad,
-                               skv_palette *p, bool ignore_given, scan *s) {
+static skive_status count_masks(skive_context *ctx, const char *masks, const skv_name_list *files, bool skip_bad,
+                                skv_palette *p, bool ignore_given, mask_counts *s) {
     skv_progress progress;
-    skv_progress_start(&progress, ctx, "scanning masks", (double)files->count);
+    skv_progress_start(&progress, ctx, "counting masks", (double)files->count);
     for (size_t i = 0; i < files->count; i++) {
         char *path = NULL;
         skv_mask mask = {0};
@@ -190,7 +191,7 @@ static skive_status take_ignore(skive_context *ctx, const skv_option_values *val
                        text);
 }
 
-static skive_status count_classes(skive_context *ctx, const char *masks, const scan *s, const name_list *l,
+static skive_status count_classes(skive_context *ctx, const char *masks, const mask_counts *s, const name_list *l,
                                   const skive_dataset_options *o, skv_palette *p) {
     const int64_t found = s->colour ? (int64_t)s->n_colours : (int64_t)s->largest + 1;
     p->colour = s->colour;
@@ -209,7 +210,7 @@ static skive_status count_classes(skive_context *ctx, const char *masks, const s
     return SKIVE_OK;
 }
 
-static skive_status take_colours(skive_context *ctx, const scan *s, const name_list *l, skv_palette *p) {
+static skive_status take_colours(skive_context *ctx, const mask_counts *s, const name_list *l, skv_palette *p) {
     SKV_TRY(skv_alloc_array(ctx, (size_t)p->classes, sizeof *p->colours, &p->colours));
     const uint32_t *from = l->coloured ? l->colours : s->colours;
     const size_t n = l->coloured ? l->n : s->n_colours;
@@ -242,14 +243,14 @@ static skive_status take_names(skive_context *ctx, const name_list *l, skv_palet
 
 skive_status skv_palette_find(skive_context *ctx, const char *masks, const skv_name_list *files, const char *names_file,
                               const skv_option_values *values, const skive_dataset_options *options, skv_palette *out) {
-    scan *s = NULL;
+    mask_counts *s = NULL;
     name_list l = {0};
     skive_status status;
     *out = (skv_palette){0};
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *s, &s));
     SKV_GO(status, done, take_ignore(ctx, values, out));
     SKV_GO(status, done, read_names(ctx, names_file, &l));
-    SKV_GO(status, done, scan_masks(ctx, masks, files, options->skip_bad, out, skv_option_given(values, "ignore"), s));
+    SKV_GO(status, done, count_masks(ctx, masks, files, options->skip_bad, out, skv_option_given(values, "ignore"), s));
     SKV_GO(status, done, count_classes(ctx, masks, s, &l, options, out));
     if (s->colour) SKV_GO(status, done, take_colours(ctx, s, &l, out));
     SKV_GO(status, done, take_names(ctx, &l, out));

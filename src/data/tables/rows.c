@@ -73,8 +73,8 @@ typedef enum parse_end { ROW, MORE, NUL_BYTE, AFTER_QUOTE, OPEN_QUOTE, TOO_MANY 
 
 typedef struct parsed {
     parse_end end;
-    size_t length, place; /* bytes of the row; where something is wrong */
-    uint64_t lines;       /* line ends in it */
+    size_t length, offset; /* bytes of the row; where something is wrong */
+    uint64_t lines;        /* line ends in it */
     bool blank;
 } parsed;
 
@@ -108,7 +108,7 @@ static skive_status parse(skv_row_buffer *b, char separator, const unsigned char
     for (size_t i = 0; i < n; i++) {
         const unsigned char c = in[i];
         const bool ends = state != QUOTED && (c == '\n' || c == '\r');
-        out->place = i;
+        out->offset = i;
         if (c == '\0') {
             out->end = NUL_BYTE;
             return SKIVE_OK;
@@ -152,7 +152,7 @@ static skive_status parse(skv_row_buffer *b, char separator, const unsigned char
     if (!last) return SKIVE_OK;
     if (state == QUOTED) {
         out->end = OPEN_QUOTE;
-        out->place = opened;
+        out->offset = opened;
         return SKIVE_OK;
     }
     SKV_TRY(add_cell(b, start, to, quoted));
@@ -162,15 +162,15 @@ static skive_status parse(skv_row_buffer *b, char separator, const unsigned char
     return SKIVE_OK;
 }
 
-/* The line of a place in a row that begins in `line`. */
-static uint64_t line_of(const unsigned char *in, size_t place, uint64_t line) {
-    for (size_t i = 0; i < place; i++) line += in[i] == '\n';
+/* The line of an offset in a row that begins in `line`. */
+static uint64_t line_of(const unsigned char *in, size_t offset, uint64_t line) {
+    for (size_t i = 0; i < offset; i++) line += in[i] == '\n';
     return line;
 }
 
 static skive_status refuse(skive_context *ctx, const skv_rows *r, const unsigned char *in, uint64_t at, uint64_t line,
                            const parsed *p) {
-    const uint64_t byte = at + p->place, where = line_of(in, p->place, line);
+    const uint64_t byte = at + p->offset, where = line_of(in, p->offset, line);
     const char *path = r->path;
     switch (p->end) {
     case NUL_BYTE:

@@ -32,15 +32,15 @@ typedef struct skv_sheet {
 typedef enum skv_gaps { SKV_GAPS_REFUSE, SKV_GAPS_MEAN, SKV_GAPS_DROP } skv_gaps;
 
 /* A row of a file. */
-typedef struct skv_place {
+typedef struct skv_row_position {
     uint64_t at;
     uint32_t length, row, line; /* row: of the data, from 1 */
-} skv_place;
+} skv_row_position;
 
-typedef struct skv_places {
-    skv_place *list;
+typedef struct skv_row_positions {
+    skv_row_position *list;
     size_t n, capacity;
-} skv_places;
+} skv_row_positions;
 
 /* A file with its header. */
 typedef struct skv_sheet_file {
@@ -71,14 +71,14 @@ size_t skv_sheet_file_find(const skv_sheet_file *f, const char *name);
 /* ERR_DATA: the file has no such column; it has ... `what`: "the label". */
 skive_status skv_sheet_file_lacks(const skv_sheet_file *f, const char *name, const char *what);
 /* All rows of the part in their order. Errors: DATA (a row with another number of cells, an unknown part). */
-typedef skive_status (*skv_row_fn)(void *user, const skv_row *row, const skv_place *place);
+typedef skive_status (*skv_row_fn)(void *user, const skv_row *row, const skv_row_position *position);
 skive_status skv_sheet_each(const skv_sheet_view *v, skv_row_fn fn, void *user);
 /* ERR_DATA: there is no row; `gaps`: because of gaps. */
 skive_status skv_sheet_empty(const skv_sheet_view *v, bool gaps);
 /* Does the column that names the parts have validation rows? */
 skive_status skv_sheet_has_part(const skv_sheet_view *v, skv_row_part part, bool *out);
 /* "data.csv: row 3 (line 4)" */
-const char *skv_place_text(const skv_sheet_file *f, const skv_place *p, char *buffer, size_t size);
+const char *skv_row_position_text(const skv_sheet_file *f, const skv_row_position *p, char *buffer, size_t size);
 /* A cell of a column of numbers, or any cell, that says nothing. */
 bool skv_cell_is_gap(const skv_cell *c, bool number);
 
@@ -89,7 +89,7 @@ void skv_sheet_free(skv_sheet *t);
 skive_status skv_sheet_write(const skv_sheet *t, char **out);
 skive_status skv_sheet_parse(skive_context *ctx, const char *text, skv_sheet *out);
 /* Numbers the values of a sample. Errors: LIMIT. */
-skive_status skv_sheet_place(skv_sheet *t, const char *path);
+skive_status skv_sheet_number_values(skv_sheet *t, const char *path);
 /* Finds the columns in a file. */
 skive_status skv_sheet_bind(skv_sheet *t, const skv_sheet_file *f);
 
@@ -99,12 +99,13 @@ skive_status skv_sheet_bind(skv_sheet *t, const skv_sheet_file *f);
 skive_status skv_sheet_look(const skv_sheet_view *v, const skv_option_values *values, const skive_dataset_options *o,
                             bool columns, bool label, skv_sheet *t);
 /* Means and categories, from the rows that are not held out (NULL: all). */
-skive_status skv_sheet_learn(const skv_sheet_view *v, const skv_places *places, const uint8_t *held, skv_sheet *t);
+skive_status skv_sheet_learn(const skv_sheet_view *v, const skv_row_positions *positions, const uint8_t *held,
+                             skv_sheet *t);
 
 /* ---- rows (table_rows.c) ---- */
 
 /* Lists the rows of the view; those with gaps are refused, kept or dropped. *dropped counts. */
-skive_status skv_sheet_index(const skv_sheet_view *v, const skv_sheet *t, skv_places *out, size_t *dropped);
+skive_status skv_sheet_index(const skv_sheet_view *v, const skv_sheet *t, skv_row_positions *out, size_t *dropped);
 /* The values of a row. unknown [n]: counts of cells with unknown categories, or NULL. */
 void skv_sheet_encode(const skv_sheet *t, const skv_row *row, float *x, size_t *unknown);
 

@@ -118,7 +118,7 @@ skive_status skv_sheet_file_open(skive_context *ctx, const char *path, char sepa
 
 /* ---- rows ---- */
 
-const char *skv_place_text(const skv_sheet_file *f, const skv_place *p, char *buffer, size_t size) {
+const char *skv_row_position_text(const skv_sheet_file *f, const skv_row_position *p, char *buffer, size_t size) {
     const char *path = skv_rows_path(f->rows);
     (void)snprintf(buffer, size, "%.*s: row %" PRIu32 " (line %" PRIu32 ")", skv_utf8_prefix(path, size / 2), path,
                    p->row, p->line);
@@ -137,7 +137,8 @@ bool skv_cell_is_gap(const skv_cell *c, bool number) {
     return false;
 }
 
-static skive_status part_of(const skv_sheet_view *v, const skv_row *row, const skv_place *place, skv_row_part *out) {
+static skive_status part_of(const skv_sheet_view *v, const skv_row *row, const skv_row_position *position,
+                            skv_row_part *out) {
     static const struct {
         const char *name;
         skv_row_part part;
@@ -156,16 +157,16 @@ static skive_status part_of(const skv_sheet_view *v, const skv_row *row, const s
     }
     return skv_fail_at(v->file->ctx, SKIVE_ERR_DATA, skv_rows_path(v->file->rows),
                        "%s, column '%s': '%.*s' is not train, validation or test",
-                       skv_place_text(v->file, place, where, sizeof where), v->file->names[v->split_from],
+                       skv_row_position_text(v->file, position, where, sizeof where), v->file->names[v->split_from],
                        skv_utf8_prefix(text, length < 60 ? length : 60), text);
 }
 
-static skive_status ragged(const skv_sheet_file *f, const skv_row *row, const skv_place *place) {
+static skive_status ragged(const skv_sheet_file *f, const skv_row *row, const skv_row_position *position) {
     char where[600];
     const char *name = row->n < f->n ? f->names[row->n] : f->names[f->n - 1];
     return skv_fail_at(f->ctx, SKIVE_ERR_DATA, skv_rows_path(f->rows),
                        "%s: has %zu cell%s, but the header has %zu columns; the %s '%.*s'",
-                       skv_place_text(f, place, where, sizeof where), row->n, row->n == 1 ? "" : "s", f->n,
+                       skv_row_position_text(f, position, where, sizeof where), row->n, row->n == 1 ? "" : "s", f->n,
                        row->n < f->n ? "first that is missing is column" : "last column is",
                        name ? skv_utf8_prefix(name, 60) : 0, name ? name : "");
 }
@@ -173,7 +174,7 @@ static skive_status ragged(const skv_sheet_file *f, const skv_row *row, const sk
 skive_status skv_sheet_each(const skv_sheet_view *v, skv_row_fn fn, void *user) {
     skv_sheet_file *f = v->file;
     skv_row row;
-    skv_place place = {0};
+    skv_row_position position = {0};
     bool end = false, header = true;
     skv_rows_rewind(f->rows);
     f->blank = 0;
@@ -190,19 +191,19 @@ skive_status skv_sheet_each(const skv_sheet_view *v, skv_row_fn fn, void *user) 
             header = false;
             continue;
         }
-        place.row++;
-        place.at = row.at;
-        place.length = row.length;
-        place.line = row.line < UINT32_MAX ? (uint32_t)row.line : UINT32_MAX;
-        if (row.n != f->n) return ragged(f, &row, &place);
-        if (v->split_from != SIZE_MAX) SKV_TRY(part_of(v, &row, &place, &part));
-        if (v->part == SKV_PART_ALL || part == v->part) SKV_TRY(fn(user, &row, &place));
+        position.row++;
+        position.at = row.at;
+        position.length = row.length;
+        position.line = row.line < UINT32_MAX ? (uint32_t)row.line : UINT32_MAX;
+        if (row.n != f->n) return ragged(f, &row, &position);
+        if (v->split_from != SIZE_MAX) SKV_TRY(part_of(v, &row, &position, &part));
+        if (v->part == SKV_PART_ALL || part == v->part) SKV_TRY(fn(user, &row, &position));
     }
 }
 
-static skive_status count(void *user, const skv_row *row, const skv_place *place) {
+static skive_status count(void *user, const skv_row *row, const skv_row_position *position) {
     (void)row;
-    (void)place;
+    (void)position;
     ++*(size_t *)user;
     return SKIVE_OK;
 }

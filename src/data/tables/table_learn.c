@@ -13,9 +13,9 @@ enum { MOST_ONE_HOT = 1000, MOST_CODES = 1 << 20 };
 /* What was seen in a column. */
 typedef struct facts {
     size_t numbers, texts, gaps, marks;
-    skv_place number, text; /* the first of each */
-    char first[64];         /* the first text */
-    bool comma;             /* it is a number with a decimal comma */
+    skv_row_position number, text; /* the first of each */
+    char first[64];                /* the first text */
+    bool comma;                    /* it is a number with a decimal comma */
 } facts;
 
 typedef struct look {
@@ -78,30 +78,30 @@ static skive_status choose_columns(const skv_sheet_view *v, const skv_option_val
                        v->split_from != SIZE_MAX ? " and the part" : "");
 }
 
-static skive_status see_cell(facts *f, const skv_cell *c, const skv_place *place) {
+static skive_status see_cell(facts *f, const skv_cell *c, const skv_row_position *position) {
     double value;
     if (skv_cell_number(c->text, c->length, &value)) {
-        if (f->numbers++ == 0) f->number = *place;
+        if (f->numbers++ == 0) f->number = *position;
     } else if (skv_cell_is_gap(c, false)) {
         f->gaps++;
     } else if (skv_cell_is_gap(c, true)) {
         f->marks++;
     } else if (f->texts++ == 0) {
-        f->text = *place;
+        f->text = *position;
         (void)snprintf(f->first, sizeof f->first, "%.*s", skv_utf8_prefix(c->text, sizeof f->first - 1), c->text);
         f->comma = skv_cell_has_decimal_comma(c->text, c->length);
     }
     return SKIVE_OK;
 }
 
-static skive_status see_row(void *user, const skv_row *row, const skv_place *place) {
+static skive_status see_row(void *user, const skv_row *row, const skv_row_position *position) {
     look *l = user;
     l->rows++;
     for (size_t i = 0; l->facts && i < l->table->n; i++)
-        SKV_TRY(see_cell(&l->facts[i], &row->cells[l->table->columns[i].from], place));
+        SKV_TRY(see_cell(&l->facts[i], &row->cells[l->table->columns[i].from], position));
     if (!l->label) return SKIVE_OK;
     const skv_cell *c = &row->cells[l->view->label_from];
-    return skv_cell_is_gap(c, true) ? SKIVE_OK : skv_label_look(l->label, c->text, c->length, place->row);
+    return skv_cell_is_gap(c, true) ? SKIVE_OK : skv_label_look(l->label, c->text, c->length, position->row);
 }
 
 static skive_status decide_column(const skv_sheet_view *v, const facts *f, bool codes, skv_column *c) {
@@ -113,7 +113,7 @@ static skive_status decide_column(const skv_sheet_view *v, const facts *f, bool 
                            "%s: column '%s' has no value in the training rows; leave it out (without=%s)", path,
                            c->name, c->name);
     if (c->type != SKV_COLUMN_NUMBER || !f->texts) return SKIVE_OK;
-    skv_place_text(file, &f->text, where, sizeof where);
+    skv_row_position_text(file, &f->text, where, sizeof where);
     if (f->comma)
         return skv_fail_at(file->ctx, SKIVE_ERR_DATA, path,
                            "%s, column '%s': '%s' has a comma; numbers are written with a decimal point and without "
@@ -209,14 +209,15 @@ static void tell(const skv_sheet_view *v, size_t rows, const skv_sheet *t) {
     skv_text_free(&text);
 }
 
-skive_status skv_sheet_learn(const skv_sheet_view *v, const skv_places *places, const uint8_t *held, skv_sheet *t) {
+skive_status skv_sheet_learn(const skv_sheet_view *v, const skv_row_positions *positions, const uint8_t *held,
+                             skv_sheet *t) {
     size_t *numbers = NULL, rows = 0;
     skv_row_buffer *buffer = NULL;
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(t->ctx, t->n, sizeof *numbers, &numbers));
     SKV_GO(status, done, skv_row_buffer_create(t->ctx, &buffer));
-    for (size_t i = 0; i < places->n; i++) {
-        const skv_place *p = &places->list[i];
+    for (size_t i = 0; i < positions->n; i++) {
+        const skv_row_position *p = &positions->list[i];
         skv_row row;
         if (held && held[i]) continue;
         SKV_GO(status, done, skv_rows_at(t->ctx, v->file->rows, p->at, p->length, true, buffer, &row));
@@ -234,7 +235,7 @@ skive_status skv_sheet_learn(const skv_sheet_view *v, const skv_places *places, 
                              skv_rows_path(v->file->rows), c->name, rows, c->name);
         goto done;
     }
-    SKV_GO(status, done, skv_sheet_place(t, skv_rows_path(v->file->rows)));
+    SKV_GO(status, done, skv_sheet_number_values(t, skv_rows_path(v->file->rows)));
     tell(v, rows, t);
 done:
     skv_row_buffer_free(buffer);

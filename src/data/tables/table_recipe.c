@@ -24,7 +24,7 @@ void skv_sheet_free(skv_sheet *t) {
     skv_sheet_init(t, t->ctx);
 }
 
-skive_status skv_sheet_place(skv_sheet *t, const char *path) {
+skive_status skv_sheet_number_values(skv_sheet *t, const char *path) {
     t->size = 0;
     for (size_t i = 0; i < t->n; i++) {
         t->columns[i].at = t->size;
@@ -108,7 +108,7 @@ skive_status skv_sheet_parse(skive_context *ctx, const char *text, skv_sheet *ou
         if (status == SKIVE_OK && more) status = read_line(&r, out);
     }
     if (status == SKIVE_OK && (out->n == 0 || !out->choice)) status = skv_recipe_damaged(&r);
-    if (status == SKIVE_OK) status = skv_sheet_place(out, "the model's recipe");
+    if (status == SKIVE_OK) status = skv_sheet_number_values(out, "the model's recipe");
     skv_recipe_close(&r);
     if (status != SKIVE_OK) skv_sheet_free(out);
     return status;

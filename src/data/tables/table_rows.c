@@ -7,11 +7,11 @@
 typedef struct indexing {
     const skv_sheet_view *view;
     const skv_sheet *table;
-    skv_places *places;
+    skv_row_positions *positions;
     size_t *gaps, *dropped; /* gaps: per column, and the label behind them */
 } indexing;
 
-static skive_status gap(const indexing *x, const skv_place *place, size_t column, bool *drop) {
+static skive_status gap(const indexing *x, const skv_row_position *position, size_t column, bool *drop) {
     const skv_sheet_view *v = x->view;
     const bool label = column == x->table->n;
     const char *name = label ? x->table->label.column : x->table->columns[column].name;
@@ -22,7 +22,7 @@ static skive_status gap(const indexing *x, const skv_place *place, size_t column
         return SKIVE_OK;
     }
     if (v->gaps == SKV_GAPS_MEAN && !label) return SKIVE_OK;
-    skv_place_text(v->file, place, where, sizeof where);
+    skv_row_position_text(v->file, position, where, sizeof where);
     return skv_fail_at(v->file->ctx, SKIVE_ERR_DATA, skv_rows_path(v->file->rows),
                        label ? "%s, column '%s': the label is missing; gaps=drop leaves out such rows"
                              : "%s, column '%s': the cell is empty or marked as missing; gaps=mean fills such gaps, "
@@ -30,33 +30,34 @@ static skive_status gap(const indexing *x, const skv_place *place, size_t column
                        where, name);
 }
 
-static skive_status not_a_number(const indexing *x, const skv_place *place, const skv_column *c, const skv_cell *cell) {
+static skive_status not_a_number(const indexing *x, const skv_row_position *position, const skv_column *c,
+                                 const skv_cell *cell) {
     const skv_sheet_file *f = x->view->file;
     char where[600];
     return skv_fail_at(f->ctx, SKIVE_ERR_DATA, skv_rows_path(f->rows), "%s, column '%s': '%.*s' is not a number%s",
-                       skv_place_text(f, place, where, sizeof where), c->name,
+                       skv_row_position_text(f, position, where, sizeof where), c->name,
                        skv_utf8_prefix(cell->text, cell->length < 60 ? cell->length : 60), cell->text,
                        skv_cell_has_decimal_comma(cell->text, cell->length)
                            ? "; numbers are written with a decimal point and without other marks"
                            : "");
 }
 
-static skive_status index_row(void *user, const skv_row *row, const skv_place *place) {
+static skive_status index_row(void *user, const skv_row *row, const skv_row_position *position) {
     indexing *x = user;
     const skv_sheet *t = x->table;
-    skv_places *p = x->places;
+    skv_row_positions *p = x->positions;
     bool drop = false;
     double value;
     for (size_t i = 0; i < t->n; i++) {
         const skv_column *c = &t->columns[i];
         const skv_cell *cell = &row->cells[c->from];
         if (skv_cell_is_gap(cell, c->type == SKV_COLUMN_NUMBER))
-            SKV_TRY(gap(x, place, i, &drop));
+            SKV_TRY(gap(x, position, i, &drop));
         else if (c->type == SKV_COLUMN_NUMBER && !skv_cell_number(cell->text, cell->length, &value))
-            return not_a_number(x, place, c, cell);
+            return not_a_number(x, position, c, cell);
     }
     if (x->view->label_from != SIZE_MAX && skv_cell_is_gap(&row->cells[x->view->label_from], true))
-        SKV_TRY(gap(x, place, t->n, &drop));
+        SKV_TRY(gap(x, position, t->n, &drop));
     if (drop) {
         ++*x->dropped;
         return SKIVE_OK;
@@ -66,7 +67,7 @@ static skive_status index_row(void *user, const skv_row *row, const skv_place *p
         SKV_TRY(skv_grow(x->view->file->ctx, &p->list, p->n, more, sizeof *p->list));
         p->capacity = more;
     }
-    p->list[p->n++] = *place;
+    p->list[p->n++] = *position;
     return SKIVE_OK;
 }
 
@@ -101,8 +102,8 @@ skive_status skv_sheet_empty(const skv_sheet_view *v, bool gaps) {
                        gaps ? " that has no gap" : "");
 }
 
-skive_status skv_sheet_index(const skv_sheet_view *v, const skv_sheet *t, skv_places *out, size_t *dropped) {
-    indexing x = {.view = v, .table = t, .places = out, .dropped = dropped};
+skive_status skv_sheet_index(const skv_sheet_view *v, const skv_sheet *t, skv_row_positions *out, size_t *dropped) {
+    indexing x = {.view = v, .table = t, .positions = out, .dropped = dropped};
     skive_context *ctx = v->file->ctx;
     const char *path = skv_rows_path(v->file->rows);
     *dropped = 0;

@@ -31,7 +31,7 @@ static skive_status add(skv_texts *t, uint64_t at, uint32_t length, size_t file)
         SKV_TRY(skv_grow(t->ctx, &t->list, t->n, more, sizeof *t->list));
         t->capacity = more;
     }
-    t->list[t->n++] = (skv_text_place){at, length, (uint32_t)file};
+    t->list[t->n++] = (skv_text_span){at, length, (uint32_t)file};
     return SKIVE_OK;
 }
 
@@ -86,9 +86,10 @@ skive_status skv_texts_take_lines(skv_texts *t, const char *root, skv_name_list 
     return skv_fail_at(t->ctx, SKIVE_ERR_DATA, root, "%s: its text files have empty lines only", root);
 }
 
-skive_status skv_texts_take_cells(skv_texts *t, skv_sheet_file *file, const skv_places *places, size_t column) {
+skive_status skv_texts_take_cells(skv_texts *t, skv_sheet_file *file, const skv_row_positions *positions,
+                                  size_t column) {
     SKV_TRY(skv_alloc_array(t->ctx, 1, sizeof(skv_rows *), &t->rows));
-    for (size_t i = 0; i < places->n; i++) SKV_TRY(add(t, places->list[i].at, places->list[i].length, 0));
+    for (size_t i = 0; i < positions->n; i++) SKV_TRY(add(t, positions->list[i].at, positions->list[i].length, 0));
     t->rows[t->n_rows++] = file->rows;
     file->rows = NULL;
     t->column = column;
@@ -136,7 +137,7 @@ skive_status skv_texts_read(skive_context *ctx, const skv_texts *t, size_t i, bo
     skv_row row;
     r->ctx = ctx;
     if (!t->rows) return read_file(ctx, t, i, r, text, length);
-    const skv_text_place *p = &t->list[i];
+    const skv_text_span *p = &t->list[i];
     if (!r->buffer) SKV_TRY(skv_row_buffer_create(ctx, &r->buffer));
     SKV_TRY(skv_rows_at(ctx, t->rows[p->file], p->at, p->length, ahead, r->buffer, &row));
     if (t->column >= row.n)

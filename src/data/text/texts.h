@@ -6,10 +6,10 @@
 #include "data/tables/table.h"
 
 /* Where a line or a cell is. */
-typedef struct skv_text_place {
+typedef struct skv_text_span {
     uint64_t at;
     uint32_t length, file;
-} skv_text_place;
+} skv_text_span;
 
 typedef struct skv_texts {
     skive_context *ctx;
@@ -17,7 +17,7 @@ typedef struct skv_texts {
     skv_name_list files; /* in it */
     skv_rows **rows;     /* [files], of lines and cells; NULL: each file is a text */
     size_t n_rows, column;
-    skv_text_place *list;
+    skv_text_span *list;
     size_t n, capacity;
 } skv_texts;
 
@@ -37,7 +37,8 @@ skive_status skv_texts_take_files(skv_texts *t, const char *root, skv_name_list 
  * skipped with a note. Errors: as skv_rows_next. */
 skive_status skv_texts_take_lines(skv_texts *t, const char *root, skv_name_list *files, size_t *ends);
 /* The cells of a column in the rows of the view, whose file is moved in. */
-skive_status skv_texts_take_cells(skv_texts *t, skv_sheet_file *file, const skv_places *places, size_t column);
+skive_status skv_texts_take_cells(skv_texts *t, skv_sheet_file *file, const skv_row_positions *positions,
+                                  size_t column);
 /* Text i, in the reader until its next use. `ahead`: the next ones will follow. Many threads may read, each with its
  * reader and context. Errors: DATA (not UTF-8, a NUL byte: with file, line and byte; changed), LIMIT (16 MiB), IO. */
 skive_status skv_texts_read(skive_context *ctx, const skv_texts *t, size_t i, bool ahead, skv_text_reader *r,

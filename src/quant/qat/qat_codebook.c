@@ -84,9 +84,9 @@ static skive_status share(skive_graph *g, skive_value *w) {
 
 skive_status skv_qat_codebooks(const skv_qat_plan *p, skive_graph *g) {
     for (size_t i = 0; i < p->n; i++) {
-        const skv_qat_place *place = &p->places[i];
-        if (!place->node || !place->rule->method->codebook) continue;
-        skive_node *n = node_of(g, place->node->name);
+        const skv_qat_point *point = &p->points[i];
+        if (!point->node || !point->rule->method->codebook) continue;
+        skive_node *n = node_of(g, point->node->name);
         skive_value *w = NULL;
         if (!n) continue;
         SKV_TRY(to_parameter(g, n, &w));

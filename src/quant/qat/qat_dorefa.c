@@ -16,7 +16,7 @@ static float whole(const skv_quantizer *q, const float *x, int64_t n) {
 }
 
 static skive_value *insert(const skv_qat_site *s) {
-    skv_qat_place *p = s->place;
+    skv_qat_point *p = s->point;
     const skv_attr_init attrs[] = {SKV_STR("transform", "tanh")};
     if (!p->node) p->grid_params = (skv_grid_params){.scale = 1.0f / (float)p->q.high};
     return skv_qat_fake(s, skv_qat_scale(s, whole, false), NULL, attrs, p->node ? 1 : 0);

@@ -16,7 +16,7 @@ static float start(const skv_quantizer *q, const float *x, int64_t n) {
 static skive_value *insert(const skv_qat_site *s) {
     skive_value *scale = skv_qat_scale(s, start, true);
     const skv_attr_init attrs[] = {SKV_STR("step", "lsq"),
-                                   SKV_FLT("factor", 1 / sqrt(skv_qat_share(s->place) * skv_qat_top(s->place)))};
+                                   SKV_FLT("factor", 1 / sqrt(skv_qat_share(s->point) * skv_qat_top(s->point)))};
     return skv_qat_fake(s, scale, NULL, attrs, SKV_LENGTH(attrs));
 }
 

@@ -13,7 +13,7 @@ static const char *refuses(const skv_quantizer *q, bool weight) {
 }
 
 static skive_value *insert(const skv_qat_site *s) {
-    const double top = skv_qat_top(s->place);
+    const double top = skv_qat_top(s->point);
     const skv_attr_init attrs[] = {SKV_STR("step", "pact"), SKV_FLT("factor", 1 / (top * top)),
                                    SKV_FLT("decay", skv_option_real(s->values, "decay"))};
     return skv_qat_fake(s, skv_qat_scale(s, NULL, true), NULL, attrs, SKV_LENGTH(attrs));

@@ -25,21 +25,21 @@ const char *skive_qat_method_name(size_t i, bool *weights, bool *activations) {
     return m ? m->name : NULL;
 }
 
-double skv_qat_top(const skv_qat_place *p) {
+double skv_qat_top(const skv_qat_point *p) {
     const skv_grid_params one = {.scale = 1, .zero_point = p->grid_params.zero_point};
     const double high = (double)skv_grid_level(&p->q, &one, p->q.high),
                  low = (double)skv_grid_level(&p->q, &one, p->q.low);
     return high >= 1 ? high : low <= -1 ? -low : 1;
 }
 
-double skv_qat_share(const skv_qat_place *p) {
+double skv_qat_share(const skv_qat_point *p) {
     if (!p->node) return p->features > 0 ? (double)p->features : 1;
     const skive_tensor *t = p->weight;
     const double n = (double)skive_tensor_count(t);
     return p->axis >= 0 && t->dims[p->axis] > 0 ? n / (double)t->dims[p->axis] : n;
 }
 
-static void mean_of(skv_qat_place *p, const skive_tensor *t) {
+static void mean_of(skv_qat_point *p, const skive_tensor *t) {
     const int64_t n = skive_tensor_count(t);
     p->before = 0;
     for (int64_t i = 0; i < n; i++) p->before += (double)((const float *)t->data)[i] / (double)n;
@@ -47,7 +47,7 @@ static void mean_of(skv_qat_place *p, const skive_tensor *t) {
 
 /* The scales of a weight's channels, or of all of it. */
 static skive_status scales_of(const skv_qat_site *s, skv_qat_scale_fn scale_of, skv_storage **out) {
-    const skv_qat_place *p = s->place;
+    const skv_qat_point *p = s->point;
     const skive_tensor *t = p->weight;
     const int64_t count = skive_tensor_count(t), n = p->axis >= 0 ? t->dims[p->axis] : 1;
     int64_t inner = 1;
@@ -71,9 +71,9 @@ static skive_status scales_of(const skv_qat_site *s, skv_qat_scale_fn scale_of, 
     return status;
 }
 
-/* Takes the storage over; the place knows it by its name. */
+/* Takes the storage over; the point knows it by its name. */
 static skive_value *name_parameter(const skv_qat_site *s, skv_storage *scale, bool learned) {
-    skv_qat_place *p = s->place;
+    skv_qat_point *p = s->point;
     const char *name = NULL;
     char base[256];
     mean_of(p, &scale->tensor);
@@ -100,7 +100,7 @@ skive_value *skv_qat_parameter(const skv_qat_site *s, const float *x, int64_t n,
 }
 
 skive_value *skv_qat_scale(const skv_qat_site *s, skv_qat_scale_fn scale_of, bool learned) {
-    skv_qat_place *p = s->place;
+    skv_qat_point *p = s->point;
     skv_builder *b = s->b;
     skv_storage *scale = NULL;
     if (b->status != SKIVE_OK) return NULL;
@@ -117,7 +117,7 @@ skive_value *skv_qat_scale(const skv_qat_site *s, skv_qat_scale_fn scale_of, boo
 skive_value *skv_qat_fake(const skv_qat_site *s, skive_value *scale, skive_value *count, const skv_attr_init *attrs,
                           size_t n_attrs) {
     enum { MOST = 8 };
-    const skv_qat_place *p = s->place;
+    const skv_qat_point *p = s->point;
     skv_attr_init all[MOST] = {SKV_STR("grid", p->grid)};
     size_t n = 1;
     if (p->node && p->axis >= 0) all[n++] = SKV_INT("axis", p->axis);
@@ -131,7 +131,7 @@ skive_value *skv_qat_fake(const skv_qat_site *s, skive_value *scale, skive_value
     return skv_emit(s->b, "FakeQuantize", (skv_in_list){in, count ? 4 : zero ? 3 : 2}, (skv_attr_list){all, n});
 }
 
-double skv_qat_step(const skive_graph *g, const skv_qat_place *p) {
+double skv_qat_step(const skive_graph *g, const skv_qat_point *p) {
     const skive_value *v = p->step[0] ? skive_graph_find_value(g, p->step) : NULL;
     const skive_tensor *t = v ? skv_value_tensor(v) : NULL;
     double sum = 0;

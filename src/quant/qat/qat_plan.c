@@ -129,7 +129,7 @@ static skive_status parse_rules(skv_qat_plan *p) {
     return SKIVE_OK;
 }
 
-/* ---- places ---- */
+/* ---- points ---- */
 
 static bool is_product(const skive_node *n) { return skv_input_role(n, 1) == SKV_ROLE_WEIGHT; }
 
@@ -181,34 +181,34 @@ static int64_t features_of(const skive_value *v) {
     return n;
 }
 
-static skv_qat_place *add_value(skv_qat_plan *p, skive_value *v, bool low, size_t shared) {
-    skv_qat_place *place = &p->places[p->n++];
-    *place = (skv_qat_place){
+static skv_qat_point *add_value(skv_qat_plan *p, skive_value *v, bool low, size_t shared) {
+    skv_qat_point *point = &p->points[p->n++];
+    *point = (skv_qat_point){
         .value = v, .shared = shared, .low = low, .axis = -1, .before = NAN, .features = features_of(v)};
-    place->q = low ? p->activations : skv_quant_activations();
-    place->rule = low || p->activation_rule.method->any_bits ? &p->activation_rule : &p->ema;
-    if (!low && place->rule->method->refuses && place->rule->method->refuses(&place->q, false)) place->rule = &p->ema;
-    (void)snprintf(place->grid, sizeof place->grid, "%s", low ? p->activation_grid : "uint8");
-    return place;
+    point->q = low ? p->activations : skv_quant_activations();
+    point->rule = low || p->activation_rule.method->any_bits ? &p->activation_rule : &p->ema;
+    if (!low && point->rule->method->refuses && point->rule->method->refuses(&point->q, false)) point->rule = &p->ema;
+    (void)snprintf(point->grid, sizeof point->grid, "%s", low ? p->activation_grid : "uint8");
+    return point;
 }
 
 static void add_weight(skv_qat_plan *p, skive_node *n, bool low) {
-    skv_qat_place *place = &p->places[p->n++];
+    skv_qat_point *point = &p->points[p->n++];
     const skive_value *dense = skive_graph_find_value(p->dense, n->inputs[1]->name);
     skv_weight_view view;
-    *place = (skv_qat_place){.value = n->inputs[1], .node = n, .low = low, .axis = -1, .before = NAN};
-    place->weight = dense ? skv_value_tensor(dense) : NULL;
-    (void)snprintf(place->grid, sizeof place->grid, "%s",
+    *point = (skv_qat_point){.value = n->inputs[1], .node = n, .low = low, .axis = -1, .before = NAN};
+    point->weight = dense ? skv_value_tensor(dense) : NULL;
+    (void)snprintf(point->grid, sizeof point->grid, "%s",
                    low                   ? p->weight_grid
                    : p->how->per_channel ? "int8:channel,narrow,fit=range"
                                          : "int8:tensor,narrow,fit=range");
-    place->q = p->weights;
-    if (!low && skv_quantizer_parse(p->ctx, place->grid, &place->q) != SKIVE_OK) place->weight = NULL;
-    place->rule = low || p->weight_rule.method->any_bits ? &p->weight_rule : &p->fit;
-    place->bits =
-        place->rule->method->rule ? (int)skv_option_integer(&place->rule->values, "bits") : place->q.grid->bits;
-    const bool whole = place->rule->method->one_scale || place->q.per == SKV_PER_TENSOR;
-    if (!whole && skv_weight_view_of(n, 1, &view)) place->axis = view.out_axis;
+    point->q = p->weights;
+    if (!low && skv_quantizer_parse(p->ctx, point->grid, &point->q) != SKIVE_OK) point->weight = NULL;
+    point->rule = low || p->weight_rule.method->any_bits ? &p->weight_rule : &p->fit;
+    point->bits =
+        point->rule->method->rule ? (int)skv_option_integer(&point->rule->values, "bits") : point->q.grid->bits;
+    const bool whole = point->rule->method->one_scale || point->q.per == SKV_PER_TENSOR;
+    if (!whole && skv_weight_view_of(n, 1, &view)) point->axis = view.out_axis;
 }
 
 /* A value that is read on the grid of few bits and on 8 bits is rounded to 8 bits first, and from there to few. */
@@ -228,14 +228,14 @@ static skive_status add_values(skv_qat_plan *p, request *r, size_t n) {
         for (size_t k = 0; k < n && low && high; k++) {
             bool seen = false;
             if (r[k].source != r[i].source || !r[k].low) continue;
-            for (size_t m = at; m < p->n; m++) seen = seen || p->places[m].value == r[k].value;
+            for (size_t m = at; m < p->n; m++) seen = seen || p->points[m].value == r[k].value;
             if (!seen) add_value(p, r[k].value, true, at);
         }
     }
     return SKIVE_OK;
 }
 
-static skive_status find_places(skv_qat_plan *p) {
+static skive_status find_points(skv_qat_plan *p) {
     skive_node **order = NULL, *first = NULL, *last = NULL;
     request *r = NULL;
     size_t n = 0, products = 0;
@@ -244,7 +244,7 @@ static skive_status find_places(skv_qat_plan *p) {
     skive_status status;
     SKV_GO(status, done, skv_graph_topo(p->work, &order));
     SKV_GO(status, done, skv_alloc_array(p->ctx, 2 * (size_t)p->work->n_nodes + 1, sizeof *r, &r));
-    SKV_GO(status, done, skv_alloc_array(p->ctx, 5 * (size_t)p->work->n_nodes + 1, sizeof *p->places, &p->places));
+    SKV_GO(status, done, skv_alloc_array(p->ctx, 5 * (size_t)p->work->n_nodes + 1, sizeof *p->points, &p->points));
     for (uint32_t i = 0; i < p->work->n_nodes; i++) {
         if (!p->chosen[order[i]->id] || !is_product(order[i])) continue;
         first = first ? first : order[i];
@@ -267,7 +267,7 @@ static skive_status find_places(skv_qat_plan *p) {
         skive_node *node = order[i];
         if (!p->chosen[node->id] || !is_product(node)) continue;
         add_weight(p, node, same || (node != first && node != last));
-        if (p->places[p->n - 1].weight) continue;
+        if (p->points[p->n - 1].weight) continue;
         status = skv_fail_at(p->ctx, SKIVE_ERR_UNSUPPORTED, node->name, "the weights of '%s' are not one parameter",
                              node->name);
         goto done;
@@ -287,12 +287,12 @@ done:
 static skive_status check_zeros(skv_qat_plan *p) {
     const skv_grid_params one = {.scale = 1};
     for (size_t i = 0; i < p->n; i++) {
-        const skv_qat_place *place = &p->places[i];
-        if (!place->node || !place->value->keeps_zeros) continue;
-        if (skv_grid_decode(&place->q, &one, skv_grid_encode(&place->q, &one, 0)) == 0) continue;
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, place->value->name,
-                           "the weights '%s' were pruned, and the grid '%s' has no zero", place->value->name,
-                           place->q.grid->name);
+        const skv_qat_point *point = &p->points[i];
+        if (!point->node || !point->value->keeps_zeros) continue;
+        if (skv_grid_decode(&point->q, &one, skv_grid_encode(&point->q, &one, 0)) == 0) continue;
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, point->value->name,
+                           "the weights '%s' were pruned, and the grid '%s' has no zero", point->value->name,
+                           point->q.grid->name);
     }
     return SKIVE_OK;
 }
@@ -302,16 +302,16 @@ static skive_status find_rules(skv_qat_plan *p) {
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->rules, &p->rules));
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->incremental, &p->incremental));
     for (size_t i = 0; i < p->n; i++) {
-        const skv_qat_place *place = &p->places[i];
-        const char *rule = place->rule->method->rule;
+        const skv_qat_point *point = &p->points[i];
+        const char *rule = point->rule->method->rule;
         if (!rule) continue;
-        if (!place->value->storage)
-            return skv_fail_at(p->ctx, SKIVE_ERR_UNSUPPORTED, place->value->name,
-                               "'%s' shares its values, which the rule '%s' would part", place->value->name,
-                               place->rule->method->name);
+        if (!point->value->storage)
+            return skv_fail_at(p->ctx, SKIVE_ERR_UNSUPPORTED, point->value->name,
+                               "'%s' shares its values, which the rule '%s' would part", point->value->name,
+                               point->rule->method->name);
         skv_incremental *q = &p->incremental[p->n_incremental++];
-        q->bits = (int)skv_option_integer(&place->rule->values, "bits");
-        p->rules[p->n_rules++] = (skv_rule_use){skv_rule_find(rule), place->value->name, q, NULL};
+        q->bits = (int)skv_option_integer(&point->rule->values, "bits");
+        p->rules[p->n_rules++] = (skv_rule_use){skv_rule_find(rule), point->value->name, q, NULL};
     }
     return SKIVE_OK;
 }
@@ -329,14 +329,14 @@ skive_status skv_qat_plan_make(skive_context *ctx, const skive_graph *g, const s
     SKV_TRY(skv_quant_set_multiplier(out->work, how));
     SKV_TRY(refuse_dynamic(out));
     SKV_TRY(choose(out));
-    SKV_TRY(find_places(out));
+    SKV_TRY(find_points(out));
     SKV_TRY(find_rules(out));
     return check_zeros(out);
 }
 
 void skv_qat_plan_free(skv_qat_plan *p) {
     skive_quantize_report_free(p->ctx, &p->told);
-    skv_free(p->ctx, p->places);
+    skv_free(p->ctx, p->points);
     skv_free(p->ctx, p->chosen);
     skv_free(p->ctx, p->rules);
     skv_free(p->ctx, p->incremental);
@@ -346,13 +346,13 @@ void skv_qat_plan_free(skv_qat_plan *p) {
 
 /* ---- ranges ---- */
 
-static void range_of(const skv_qat_plan *p, skv_qat_place *place, const skv_histogram *h) {
+static void range_of(const skv_qat_plan *p, skv_qat_point *point, const skv_histogram *h) {
     const char *name = strcmp(p->how->calibration, "auto") == 0 ? "mse" : p->how->calibration;
     const skv_observer *observer = skv_observer_find(name);
     double low = h->low, high = h->high;
-    place->grid_params = (skv_grid_params){.scale = 1};
+    point->grid_params = (skv_grid_params){.scale = 1};
     if (!(h->reach > 0)) return;
-    if (!place->q.grid->uniform) { /* signs: the mean magnitude */
+    if (!point->q.grid->uniform) { /* signs: the mean magnitude */
         double sum = 0, n = 0;
         for (int64_t i = 0; i < SKV_HISTOGRAM_BINS; i++) {
             double a, b;
@@ -361,11 +361,11 @@ static void range_of(const skv_qat_plan *p, skv_qat_place *place, const skv_hist
             sum += (double)h->relative[i] * fabs(a + b) / 2;
             n += (double)h->relative[i];
         }
-        place->grid_params.scale = n > 0 && sum > 0 ? (float)(sum / n) : 1;
+        point->grid_params.scale = n > 0 && sum > 0 ? (float)(sum / n) : 1;
         return;
     }
-    if (observer) observer->choose(h, &place->q, p->how, &low, &high);
-    place->q.grid->solve_range(&place->q, low, high, &place->grid_params);
+    if (observer) observer->choose(h, &point->q, p->how, &low, &high);
+    point->q.grid->solve_range(&point->q, low, high, &point->grid_params);
 }
 
 skive_status skv_qat_calibrate(skv_qat_plan *p, skive_dataset *set) {
@@ -378,8 +378,8 @@ skive_status skv_qat_calibrate(skv_qat_plan *p, skive_dataset *set) {
     const skv_source_options how = {.batch = batch, .batches = (p->how->samples + batch - 1) / batch, .seed = 1};
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *items, &items));
     for (size_t i = 0; i < p->n; i++) {
-        if (!p->places[i].node)
-            items[n++] = (skv_probe_item){.value = p->places[i].value->name,
+        if (!p->points[i].node)
+            items[n++] = (skv_probe_item){.value = p->points[i].value->name,
                                           .axis = SKV_IN_ALL,
                                           .reducer = skv_reducer_find("histogram"),
                                           .number = SKV_BINS_BOTH};
@@ -391,7 +391,7 @@ skive_status skv_qat_calibrate(skv_qat_plan *p, skive_dataset *set) {
     SKV_GO(status, done, skv_source_open(p->ctx, p->work, set, &how, &source));
     SKV_GO(status, done, skv_source_probe(&source, items, n, "calibrate", &probe));
     for (size_t i = 0, k = 0; i < p->n; i++) {
-        if (!p->places[i].node) range_of(p, &p->places[i], skv_probe_state(probe, k++));
+        if (!p->points[i].node) range_of(p, &p->points[i], skv_probe_state(probe, k++));
     }
 done:
     skv_probe_free(probe);
@@ -402,14 +402,14 @@ done:
 
 /* ---- the graph with rounding ---- */
 
-static const skv_qat_rule *rule_of(const skv_qat_plan *p, const skv_qat_place *place, bool trained) {
-    if (trained) return place->rule;
-    if (place->node) return place->rule->method->codebook ? place->rule : &p->fit;
-    return place->q.grid->uniform ? &p->fixed : place->rule;
+static const skv_qat_rule *rule_of(const skv_qat_plan *p, const skv_qat_point *point, bool trained) {
+    if (trained) return point->rule;
+    if (point->node) return point->rule->method->codebook ? point->rule : &p->fit;
+    return point->q.grid->uniform ? &p->fixed : point->rule;
 }
 
 static skive_status insert_weight(skv_qat_site *s, const skv_qat_rule *rule) {
-    skive_node *n = s->b->graph->nodes[s->place->node->id];
+    skive_node *n = s->b->graph->nodes[s->point->node->id];
     s->x = n->inputs[1];
     if (!rule->method->insert) {
         skive_value *w = s->x;
@@ -426,20 +426,20 @@ static skive_status insert_weight(skv_qat_site *s, const skv_qat_rule *rule) {
 /* All readers of a value, or of one that others share only the products, read the rounded numbers. */
 static skive_status insert_value(const skv_qat_plan *p, skv_qat_site *s, const skv_qat_rule *rule) {
     skive_graph *g = s->b->graph;
-    skive_value *v = g->values[s->place->value->id];
+    skive_value *v = g->values[s->point->value->id];
     skive_node *rounding =
         v->n_uses == 1 && skv_node_is(v->uses[0].node, SKV_OP_FAKE_QUANTIZE) ? v->uses[0].node : NULL;
-    s->x = s->place->shared && rounding ? rounding->outputs[0] : v;
+    s->x = s->point->shared && rounding ? rounding->outputs[0] : v;
     const uint32_t before = s->x->n_uses;
     skive_value *y = rule->method->insert(s);
     SKV_TRY(s->b->status);
     for (uint32_t i = before; i-- > 0;) {
         const skv_use use = s->x->uses[i];
         if (use.node == y->producer) continue;
-        if (s->place->shared) {
+        if (s->point->shared) {
             bool low = false;
             for (size_t k = 0; k < p->n; k++)
-                low = low || (p->places[k].node && p->places[k].low && p->places[k].node->id == use.node->id);
+                low = low || (p->points[k].node && p->points[k].low && p->points[k].node->id == use.node->id);
             if (!low || use.index != 0) continue;
         }
         SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, y));
@@ -461,14 +461,14 @@ skive_status skv_qat_insert(skv_qat_plan *p, bool trained, skive_graph **out) {
     }
     skv_builder b = skv_build(g);
     for (size_t i = 0; i < p->n; i++) {
-        skv_qat_place *place = &p->places[i];
-        const skv_qat_rule *rule = rule_of(p, place, trained);
-        const skv_qat_place kept = *place;
-        skv_qat_site s = {.ctx = p->ctx, .b = &b, .place = place, .values = &rule->values, .trained = trained};
-        place->step[0] = '\0';
-        place->before = NAN;
-        SKV_GO(status, done, place->node ? insert_weight(&s, rule) : insert_value(p, &s, rule));
-        if (!trained) *place = kept;
+        skv_qat_point *point = &p->points[i];
+        const skv_qat_rule *rule = rule_of(p, point, trained);
+        const skv_qat_point kept = *point;
+        skv_qat_site s = {.ctx = p->ctx, .b = &b, .point = point, .values = &rule->values, .trained = trained};
+        point->step[0] = '\0';
+        point->before = NAN;
+        SKV_GO(status, done, point->node ? insert_weight(&s, rule) : insert_value(p, &s, rule));
+        if (!trained) *point = kept;
     }
     SKV_GO(status, done, skive_graph_infer(g));
     *out = g;

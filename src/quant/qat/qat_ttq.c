@@ -38,11 +38,11 @@ static void means(const skive_tensor *t, double threshold, float value[2]) {
 static skive_value *insert(const skv_qat_site *s) {
     const double threshold = skv_option_real(s->values, "threshold");
     float value[2];
-    means(s->place->weight, threshold, value);
+    means(s->point->weight, threshold, value);
     skive_value *values = skv_qat_parameter(s, value, 2, true);
     return skv_emit(s->b, "TrainedTernary", SKV_IN(s->x, values),
                     SKV_ATTRS(SKV_FLT("threshold", threshold),
-                              SKV_FLT("factor", 1 / sqrt((double)skive_tensor_count(s->place->weight)))));
+                              SKV_FLT("factor", 1 / sqrt((double)skive_tensor_count(s->point->weight)))));
 }
 
 const skv_qat_method skv_qat_method_ttq = {

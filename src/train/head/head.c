@@ -22,7 +22,7 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     skive_status status = SKIVE_OK;
     skive_dataset_get_info(set, &out->info);
     out->by_order = set->by_order;
-    out->form = SKV_TARGET_CLASSES;
+    out->kind = SKV_TARGET_CLASSES;
     out->shares = false;
     out->size = out->info.classes;
     if (out->info.labelled) return SKIVE_OK;
@@ -50,7 +50,7 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
         }
         one_hot = one_hot && ones == 1;
     }
-    out->form = !zero_one ? SKV_TARGET_NUMBERS : one_hot ? SKV_TARGET_ONE_HOT : SKV_TARGET_ZERO_ONE;
+    out->kind = !zero_one ? SKV_TARGET_NUMBERS : one_hot ? SKV_TARGET_ONE_HOT : SKV_TARGET_ZERO_ONE;
 done:
     skv_free(ctx, y);
     return status;
@@ -284,12 +284,12 @@ static void take_task(const skv_targets *t, skv_head *h) {
     if (h->task != SKIVE_TASK_CLASSES) return;
     if (t && !t->info.labelled && h->kind == SKIVE_OUTPUT_LOGITS && !h->from) {
         /* Plain numbers against floats: labels where all are 0 or 1, otherwise values. */
-        h->kind = t->form == SKV_TARGET_NUMBERS    ? SKIVE_OUTPUT_VALUES
-                  : t->form == SKV_TARGET_ZERO_ONE ? SKIVE_OUTPUT_SIGMOID_LOGITS
+        h->kind = t->kind == SKV_TARGET_NUMBERS    ? SKIVE_OUTPUT_VALUES
+                  : t->kind == SKV_TARGET_ZERO_ONE ? SKIVE_OUTPUT_SIGMOID_LOGITS
                                                    : SKIVE_OUTPUT_LOGITS;
     }
     const bool sigmoid = h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
-    if (h->kind == SKIVE_OUTPUT_VALUES || (t && t->form == SKV_TARGET_NUMBERS)) {
+    if (h->kind == SKIVE_OUTPUT_VALUES || (t && t->kind == SKV_TARGET_NUMBERS)) {
         h->task = SKIVE_TASK_VALUES;
     } else if (t && !t->info.labelled && sigmoid) {
         h->task = SKIVE_TASK_LABELS;
@@ -378,7 +378,7 @@ skive_status skv_head_at(skive_context *ctx, const skive_graph *g, const skv_tar
     take_task(targets, out);
     if (out->task == SKIVE_TASK_SEQUENCES) SKV_TRY(skv_head_take_lengths(ctx, g, out));
     if (out->task > SKIVE_TASK_VALUES) return targets ? check_form(ctx, targets, out) : SKIVE_OK;
-    if (targets && out->task == SKIVE_TASK_CLASSES && targets->form == SKV_TARGET_ZERO_ONE) {
+    if (targets && out->task == SKIVE_TASK_CLASSES && targets->kind == SKV_TARGET_ZERO_ONE) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, targets->info.spec,
                            "%s: targets are 0 and 1, but not a single 1 per sample; output '%s' is %s, for one class "
                            "of several (use --output-kind sigmoid or values)",
@@ -461,7 +461,7 @@ void skv_head_tell_assumed(skive_context *ctx, const skv_targets *t, const skv_h
     const char *name = h->value->name, *spec = t->info.spec;
     if (h->task == SKIVE_TASK_BINARY && !h->from)
         skv_note(ctx, "one score for two classes: '%s' is used as the score of class 1 before a sigmoid", name);
-    if (h->task == SKIVE_TASK_CLASSES && t->form == SKV_TARGET_ONE_HOT)
+    if (h->task == SKIVE_TASK_CLASSES && t->kind == SKV_TARGET_ONE_HOT)
         skv_note(ctx, "%s: each target is a single 1 among zeros: targets are used as classes", spec);
     if (h->task == SKIVE_TASK_LABELS && !h->from)
         skv_note(ctx,

@@ -8,15 +8,15 @@
 #include "graph/graph.h"
 
 /* What the samples of a set ask for. */
-typedef enum skv_target_form {
+typedef enum skv_target_kind {
     SKV_TARGET_CLASSES,  /* class labels */
     SKV_TARGET_ONE_HOT,  /* floats: a single 1 among zeros in each sample, at least two numbers */
     SKV_TARGET_ZERO_ONE, /* floats: all 0 or 1 */
     SKV_TARGET_NUMBERS   /* any other floats */
-} skv_target_form;
+} skv_target_kind;
 typedef struct skv_targets {
     skive_dataset_info info;
-    skv_target_form form;
+    skv_target_kind kind;
     bool by_order; /* classes count by their order instead of their names */
     bool shares;   /* floats all within 0 to 1, which may be shares of classes */
     int64_t size;  /* classes, or floats a target */

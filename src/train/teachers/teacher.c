@@ -1,4 +1,4 @@
-/* A teacher in the training graph: its nodes are merged in, frozen and in inference form. */
+/* A teacher in the training graph: its nodes are merged in, frozen and in inference mode. */
 #include <stdio.h>
 
 #include "data/feed.h"

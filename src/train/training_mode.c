@@ -1,4 +1,4 @@
-/* The training form of a model. BatchNormalization gets training_mode and five outputs: the result, the new running
+/* The training mode of a model. BatchNormalization gets training_mode and five outputs: the result, the new running
  * mean and variance, and the batch's mean and inverse deviation, which its gradient reads. Dropout's mode becomes
  * true. A FakeQuantize that follows the range of what it sees gets the new scale and its count of steps as outputs. */
 #include "train/train.h"
@@ -66,7 +66,7 @@ static skive_status range_to_training(skive_graph *g, skive_node *n, skv_stat_up
     return skv_value_rename(outputs[0], name);
 }
 
-skive_status skv_train_form(skive_context *ctx, skive_graph *g, skv_stat_update **updates, size_t *n_updates) {
+skive_status skv_graph_to_training(skive_context *ctx, skive_graph *g, skv_stat_update **updates, size_t *n_updates) {
     skive_node **order = NULL;
     skive_status status;
     *updates = NULL;

@@ -1,7 +1,7 @@
-/* The scanner: checks the wire format of an ONNX file before anything is decoded.
+/* The checker of the wire format: looks at the wire format of an ONNX file before anything is decoded.
  *
  * protobuf-c recurses without a limit, keeps unknown fields and copies every byte string, so it must never see an
- * unchecked file. The scanner follows the ONNX schema with its own stack, checks every length against the enclosing
+ * unchecked file. It follows the ONNX schema with its own stack, checks every length against the enclosing
  * message, limits depth and counts, refuses groups and wrong wire types, and writes a copy with only the fields skive
  * reads. Weights are not copied: their field becomes a reference (skv_onnx_ref) into the original. Lengths in the copy
  * are varints padded to five bytes, so that they can be filled in when a message ends. */
@@ -149,19 +149,19 @@ typedef struct frame {
     size_t out_len; /* position of the length in the copy */
 } frame;
 
-typedef struct scan {
+typedef struct checker {
     skive_context *ctx;
     const char *label;
     const unsigned char *in;
     size_t n, at;
     unsigned char *out;
     size_t out_n, capacity, limit;
-} scan;
+} checker;
 
 #define LENGTH_BYTES 5
 #define MAX_COPY     ((size_t)INT32_MAX)
 
-static skive_status put(scan *s, const void *bytes, size_t n) {
+static skive_status put(checker *s, const void *bytes, size_t n) {
     if (n > s->capacity - s->out_n) {
         size_t wanted = s->capacity * 2;
         if (wanted < s->out_n || wanted - s->out_n < n) wanted = s->out_n + n;
@@ -183,7 +183,7 @@ static skive_status put(scan *s, const void *bytes, size_t n) {
     return SKIVE_OK;
 }
 
-static skive_status put_tag(scan *s, unsigned number, unsigned wire) {
+static skive_status put_tag(checker *s, unsigned number, unsigned wire) {
     unsigned tag = number << 3 | wire;
     unsigned char bytes[2] = {(unsigned char)(tag & 0x7f), (unsigned char)(tag >> 7)};
     if (tag < 0x80) return put(s, bytes, 1);
@@ -197,7 +197,7 @@ static void pad_length(unsigned char *at, size_t length) {
 }
 
 /* A varint that must end before `end`; false if it does not, or is longer than ten bytes. */
-static bool varint(scan *s, size_t end, uint64_t *out) {
+static bool varint(checker *s, size_t end, uint64_t *out) {
     uint64_t value = 0;
     for (unsigned i = 0; i < 10 && s->at < end; i++) {
         unsigned char byte = s->in[s->at++];
@@ -219,13 +219,14 @@ static bool packed_varints_ok(const unsigned char *p, size_t n) {
     return run == 0;
 }
 
-static skive_status damaged(scan *s, size_t at, const frame *f, const char *what) {
+static skive_status damaged(checker *s, size_t at, const frame *f, const char *what) {
     return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label, "byte %zu: not an ONNX file, or a damaged one: %s in %s", at,
                        what, schema[f->id].name);
 }
 
 /* A field that is not a message: copies its payload, replaces it by a reference, or drops it. */
-static skive_status plain_field(scan *s, const frame *f, unsigned number, unsigned wire, size_t start, size_t length) {
+static skive_status plain_field(checker *s, const frame *f, unsigned number, unsigned wire, size_t start,
+                                size_t length) {
     const field *d = number < MAX_FIELD ? &schema[f->id].fields[number] : NULL;
     size_t tag_at = start;
     bool fits = true;
@@ -271,7 +272,7 @@ static skive_status plain_field(scan *s, const frame *f, unsigned number, unsign
 }
 
 /* The elements of a tensor must be in one field: with two, readers differ in which they use. */
-static skive_status one_data_field(scan *s, frame *f, unsigned number, unsigned wire, size_t start, size_t length) {
+static skive_status one_data_field(checker *s, frame *f, unsigned number, unsigned wire, size_t start, size_t length) {
     static const uint32_t data_fields = 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 11;
     if (f->id != TENSOR || number >= MAX_FIELD || !(data_fields >> number & 1u) || length == 0) return SKIVE_OK;
     const uint32_t others = f->seen & data_fields & ~(1u << number);
@@ -293,7 +294,7 @@ static skive_status one_data_field(scan *s, frame *f, unsigned number, unsigned 
 
 /* Reads a tag and, unless it opens a message skive reads, the whole field. *child: the message to enter, else
  * MESSAGES. */
-static skive_status next_field(scan *s, frame *f, message_id *child, size_t *child_end) {
+static skive_status next_field(checker *s, frame *f, message_id *child, size_t *child_end) {
     size_t start = s->at, length = 0;
     uint64_t tag, value;
     *child = MESSAGES;
@@ -342,7 +343,7 @@ static skive_status next_field(scan *s, frame *f, message_id *child, size_t *chi
     return plain_field(s, f, number, wire, start, length);
 }
 
-static skive_status walk(scan *s, const skv_onnx_limits *limits, frame *stack, message_id root) {
+static skive_status walk(checker *s, const skv_onnx_limits *limits, frame *stack, message_id root) {
     static const unsigned char no_length[LENGTH_BYTES] = {0};
     size_t nodes = 0;
     int depth = 0;
@@ -372,9 +373,9 @@ static skive_status walk(scan *s, const skv_onnx_limits *limits, frame *stack, m
     }
 }
 
-skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
-                           size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n) {
-    scan s = {.ctx = ctx, .label = label, .in = bytes, .n = n, .capacity = n < 65536 ? 4096 : 1u << 18};
+skive_status skv_onnx_check_wire(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
+                                 size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n) {
+    checker s = {.ctx = ctx, .label = label, .in = bytes, .n = n, .capacity = n < 65536 ? 4096 : 1u << 18};
     s.limit = limits->max_memory < MAX_COPY ? limits->max_memory : MAX_COPY;
     frame *stack = NULL;
     skive_status status;

@@ -60,7 +60,7 @@ skive_status skive_graph_to_inference(skive_graph *g) {
     if (norms + dropouts == 0) return SKIVE_OK;
     skv_note(g->ctx,
              "the model was exported in training mode (%zu BatchNormalization, %zu Dropout); it is used in inference "
-             "form, with running statistics and without dropout; export it after model.eval()",
+             "mode, with running statistics and without dropout; export it after model.eval()",
              norms, dropouts);
     return SKIVE_OK;
 }
