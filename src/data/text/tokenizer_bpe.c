@@ -168,7 +168,7 @@ static skive_status count_piece(learner *l, uint32_t which, bool add, uint32_t f
     const uint32_t *p = l->pieces[which];
     const uint64_t times = l->parts->list[which].count;
     for (uint32_t i = 0; i + 1 < l->lengths[which]; i++) {
-        uint32_t index;
+        uint32_t index = 0;
         SKV_TRY(find_pair(l, p[i], p[i + 1], &index));
         pair *q = &l->pairs[index];
         q->count = add ? q->count + times : q->count - times;
