@@ -102,6 +102,9 @@ kernels/int8/few_scalar          tile4                      padd[bwd] 8
 kernels/int8/sparse_scalar       block                      paddd 4
 kernels/int8/xnor_scalar         tile                       pxor 4
 kernels/int8/xnor_scalar         tile                       padd[bwdq] 4
+kernels/packed_scalar            rows_4                     mulps 8
+kernels/packed_scalar            rows_8                     mulps 8
+kernels/packed_scalar            decode                     mulps 4
 quant/loops_scalar               magnitude                  maxps 2
 probe/loops_scalar               range                      minps|maxps|cmp[a-z]+ps 2
 probe/loops_scalar               sum                        addp[sd] 2
