@@ -280,6 +280,79 @@ static void splits(void **state) {
 
 /* ---- NumPy ---- */
 
+/* Integers in the shape of pictures are masks: a class for each position, -1 for none. */
+static void npy_masks(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    char spec[4 * SKV_TEST_PATH + 8];
+    const char *x_path = at("mx.npy"), *y_path = at("my.npy"), *test_path = at("mt.npy");
+    float pictures[3 * 2 * 3 * 2];
+    int64_t masks[18] = {0, 1, 2, -1, 0, 0, 1, 1, 1, 0, 0, 0, 2, 2, 2, 2, 2, 1}, labels[6], other[18] = {0};
+    for (int i = 0; i < 36; i++) pictures[i] = (float)i;
+    skive_tensor x = {.dtype = SKIVE_F32, .rank = 4, .dims = {3, 2, 3, 2}, .data = pictures};
+    skive_tensor y = {.dtype = SKIVE_I64, .rank = 3, .dims = {3, 3, 2}, .data = masks};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, x_path, &x));
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);
+    skive_dataset_info info;
+    skive_dataset *ds = open_split(ctx, spec, SKIVE_SPLIT_TEST);
+    skive_dataset_get_info(ds, &info);
+    assert_true(info.labelled && info.label_rank == 2 && info.label_dims[0] == 3 && info.label_dims[1] == 2);
+    assert_int_equal(info.classes, 3);
+    assert_int_equal(info.target_size, 0);
+    for (size_t i = 0; i < 3; i++) {
+        skv_test_ok(ctx, skive_dataset_read_labels(ctx, ds, i, labels));
+        for (size_t k = 0; k < 6; k++) assert_int_equal(labels[k], masks[i * 6 + k]);
+    }
+    skive_loader_options lo = skive_loader_options_default();
+    skive_loader *loader = NULL;
+    skive_batch batch;
+    lo.batch = 2;
+    lo.shuffle = false;
+    skv_test_ok(ctx, skive_loader_create(ctx, ds, &lo, &loader));
+    skv_test_ok(ctx, skive_loader_start_epoch(loader, 0));
+    skv_test_ok(ctx, skive_loader_next(loader, &batch));
+    assert_int_equal(batch.y.dtype, SKIVE_I64);
+    assert_int_equal(batch.y.rank, 3);
+    for (size_t k = 0; k < 12; k++) assert_int_equal(((int64_t *)batch.y.data)[k], masks[k]);
+    skive_loader_free(loader);
+    skive_dataset_free(ds);
+
+    /* the training masks count the classes of the test masks as well; a class that only these have is refused */
+    y.data = other;
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &y));
+    (void)snprintf(spec, sizeof spec, "npy:%s,%s,%s,%s", x_path, y_path, x_path, test_path);
+    ds = open_split(ctx, spec, SKIVE_SPLIT_TEST);
+    skive_dataset_get_info(ds, &info);
+    assert_int_equal(info.classes, 3);
+    skive_dataset_free(ds);
+    other[7] = 3;
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &y));
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "label 3 at position 1 of sample 1");
+
+    /* as values where the caller says so, and bytes as labels */
+    skive_dataset_options o = skive_dataset_options_default();
+    o.split = SKIVE_SPLIT_TEST;
+    o.targets = SKIVE_TARGETS_VALUES;
+    (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, &o, &ds));
+    skive_dataset_get_info(ds, &info);
+    assert_true(!info.labelled && info.target_size == 6);
+    skive_dataset_free(ds);
+    o.targets = SKIVE_TARGETS_CLASSES;
+    y = (skive_tensor){.dtype = SKIVE_U8, .rank = 3, .dims = {3, 3, 2}, .data = (uint8_t[18]){1, 0, 3}};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, &o, &ds));
+    skive_dataset_get_info(ds, &info);
+    assert_int_equal(info.classes, 4);
+    skive_dataset_free(ds);
+    y.dims[1] = 1;
+    y.dims[2] = 6; /* not the shape of the pictures */
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    skv_test_fails(ctx, skive_dataset_open(ctx, spec, &o, &ds), SKIVE_ERR_ARGUMENT, "one for each position");
+    skv_test_context_end(ctx);
+}
+
 static void npy(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
@@ -573,8 +646,8 @@ static void normalization(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
-        T(idx_plain_and_gzip), T(idx_damage),   T(gzip_damage),   T(mnist_folder), T(specifications), T(splits), T(npy),
-        T(folder_plain),       T(folder_parts), T(normalization),
+        T(idx_plain_and_gzip), T(idx_damage),   T(gzip_damage),  T(mnist_folder),  T(specifications), T(splits), T(npy),
+        T(npy_masks),          T(folder_plain), T(folder_parts), T(normalization),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

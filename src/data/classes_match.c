@@ -252,8 +252,10 @@ skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *
     if (o->targets == SKIVE_TARGETS_NONE) { /* a kind may not know it */
         forget_names(ctx, ds);
         skv_free(ctx, ds->labels);
+        skv_free(ctx, ds->site_labels);
         skv_free(ctx, ds->targets);
         ds->labels = NULL;
+        ds->site_labels = NULL;
         ds->label_rank = 0;
         ds->targets = NULL;
         ds->classes = 0;

@@ -81,10 +81,11 @@ struct skive_dataset {
     skv_option_values *values;     /* of the kind's options; NULL where it has none */
     void *state;                   /* other state of the kind */
     int32_t *labels;               /* [total], or NULL */
-    int label_rank; /* of the labels of a sample that stay on disk, one for each position; 0: there are none */
+    int label_rank;                /* of the labels of a sample, one for each position; 0: there are none */
     int64_t label_dims[SKIVE_MAX_RANK];
-    size_t label_size; /* product of label_dims */
-    int32_t *label_to; /* [classes] the model's numbers for those that read_labels gives; NULL: the same */
+    size_t label_size;    /* product of label_dims */
+    int32_t *site_labels; /* [total][label_size], -1: of no class; NULL: they stay on disk, read_labels gives them */
+    int32_t *label_to;    /* [classes] the model's numbers for those of positions; NULL: the same */
     int64_t classes;
     char **class_names; /* [classes], or NULL */
     float *targets;     /* [total][target_size], or NULL */

@@ -398,6 +398,7 @@ void skive_dataset_free(skive_dataset *ds) {
     skive_tensor_free(ctx, &ds->x);
     skv_disk_free(ds->disk);
     skv_free(ctx, ds->labels);
+    skv_free(ctx, ds->site_labels);
     skv_free(ctx, ds->targets);
     if (!ds->owner) skv_free(ctx, ds->order);
     skv_free(ctx, ds->values);
@@ -508,7 +509,10 @@ skive_status skive_dataset_read_labels(skive_context *ctx, const skive_dataset *
         return SKIVE_OK;
     }
     if (!ds->label_rank) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: has no class labels", ds->spec);
-    SKV_TRY(ds->kind->read_labels(ctx, ds, at, labels));
+    if (ds->site_labels)
+        for (size_t i = 0; i < ds->label_size; i++) labels[i] = ds->site_labels[at * ds->label_size + i];
+    else
+        SKV_TRY(ds->kind->read_labels(ctx, ds, at, labels));
     for (size_t i = 0; ds->label_to && i < ds->label_size; i++)
         labels[i] = labels[i] < 0 ? labels[i] : ds->label_to[labels[i]];
     return SKIVE_OK;

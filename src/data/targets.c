@@ -133,9 +133,78 @@ static skive_status are_classes(skive_context *ctx, const char *path, const skiv
     return floats_are_classes(ctx, path, training, scores, out);
 }
 
+/* Is there a number for each position of a sample: the sample's own shape, or that without the axis of its channels? */
+static bool are_positions(const skive_dataset *samples, const skive_tensor *y) {
+    const int rank = y->rank - 1;
+    if (!samples || rank < 1 || rank > samples->rank) return false;
+    bool whole = rank == samples->rank, behind = rank + 1 == samples->rank, before = behind;
+    for (int d = 0; d < rank; d++) {
+        whole = whole && y->dims[d + 1] == samples->dims[d];
+        behind = behind && y->dims[d + 1] == samples->dims[d + 1];
+        before = before && y->dims[d + 1] == samples->dims[d];
+    }
+    return whole || behind || before;
+}
+
+/* Integers in the shape of the positions of an image are its mask. Bytes may be an image to be drawn, and a sequence of
+ * integers a sequence to be fitted: those are labels if the caller says so. */
+static skive_status are_masks(skive_context *ctx, const char *path, const skive_tensor *y,
+                              const skive_dataset_options *o, const skive_dataset *set, bool *out) {
+    /* Targets in a set of their own stand beside the inputs of its owner. */
+    const skive_dataset *owner = set->rank == 0 && set->owner ? set->owner : set;
+    const skive_dataset *samples = skv_dataset_input_count(owner) == 1 ? skv_dataset_input(owner, 0) : NULL;
+    const bool fits = are_positions(samples, y);
+    char text[SKV_DIMS_TEXT + 16];
+    *out = false;
+    if (o->targets == SKIVE_TARGETS_CLASSES) {
+        *out = fits;
+        if (fits) return SKIVE_OK;
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets",
+                           "%s: has several values per sample (%s), and not one for each position of a sample, which "
+                           "cannot be class labels",
+                           path, skv_tensor_text(y, text, sizeof text));
+    }
+    if (o->targets != SKIVE_TARGETS_AUTO || skv_dtype_is_float(y->dtype) || y->dtype == SKIVE_U8) return SKIVE_OK;
+    *out = fits && y->rank >= 3;
+    if (*out)
+        skv_note(ctx,
+                 "%s: the integers, one for each position of a sample, are used as class labels; use --targets float "
+                 "to fit them as values",
+                 path);
+    return SKIVE_OK;
+}
+
+/* One label for each position; -1 where it is of no class. The training labels count the classes. */
+static skive_status take_masks(skive_context *ctx, const char *path, const skive_tensor *y,
+                               const skive_tensor *training, int64_t known, skive_dataset *ds) {
+    const skive_tensor *decider = training ? training : y;
+    const size_t n = (size_t)skive_tensor_count(y), each = n / ds->total, all = (size_t)skive_tensor_count(decider);
+    double largest = 0;
+    for (size_t i = 0; !known && i < all; i++) {
+        const double value = skv_load_f64(decider->dtype, decider->data, i);
+        if (value > largest) largest = value;
+    }
+    const int64_t classes = known ? known : largest < SKV_MAX_CLASSES ? (int64_t)largest + 1 : SKV_MAX_CLASSES;
+    SKV_TRY(skv_alloc_array(ctx, n, sizeof *ds->site_labels, &ds->site_labels));
+    for (size_t i = 0; i < n; i++) {
+        const double value = skv_load_f64(y->dtype, y->data, i);
+        if (!(value >= -1 && value < (double)classes) || value != floor(value))
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                               "%s: label %.9g at position %zu of sample %zu is out of range: there are %" PRId64
+                               " classes, numbered from 0, and -1 for no class",
+                               path, value, i % each, i / each, classes);
+        ds->site_labels[i] = (int32_t)value;
+    }
+    ds->classes = classes;
+    ds->label_rank = y->rank - 1;
+    for (int d = 1; d < y->rank; d++) ds->label_dims[d - 1] = y->dims[d];
+    ds->label_size = each;
+    return SKIVE_OK;
+}
+
 skive_status skv_targets_take(skive_context *ctx, const char *path, const char *samples, const skive_tensor *y,
                               const skive_tensor *training, const skive_dataset_options *options, skive_dataset *set) {
-    bool classes = false;
+    bool classes = false, masks = false;
     if (y->rank < 1 || y->dims[0] != (int64_t)set->total || skive_tensor_count(y) <= 0) {
         char text[SKV_DIMS_TEXT + 16];
         return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: has shape %s, but %s has %zu samples", path,
@@ -144,8 +213,8 @@ skive_status skv_targets_take(skive_context *ctx, const char *path, const char *
     SKV_TRY(skv_npy_finite(ctx, path, y));
     if (skive_tensor_count(y) == (int64_t)set->total)
         SKV_TRY(are_classes(ctx, path, y, training, options, &classes));
-    else if (options->targets == SKIVE_TARGETS_CLASSES)
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets",
-                           "%s: has several values per sample, which cannot be class labels", path);
+    else
+        SKV_TRY(are_masks(ctx, path, y, options, set, &masks));
+    if (masks) return take_masks(ctx, path, y, training, options->classes, set);
     return classes ? take_labels(ctx, path, y, options->classes, set) : take_targets(ctx, path, y, set);
 }
