@@ -16,6 +16,7 @@
 
 #include <skive/exec.h>
 #include <skive/train.h>
+#include <skive/tune.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -97,6 +98,11 @@ typedef struct skive_prune_options {
     /* Also trains the pruned network from newly drawn weights for so many epochs, with the options of fine-tuning, as a
      * control (skive_prune_report.scratch); 0: not. */
     int scratch_control;
+    /* Percentage points (of R squared for VALUES) that may be lost on the validation set: of the way to `sparsity`, or
+     * to the budget, as many twentieths (SKIVE_PRUNE_LEVELS) are gone as stay within, found by bisection
+     * (skive_control_drop); each trial is the whole method, with fine-tuning. What is handed over was itself measured.
+     * Negative, the default: no limit. A dry run tells the whole way. */
+    double max_drop;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 /* Training options for fine-tuning a pruned model: epochs 0, learning rate 0.01, no warm-up. */
@@ -119,6 +125,7 @@ typedef struct skive_prune_size {
     double seconds;                  /* of one run; NaN if it was not measured */
 } skive_prune_size;
 
+enum { SKIVE_PRUNE_LEVELS = 20 };
 typedef struct skive_prune_report {
     size_t n_layers;
     skive_prune_layer *layers;
@@ -135,6 +142,8 @@ typedef struct skive_prune_report {
     int64_t multiple; /* widths of layers were rounded to multiples of it */
     /* With `lossless` and `zeros`: channels removed whose constant the next bias has taken, and constant ones kept. */
     int64_t folded, constant;
+    /* With `max_drop`: the trials; a choice is a twentieth of the way. Otherwise there are none. */
+    skive_control_report control;
 } skive_prune_report;
 SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *report);
 

@@ -341,6 +341,7 @@ static skive_status take_budget(search *s) {
         SKV_TRY(cost_of(s, s->dense, &s->before));
     }
     s->wanted = skv_option_budget(&v, budgets[s->by].name, s->before);
+    if (s->wanted < s->before) s->wanted = s->before - s->p->reach * (s->before - s->wanted);
     return SKIVE_OK;
 }
 

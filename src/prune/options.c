@@ -11,6 +11,7 @@ skive_prune_options skive_prune_options_default(void) {
                                  .criterion = "magnitude",
                                  .schedule = "one-shot",
                                  .sparsity = 0.9,
+                                 .max_drop = -1,
                                  .layer_floor = -1,
                                  .steps = 5,
                                  .surgery_until = 0.75,
@@ -88,6 +89,14 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_prune_options, sparsity),
      .needs = "!lossless,!zeros",
      .brief = "fraction of the weights to remove"},
+    {.name = "max-drop",
+     .type = SKV_OPTION_REAL,
+     .most = 100,
+     .fallback = -1,
+     SKV_FIELD(DOUBLE, skive_prune_options, max_drop),
+     .needs = "!lossless,!zeros",
+     .brief = "percentage points that may be lost on the validation split: as much of the way to the target as stays "
+              "within"},
     {.name = "criterion",
      .type = SKV_OPTION_RECORD,
      .family = &skv_criterion_family,
@@ -259,6 +268,10 @@ static skive_status check_target(const skv_pruning *p) {
     if (p->granularity->group && (o->surgery || o->threshold > 0 || o->threshold_std > 0))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity", "%s is for single weights, not for '%s'",
                            o->surgery ? "surgery" : "a threshold", p->granularity->name);
+    if (p->granularity->stay && o->max_drop >= 0)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "max_drop",
+                           "with '%s' the pattern says how many weights go: a limit on the loss has nothing to choose",
+                           p->granularity->name);
     if (p->granularity->stay && (!p->schedule->one_step || o->per_layer || o->n_ratios > 0))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity",
                            "with '%s' the pattern says how many weights go: there is neither a gradual schedule nor a "

@@ -160,6 +160,7 @@ static skive_status only_tell(skive_context *ctx, const skive_graph *graph, skiv
     o.distill_alpha = 0;
     o.rewind = NULL;
     o.scratch_control = 0;
+    o.max_drop = -1;
     const skive_status status = skive_prune(ctx, copy, train, NULL, &o, report);
     skive_graph_free(copy);
     return status;
@@ -200,16 +201,20 @@ static skive_status prune_channels(skv_pruning *p, skive_graph *graph, const skv
     return status;
 }
 
-skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
-                         const skive_prune_options *options, skive_prune_report *report) {
-    SKV_NEED(ctx, "ctx, graph", ctx, graph);
+static skive_status prune(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                          const skive_prune_options *options, double reach, bool limited, skive_prune_report *report) {
     skive_prune_options o;
     skive_train_options finetune;
     if (report) *report = (skive_prune_report){0};
-    skv_pruning p = {.ctx = ctx, .train = train};
+    skv_pruning p = {.ctx = ctx, .train = train, .reach = reach};
     skv_tuning t = {.train = train, .validation = validation};
     skive_status status;
     SKV_GO(status, done, skv_prune_take(&p, options, &o, &finetune));
+    if (limited && o.max_drop >= 0 && !o.dry_run) {
+        status = skv_prune_within(ctx, graph, train, validation, &o, report);
+        goto done;
+    }
+    if (!p.granularity->removal) o.sparsity *= reach;
     /* Channels of a quantized model can go; its single weights are integers, which no zero of floats reaches. */
     if (!p.granularity->removal) SKV_GO(status, done, skv_quantized_refuse(graph, "pruned", SKV_QUANTIZED_ALL));
     if (o.dry_run) {
@@ -222,7 +227,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
         goto done;
     }
-    if (train && p.o->finetune->epochs < 1 && !skv_criterion_reads(p.criterion) && !skv_prune_scans(&p) &&
+    if (limited && train && p.o->finetune->epochs < 1 && !skv_criterion_reads(p.criterion) && !skv_prune_scans(&p) &&
         p.o->scratch_control < 1 && !p.o->reconstruct && !skv_prune_recalibrates(&p, graph))
         skv_note(ctx, "the data set is not used: there is no fine-tuning, and the criterion '%s' looks at weights only",
                  p.criterion->name);
@@ -245,4 +250,15 @@ done:
     skive_graph_free(p.rewind);
     skive_prune_report_free(ctx, &p.report);
     return status;
+}
+
+skive_status skv_prune_part(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                            const skive_prune_options *options, double reach, skive_prune_report *report) {
+    return prune(ctx, graph, train, validation, options, reach, false, report);
+}
+
+skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                         const skive_prune_options *options, skive_prune_report *report) {
+    SKV_NEED(ctx, "ctx, graph", ctx, graph);
+    return prune(ctx, graph, train, validation, options, 1, true, report);
 }

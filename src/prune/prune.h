@@ -222,8 +222,9 @@ struct skv_pruning {
     skv_prunable *layers; /* those with a sparsity of their own come last */
     skive_mask *masks;    /* of the layers, in their order */
     size_t n, n_shared;
-    bool tuned;  /* an epoch of fine-tuning is done */
-    double part; /* of what a choice removes, as a power of what stays; 0: all */
+    bool tuned;   /* an epoch of fine-tuning is done */
+    double reach; /* of the way to the sparsity or the budget, 0 to 1 */
+    double part;  /* of what a choice removes, as a power of what stays; 0: all */
     skive_prune_report report;
 };
 
@@ -244,6 +245,13 @@ skive_status skv_prune_steps(skv_pruning *p, const skv_tuning *t, size_t n_rules
                              skive_status (*shrink)(void *self, int k, int n), void *self);
 /* Trains what p->work has become from scratch, as the options say; p->report.scratch. */
 skive_status skv_prune_scratch(skv_pruning *p, const skv_tuning *t);
+
+/* skive_prune, without a limit on the loss, up to this part of the way to the sparsity or the budget. */
+skive_status skv_prune_part(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                            const skive_prune_options *options, double reach, skive_prune_report *report);
+/* As far as the option max_drop allows (within.c); `o` are checked. */
+skive_status skv_prune_within(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                              const skive_prune_options *o, skive_prune_report *report);
 
 /* Takes the caller's options and checks them; sets criterion and schedule. *finetune is where they point. */
 skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, skive_prune_options *o,

@@ -36,6 +36,13 @@ expect 0 'wrote vit.onnx' "$skive" zoo vit:dim=32,depth=1,heads=4,patch=4 --samp
 expect 0 'wrote vit_half.onnx' "$skive" prune vit.onnx --structured --params 60% -o vit_half.onnx
 expect 0 'median' "$skive" bench vit_half.onnx --threads 1
 
+# ---- a limit on the loss ----
+expect 0 'limit on the loss: [0-9]+ of 20 parts' "$skive" prune mlp.onnx --data $data --sparsity 0.99 --max-drop 3 -o within.onnx
+expect 0 '20/20 .*(too much|within the limit)' "$skive" prune mlp.onnx --data $data --structured --params 0.1 --max-drop 3 -o within.onnx
+expect 0 '"of": 20' "$skive" prune mlp.onnx --data $data --sparsity 0.9 --max-drop 100 --json -o within.onnx
+expect 2 'validation set' "$skive" prune mlp.onnx --sparsity 0.9 --max-drop 3 -o none.onnx
+expect 2 'a checkpoint, which is of one run' "$skive" prune mlp.onnx --data $data --max-drop 3 --finetune 1 --checkpoint c.ckpt -o none.onnx
+
 # ---- steps, fine-tuning, checkpoints ----
 expect 0 'trained 2 epochs|epoch [12] was best' "$skive" prune mlp.onnx --structured --params 0.3 --data $data --finetune 2 --batch 32 -o tuned.onnx
 expect 0 'accuracy +(9[0-9]|100)' "$skive" eval tuned.onnx --data $data
