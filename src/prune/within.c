@@ -43,7 +43,7 @@ static skive_status evaluate(void *user, size_t applied, skive_eval_report *out)
 static skive_status check(const limited *l) {
     const skive_prune_options *o = l->o;
     const skive_train_options *t = o->finetune;
-    const char *other = o->lossless || o->zeros                  ? "the removal of what does nothing"
+    const char *other = o->lossless || o->zeros                    ? "the removal of what does nothing"
                         : o->threshold > 0 || o->threshold_std > 0 ? "a threshold"
                         : o->n_ratios > 0                          ? "a sparsity of a layer's own"
                         : t->checkpoint || t->resume               ? "a checkpoint, which is of one run"
@@ -72,8 +72,8 @@ static skive_status search(limited *l) {
     skive_eval_report original = {0};
     SKV_TRY(check(l));
     SKV_TRY(skv_evaluate(l->ctx, l->graph, l->validation, &(skv_evaluation){0}, &original));
-    const skive_status status = skive_control_drop(l->ctx, SKIVE_PRUNE_LEVELS, &original, l->o->max_drop, evaluate, l,
-                                                   &l->control);
+    const skive_status status =
+        skive_control_drop(l->ctx, SKIVE_PRUNE_LEVELS, &original, l->o->max_drop, evaluate, l, &l->control);
     skive_eval_report_free(l->ctx, &original);
     SKV_TRY(status);
     keep_last(l);
