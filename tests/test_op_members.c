@@ -182,7 +182,22 @@ static void kinds(void **state) {
     }
 }
 
+/* The operators that compute others in integers are skive's own, of as many or more inputs. */
+static void integer_forms_exist(void **state) {
+    size_t n = 0;
+    (void)state;
+    for (size_t i = 0; i < skv_op_count(); i++) {
+        const skv_op *op = skv_op_at(i);
+        if (!op->integer_form) continue;
+        const skv_op *form = skv_op_find(op->integer_form, SKV_DOMAIN);
+        if (!form || form->max_in < op->min_in) fail_msg("%s: no integer form '%s'", op->name, op->integer_form);
+        n++;
+    }
+    assert_true(n >= 6);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kinds), cmocka_unit_test(motion), cmocka_unit_test(pointwise)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(integer_forms_exist), cmocka_unit_test(kinds),
+                                       cmocka_unit_test(motion), cmocka_unit_test(pointwise)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,12 +193,12 @@ static void views(void **state) {
         const char *name, *bias;
         skv_weight_view view;
     } want[] = {
-        {"conv", "conv.bias", {0, 1, 6, 2, 15, 2, 1, 1, 0, 1, 1}},
-        {"up", NULL, {1, 0, 3, 6, 4, 1, 1, 1, 0, 1, 1}},
-        {"W", "B", {1, 2, 15, 3, 1, 1, 3, 2, 0, 2, 3}},
-        {"R", "B", {1, 2, 15, 5, 1, 1, 3, 2, -1, -1, 3}},
-        {"fc", NULL, {0, 1, 7, 10, 1, 1, 1, 1, 0, 1, 1}},
-        {"left", NULL, {0, 1, 4, 1, 1, 1, 1, 1, 1, 0, 0}},
+        {"conv", "conv.bias", {0, 1, 6, 2, 15, 2, 1, 1, 0, 1, 1, true}},
+        {"up", NULL, {1, 0, 3, 6, 4, 1, 1, 1, 0, 1, 1, false}},
+        {"W", "B", {1, 2, 15, 3, 1, 1, 3, 2, 0, 2, 3, false}},
+        {"R", "B", {1, 2, 15, 5, 1, 1, 3, 2, -1, -1, 3, false}},
+        {"fc", NULL, {0, 1, 7, 10, 1, 1, 1, 1, 0, 1, 1, false}},
+        {"left", NULL, {0, 1, 4, 1, 1, 1, 1, 1, 1, 0, 0, false}},
     };
     skv_weight *w;
     size_t n;
@@ -210,7 +210,8 @@ static void views(void **state) {
         assert_string_equal(w[i].bias ? w[i].bias->name : "none", want[i].bias ? want[i].bias : "none");
         if (a->out_axis != v->out_axis || a->in_axis != v->in_axis || a->out != v->out || a->in != v->in ||
             a->taps != v->taps || a->groups != v->groups || a->blocks != v->blocks || a->directions != v->directions ||
-            a->data != v->data || a->data_axis != v->data_axis || a->result_axis != v->result_axis)
+            a->data != v->data || a->data_axis != v->data_axis || a->result_axis != v->result_axis ||
+            a->windows != v->windows)
             fail_msg("%s: axes %d %d, %lld x %lld, %lld taps, %lld groups, %lld blocks, %lld directions, "
                      "data %d axis %d, result axis %d",
                      want[i].name, a->out_axis, a->in_axis, (long long)a->out, (long long)a->in, (long long)a->taps,

@@ -171,7 +171,10 @@ typedef struct skv_input_spec {
      * the axis of that input that is summed over, and the axis of output 0 that has the output channels. */
     int data, data_axis, result_axis;
     const char *data_transpose; /* integer attribute that swaps the axes of that input, which is a matrix */
-    const char *channels;       /* what the output channels are called */
+    /* A row of the product is not a row of the data but what stands in a window of it, [channels of a group][taps], zeros
+     * where it leaves the plane (ops/conv/common_conv.h). */
+    bool windows;
+    const char *channels; /* what the output channels are called */
 } skv_input_spec;
 
 /* ---- self-test cases ---- run by tests/test_ops.c over the list: forward against `expect`, gradient by differences
@@ -236,6 +239,8 @@ typedef struct skv_op {
     void (*cost)(const skive_node *n, skive_cost *cost); /* adds macs and operations only */
     const skv_op_case *cases;
     size_t n_cases;
+    /* The operator that computes it in integers between quantized values (absorb-quantization); NULL: there is none. */
+    const char *integer_form;
     skv_motion motion;
     bool pointwise; /* an element of the output depends on the inputs' elements at its position alone, broadcast */
     bool random;    /* output depends on more than the inputs: never folded */

@@ -65,6 +65,7 @@ static void view_data(const skive_node *n, const skv_input_spec *s, skv_weight_v
     if (s->data < 0) return;
     const bool swapped = s->data_transpose && skv_attr_int(n, s->data_transpose, 0) != 0;
     out->data = s->data;
+    out->windows = s->windows;
     out->data_axis = axis_in(skv_node_in(n, (size_t)s->data), s->data_axis, swapped);
 }
 

@@ -36,6 +36,7 @@ typedef struct skv_weight_view {
     int data;           /* the input of the node that the weight multiplies; -1: none */
     int data_axis;      /* the axis of that input that is summed over; -1: its rank is not known */
     int result_axis;    /* the axis of the node's output 0 that has the output channels; -1: its rank is not known */
+    bool windows;       /* the rows that it multiplies are windows of the data */
 } skv_weight_view;
 
 typedef struct skv_weight {

@@ -11,7 +11,7 @@ bool skv_rows_of(const skv_prunable *l, skv_rows *out) {
     const skv_weight_view *v = &l->view;
     const skive_type *t = &l->value->type;
     if (v->in_axis < 0 || v->data < 0 || t->rank < 2 || l->n < 1) return false;
-    if (skv_node_is(l->node, SKV_OP_CONV)) {
+    if (v->windows) {
         const int64_t d = l->n / (v->out > 0 ? v->out : 1);
         *out = (skv_rows){.rows = v->out, .d = d, .groups = v->groups, .row_step = d, .step = 1};
         return v->groups > 0 && v->out % v->groups == 0;

@@ -24,12 +24,17 @@ static const skive_value *input_of(const skv_prunable *l, int *axis) {
     return v && l->view.in_axis >= 0 && *axis >= 0 && observable(v) && v->type.rank >= 2 ? v : NULL;
 }
 
-/* A node that makes one number of one number: an activation, a bias or a scale that is a parameter, Dropout. */
+/* A node that makes one number of one number: an activation, a bias or a scale that is a parameter, Dropout, a
+ * normalisation by statistics that it keeps. */
 static bool goes_on(const skive_node *n) {
     int computed = 0;
+    bool statistic = false;
     if (!n || !n->op || n->n_outputs < 1 || !observable(n->outputs[0])) return false;
-    for (uint32_t i = 0; i < n->n_inputs; i++) computed += n->inputs[i] && !n->inputs[i]->storage;
-    return computed == 1 && (n->op->pointwise || skv_node_is(n, SKV_OP_BATCH_NORMALIZATION));
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        computed += n->inputs[i] && !n->inputs[i]->storage;
+        statistic = statistic || (n->inputs[i] && skv_input_role(n, i) == SKV_ROLE_STATISTIC);
+    }
+    return computed == 1 && (n->op->pointwise || statistic);
 }
 
 /* Through bias and normalisation to the activation, whose zeros and entropy say what a channel tells the rest. */
@@ -57,10 +62,9 @@ static bool item_of(const skv_prunable *l, const skv_data_need *need, skv_probe_
     if (!v) return false;
     *out = (skv_probe_item){.value = v->name, .of = need->of, .axis = axis, .reducer = skv_reducer_find(need->reducer)};
     if (strcmp(need->reducer, "moments") != 0) return true;
-    /* Of what stands in the window of a convolution, or along the last axis. */
-    const bool conv = skv_node_is(l->node, SKV_OP_CONV);
-    if (conv) out->user = (void *)l->node;
-    return conv || axis == v->type.rank - 1;
+    /* Of what stands in a window, or along the last axis. */
+    if (l->view.windows) out->user = (void *)l->node;
+    return l->view.windows || axis == v->type.rank - 1;
 }
 
 /* ---- the probe ---- */

@@ -193,7 +193,7 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
         const skive_node *n = g->nodes[i];
         skv_weight_view view;
         skv_gridded *c = &points->weights[i];
-        if (!chosen[i] || skv_input_role(n, 1) != SKV_ROLE_WEIGHT || !skv_weight_view_of(n, 1, &view)) continue;
+        if (!chosen[i] || !skv_quant_is_product(n) || !skv_weight_view_of(n, 1, &view)) continue;
         skv_quantizer own = *all, *q = &own;
         const char *choice = skv_quant_choice(o, n->inputs[1]->name);
         if (choice) SKV_TRY(skv_quantizer_parse(ctx, choice, q));
@@ -289,7 +289,7 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
         skive_node *n = g->nodes[i];
         const float *scales = NULL;
         int64_t n_scales = 0;
-        if (!chosen[i] || skv_input_role(n, 1) != SKV_ROLE_WEIGHT) continue;
+        if (!chosen[i] || !skv_quant_is_product(n)) continue;
         const skv_point *input = point_of(points, n->inputs[0]);
         if (points->weights && points->weights[i].code) {
             SKV_TRY(codes_pair(&b, n, &points->weights[i], &points->q, input, int_bias, report));

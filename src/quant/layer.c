@@ -13,8 +13,7 @@
 bool skv_layer_of(const skive_node *n, skv_layer *out) {
     skv_layer *l = out;
     *l = (skv_layer){.node = n, .w = skv_value_tensor(skv_node_in(n, 1))};
-    if (!SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM, SKV_OP_MAT_MUL) || !l->w || l->w->dtype != SKIVE_F32)
-        return false;
+    if (!skv_quant_is_product(n) || !l->w || l->w->dtype != SKIVE_F32) return false;
     if (!skv_weight_view_of(n, 1, &l->view) || l->view.out_axis < 0 || l->view.in_axis < 0) return false;
     l->groups = l->view.groups > 1 ? l->view.groups : 1;
     l->out = l->view.out / l->groups;
@@ -178,7 +177,7 @@ static skive_status open_rows(skive_context *ctx, gathering *t, int rank, const 
     const skv_layer *l = t->l;
     int64_t count = 1;
     for (int d = 0; d < rank; d++) count = skv_mul_sat(count, dims[d]);
-    t->conv = skv_node_is(l->node, SKV_OP_CONV);
+    t->conv = l->view.windows;
     t->positions = count / l->k;
     if (t->conv) {
         SKV_TRY(skv_conv_shape_make(ctx, l->node, rank, dims, l->w->rank, l->w->dims, &t->shape));

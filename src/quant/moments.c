@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "passes/fuse.h"
+#include "quant/quant.h"
 #include "tensor/tensor.h"
 
 #define DEVIATIONS 6.0 /* from the mean: where a channel's numbers are expected (Nagel et al. 2019) */
@@ -220,7 +221,7 @@ static skive_status see(following *f, const skive_node *n) {
         return same(f, n, x, 1);
     if (skv_node_reshapes(n) && copies_of(n, x->n) > 0) return same(f, n, x, copies_of(n, x->n));
     if (skv_node_is(n, SKV_OP_ADD) && y && y->n == x->n) return sum(f, n, x, y);
-    if (SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM, SKV_OP_MAT_MUL)) return product(f, n, x);
+    if (skv_quant_is_product(n)) return product(f, n, x);
     return SKIVE_OK;
 }
 

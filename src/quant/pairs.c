@@ -4,17 +4,17 @@
 #include <string.h>
 
 #include "ops/common_shape.h"
+#include "quant/quant.h"
 #include "tensor/tensor.h"
 
 static bool own_param(const skive_value *v) {
     return v && skv_value_is_param(v) && v->type.dtype == SKIVE_F32 && v->n_uses == 1 && v->output_uses == 0;
 }
 
-static bool is_product(const skive_node *n) { return SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM, SKV_OP_MAT_MUL); }
-
 /* A product of data and an own weight, its bias if any an own one. */
 static bool is_layer(const skive_node *n, skv_weight_view *view) {
-    if (!is_product(n) || n->domain[0] || !own_param(skv_node_in(n, 1)) || !n->inputs[0] || n->inputs[0]->storage)
+    if (!skv_quant_is_product(n) || n->domain[0] || !own_param(skv_node_in(n, 1)) || !n->inputs[0] ||
+        n->inputs[0]->storage)
         return false;
     if (!skv_weight_view_of(n, 1, view) || view->out_axis < 0 || view->data != 0) return false;
     if (skv_node_is(n, SKV_OP_MAT_MUL) && n->inputs[1]->type.rank != 2) return false;

@@ -11,10 +11,9 @@ bool skv_quant_passes_through(const skive_node *n) {
 }
 
 /* An operator that is executed in integers. */
-static bool is_candidate(const skive_node *n) {
-    return SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM, SKV_OP_MAT_MUL, SKV_OP_ADD, SKV_OP_GLOBAL_AVERAGE_POOL,
-                           SKV_OP_AVERAGE_POOL);
-}
+static bool is_candidate(const skive_node *n) { return n->op && n->op->integer_form; }
+
+bool skv_quant_is_product(const skive_node *n) { return is_candidate(n) && skv_input_role(n, 1) == SKV_ROLE_WEIGHT; }
 
 static bool computed_float(const skive_value *v) { return v && !v->storage && v->type.dtype == SKIVE_F32; }
 
@@ -31,7 +30,7 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
     const char *target = skv_quant_target_why_not(o, n);
     if (target) return target;
     const skv_input_spec *spec = skv_input_spec_of(n, 1);
-    if (!spec || spec->role != SKV_ROLE_WEIGHT) return NULL;
+    if (!spec || spec->role != SKV_ROLE_WEIGHT) return NULL; /* by the record: data may stand there */
     const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2);
     if (!skv_value_is_param(w) || w->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
     if (w->type.rank < 2) return "its weights have fewer than two dimensions";

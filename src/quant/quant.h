@@ -66,6 +66,8 @@ skive_status skv_quant_set_multiplier(skive_graph *g, const skive_quantize_optio
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
 /* Every name and pattern of `skip` must match a node: ERR_NOT_FOUND with the nearest name. */
 skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
+/* A product that integers compute, with weights as its second input: all such operators have them there. */
+bool skv_quant_is_product(const skive_node *n);
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n);
 /* Adds a node that stays in float to the groups of the report. */

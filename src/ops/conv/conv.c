@@ -177,6 +177,7 @@ static const skv_input_spec inputs[] = {
      .in_axis = 1,
      .data_axis = 1,
      .result_axis = 1,
+     .windows = true,
      .channels = "filters"},
     {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 0, .in_axis = -1},
 };
@@ -200,4 +201,5 @@ const skv_op skv_op_conv = {
     .bounds = skv_bound_conv,
     .cost = cost,
     SKV_LIST(cases),
+    .integer_form = "QConv",
 };

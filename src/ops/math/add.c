@@ -61,4 +61,5 @@ const skv_op skv_op_add = {
     .grad = grad,
     .range = range,
     SKV_LIST(cases),
+    .integer_form = "QAdd",
 };

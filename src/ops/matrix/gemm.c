@@ -125,4 +125,5 @@ const skv_op skv_op_gemm = {
     .bounds = skv_bound_product,
     .cost = skv_gemm_cost,
     SKV_LIST(cases),
+    .integer_form = "QGemm",
 };

@@ -172,4 +172,5 @@ const skv_op skv_op_mat_mul = {
     .bounds = skv_bound_product,
     .cost = cost,
     SKV_LIST(cases),
+    .integer_form = "QGemm",
 };

@@ -142,4 +142,5 @@ const skv_op skv_op_average_pool = {
     .bounds = skv_bound_channels,
     .cost = skv_pool_cost,
     SKV_LIST(cases),
+    .integer_form = "QAveragePool",
 };

@@ -93,4 +93,5 @@ const skv_op skv_op_global_average_pool = {
     .bounds = skv_bound_channels,
     .cost = cost,
     SKV_LIST(cases),
+    .integer_form = "QGlobalAveragePool",
 };
