@@ -119,7 +119,7 @@ static void an_empty_text_stays_empty(void **state) {
 static void other_domains_keep_their_version(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
-    bytes g = make_graph(), node = make_node("odd", "TreeEnsemble", "x", "y"), set = {0};
+    bytes g = make_graph(), node = make_node("odd", "Forest", "x", "y"), set = {0};
     put_text(&node, 7, "ai.onnx.ml");
     put_message(&g, 1, node);
     bytes m = make_model(g, 20);

@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "graph/left_out.h"
 #include "quant/gridded.h"
 
 skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph) {
@@ -23,18 +22,17 @@ skive_status skv_data_free_close(skv_data_free *w, skive_graph *graph, skive_qua
     return status;
 }
 
-/* Weights of the graph itself were quantized, or told of with the reason. */
-static bool is_told(void *user, const skive_value *v) {
-    const skv_data_free *w = user;
-    return v->graph == w->g && v->n_uses > 0;
+/* Bodies first: what only they read goes too. */
+static void sweep(skive_graph *g) {
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++)
+            if (g->nodes[i]->attrs[a].graph) sweep(g->nodes[i]->attrs[a].graph);
+    (void)skv_graph_sweep(g);
 }
 
 skive_status skv_data_free_finish(skv_data_free *w) {
     skive_cost cost;
-    const skv_left_out what = {
-        .done = "quantized", .only = "weights outside the bodies of If, Loop and Scan", .taken = is_told, .user = w};
-    SKV_TRY(skv_tell_left_out(w->ctx, w->g, &what));
-    (void)skv_graph_sweep(w->g);
+    sweep(w->g);
     SKV_TRY(skive_graph_infer(w->g));
     SKV_TRY(skive_graph_cost(w->g, &cost));
     w->report.expected_bytes = cost.parameter_bytes;
@@ -44,7 +42,7 @@ skive_status skv_data_free_finish(skv_data_free *w) {
 /* ---- one weight ---- */
 
 skive_status skv_data_free_weight(skv_data_free *w, const skv_quantizer *q, const skv_weight *from) {
-    skv_builder b = skv_build(w->g);
+    skv_builder b = skv_build(from->value->graph);
     skv_gridded c;
     skive_value *real = NULL;
     skive_status status;

@@ -15,7 +15,7 @@ typedef struct skv_data_free {
 skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph);
 /* The weight in codes behind a node that makes float32 of them; a row of the report. */
 skive_status skv_data_free_weight(skv_data_free *w, const skv_quantizer *q, const skv_weight *from);
-/* Tells what was left out and counts the bytes. */
+/* Takes out what nothing reads any longer, in bodies too, and counts the bytes. */
 skive_status skv_data_free_finish(skv_data_free *w);
 /* Hands the graph and the report over if all went well; frees both otherwise. */
 skive_status skv_data_free_close(skv_data_free *w, skive_graph *graph, skive_quantize_report *report,

@@ -26,7 +26,7 @@ static skive_status quantize_live(dynamic *d, skive_value *x, live *out) {
         *out = d->items[i];
         return SKIVE_OK;
     }
-    skv_builder b = skv_build(d->w->g);
+    skv_builder b = skv_build(x->graph);
     skive_value *y[3] = {NULL};
     (void)skv_emit_n(&b, "DynamicQuantizeLinear", SKV_IN(x), SKV_NONE, y, 3);
     SKV_TRY(b.status);
@@ -200,7 +200,7 @@ static skive_status make_product(dynamic *d, skive_node *n) {
     live x;
     coded c;
     SKV_TRY(quantize_live(d, n->inputs[0], &x));
-    skv_builder b = skv_build(d->w->g);
+    skv_builder b = skv_build(n->graph);
     SKV_TRY(emit_weight(d->w, &b, n->inputs[1], &s, &from, &to, 1, &c));
     skive_value *y =
         scaled(&b, skv_emit(&b, "MatMulInteger", SKV_IN(x.q, c.codes, x.zero), SKV_NONE), x.scale, c.scale);
@@ -232,7 +232,7 @@ static skive_status make_convolution(dynamic *d, skive_node *n) {
     for (int i = 0; i < t->rank; i++) s.dims[i] = t->dims[i];
     for (int i = 1; i < s.scale_rank; i++) s.scale_dims[i] = 1;
     SKV_TRY(quantize_live(d, n->inputs[0], &x));
-    skv_builder b = skv_build(d->w->g);
+    skv_builder b = skv_build(n->graph);
     SKV_TRY(emit_weight(d->w, &b, n->inputs[1], &s, &as_is, &as_is, 1, &c));
     skv_attr_init buffer[SKV_ATTRS_COPY];
     sums = skv_emit(&b, "ConvInteger", SKV_IN(x.q, c.codes, x.zero), skv_attrs_copy(n, buffer));
@@ -255,7 +255,7 @@ static skive_status make_lstm(dynamic *d, skive_node *n) {
     skive_value *in[12] = {n->inputs[0], NULL, NULL, skv_node_in(n, 3), NULL, skv_node_in(n, 5), skv_node_in(n, 6)};
     const skv_attr_init attrs[] = {SKV_STR("direction", skv_attr_string(n, "direction", "forward")),
                                    SKV_INT("hidden_size", skv_value_tensor(n->inputs[2])->dims[2])};
-    skv_builder b = skv_build(d->w->g);
+    skv_builder b = skv_build(n->graph);
     for (int i = 0; i < 2; i++) {
         const int64_t *dims = skv_value_tensor(n->inputs[i + 1])->dims, columns = dims[1], k = dims[2];
         const matrix from = {columns, k, k, 1}, to = {columns, k, 1, columns};
@@ -276,7 +276,7 @@ static skive_status make_lstm(dynamic *d, skive_node *n) {
                           .n_old = n->n_outputs,
                           .attrs = attrs,
                           .n_attrs = 2};
-    return skv_fuse(d->w->g, &f);
+    return skv_fuse(n->graph, &f);
 }
 
 static skive_status make_dynamic(dynamic *d, skive_node *n) {
@@ -285,26 +285,36 @@ static skive_status make_dynamic(dynamic *d, skive_node *n) {
     return skv_node_is(n, SKV_OP_CONV) ? make_convolution(d, n) : make_product(d, n);
 }
 
+/* The nodes of a graph and of the bodies of its nodes, each in the graph that it is in. */
+static skive_status make_all_dynamic(dynamic *d, skive_graph *g) {
+    skive_node **order = NULL;
+    const uint32_t n = g->n_nodes;
+    SKV_TRY(skv_graph_topo(g, &order));
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; status == SKIVE_OK && i < n; i++) {
+        for (uint32_t a = 0; status == SKIVE_OK && g->nests && a < order[i]->n_attrs; a++)
+            if (order[i]->attrs[a].graph) status = make_all_dynamic(d, order[i]->attrs[a].graph);
+        const skv_input_spec *spec = skv_input_spec_of(order[i], 1);
+        if (status != SKIVE_OK || !spec || spec->role != SKV_ROLE_WEIGHT) continue;
+        const char *why = why_not(d->w, order[i]);
+        status = why ? skv_quant_leave(d->w->ctx, &d->w->report, order[i], why) : make_dynamic(d, order[i]);
+    }
+    skv_free(d->w->ctx, order);
+    return status;
+}
+
 skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, const skive_quantize_options *options,
                                     skive_quantize_report *report) {
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
     skive_quantize_options o = skive_quantize_options_default();
     skv_data_free w = {.ctx = ctx, .o = &o};
     dynamic d = {.w = &w};
-    skive_node **order = NULL;
     skive_status status;
     const double started = skv_now();
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_GO(status, done, skv_data_free_open(&w, graph));
-    SKV_GO(status, done, skv_graph_topo(w.g, &order));
-    const uint32_t n = w.g->n_nodes;
-    for (uint32_t i = 0; i < n; i++) {
-        const skv_input_spec *spec = skv_input_spec_of(order[i], 1);
-        if (!spec || spec->role != SKV_ROLE_WEIGHT) continue;
-        const char *why = why_not(&w, order[i]);
-        SKV_GO(status, done, why ? skv_quant_leave(ctx, &w.report, order[i], why) : make_dynamic(&d, order[i]));
-    }
+    SKV_GO(status, done, make_all_dynamic(&d, w.g));
     if (w.report.n_quantized == 0) {
         status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED,
                           "the model has no MatMul, Gemm, Conv or LSTM with float weights, which is what dynamic "
@@ -314,7 +324,6 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
     status = skv_data_free_finish(&w);
     w.report.seconds = skv_now() - started;
 done:
-    skv_free(ctx, order);
     skv_free(ctx, d.items);
     return skv_data_free_close(&w, graph, report, status);
 }
