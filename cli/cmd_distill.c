@@ -12,6 +12,14 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the student to write, as ONNX", false},
     {"term", 0, "NAME:OPTIONS",
      "a further term of the loss, such as hint or relation; may be repeated (docs/distillation.md)", true},
+    {"teacher-head", 0, "[TASK=][N:]OUTPUT",
+     "the output of a teacher (of several, of number N) that teaches TASK, a target of the data or an output of the "
+     "student; may be repeated",
+     true},
+    {"teacher-classes", 0, "known|[N:]FILE",
+     "a teacher may know a part of the classes: by the names it records, or by those of its scores in a file, one a "
+     "line; may be repeated",
+     true},
     {"temperature", 'T', "X[,X...]",
      "temperature that softens the outputs (default 4); several are tried on validation", false},
     {"alpha", 0, "X[,X...]", "weight of the soft labels in the loss (default 0.7); several are tried on validation",
@@ -88,17 +96,26 @@ static skive_status read_teachers(cli_args *a, distill_lesson *l) {
     return status;
 }
 
-/* All --term as one text. */
-static skive_status join_terms(cli_args *a, distill_lesson *l) {
-    for (size_t i = 0; i < cli_count(a, "term"); i++) {
-        if (!*cli_text_at(a, "term", i))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--term is empty; name a term, such as hint (docs/distillation.md)");
-        char *more = cli_format("%s%s%s", l->terms ? l->terms : "", l->terms ? ";" : "", cli_text_at(a, "term", i));
+/* An option that may be repeated as one text. */
+static skive_status join(cli_args *a, const char *option, const char *what, char **out) {
+    for (size_t i = 0; i < cli_count(a, option); i++) {
+        if (!*cli_text_at(a, option, i))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is empty; name %s (docs/distillation.md)", option, what);
+        char *more = cli_format("%s%s%s", *out ? *out : "", *out ? ";" : "", cli_text_at(a, option, i));
         if (!more) return SKIVE_ERR_MEMORY;
-        free(l->terms);
-        l->terms = more;
+        free(*out);
+        *out = more;
     }
     return SKIVE_OK;
+}
+
+static skive_status join_all(cli_args *a, distill_lesson *l) {
+    skive_status status = join(a, "term", "a term, such as hint", &l->terms);
+    if (status == SKIVE_OK) status = join(a, "teacher-head", "an output, TASK=OUTPUT", &l->heads);
+    if (status == SKIVE_OK) status = join(a, "teacher-classes", "a file of names, or 'known'", &l->classes);
+    if (status != SKIVE_OK || l->n_teachers || !(l->heads || l->classes)) return status;
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is of a --teacher, and there is none; leave it out",
+                    l->heads ? "teacher-head" : "teacher-classes");
 }
 
 static skive_status settings(cli_job *j) {
@@ -116,7 +133,7 @@ static skive_status settings(cli_job *j) {
             "--student-init %s: it can be 'teacher'; to start from another model, name its file as --student", init);
     skive_status status = cli_integer(a, "self", 1, MOST_GENERATIONS, &l->generations);
     if (status == SKIVE_OK) status = read_teachers(a, l);
-    if (status == SKIVE_OK) status = join_terms(a, l);
+    if (status == SKIVE_OK) status = join_all(a, l);
     if (status == SKIVE_OK) status = distill_read_trials(j);
     if (status == SKIVE_OK) status = distill_check_more(j);
     if (status == SKIVE_OK) status = distill_check_plan(j);
@@ -140,7 +157,7 @@ static skive_status open_data(cli_job *j, const char *student) {
     const skive_status status = cli_load_to_run(a, student, &j->graph);
     if (status != SKIVE_OK) return status;
     skive_model_input_image(j->graph, &c, &h, &w);
-    const bool told = skive_graph_meta(j->graph, "skive.classes") || (h > 0 && w > 0);
+    const bool told = skive_graph_meta(j->graph, "skive.classes") || (h > 0 && w > 0) || l->heads || l->classes;
     if (l->n_teachers == 0) return cli_job_open_data(j, j->graph);
     const bool recipe = skive_graph_meta(l->teachers[0], "skive.input.table") ||
                         skive_graph_meta(l->teachers[0], "skive.input.text") ||
@@ -200,6 +217,8 @@ skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *
     if (alone && !cli_has(j->a, "exits"))
         return skive_train(j->a->ctx, student, j->train, j->validation, j->how, NULL, 0, report);
     o->terms = l->terms;
+    o->teacher_heads = l->heads;
+    o->teacher_classes = l->classes;
     o->unlabelled = l->unlabelled;
     if (j->dry) o->cache = NULL; /* nothing is written */
     o->more_teachers = (const skive_graph *const *)(l->teachers + 1);
@@ -211,10 +230,13 @@ skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *
 }
 
 static json_t *report_json(const cli_job *j) {
+    const distill_lesson *l = j->own;
     const skive_distill_options *o = skive_options_distill(j->options);
     json_t *json = cli_train_json(j->training);
     json_object_set_new(json, "temperature", json_real(o->temperature));
     json_object_set_new(json, "alpha", json_real(o->alpha));
+    if (l->heads) json_object_set_new(json, "teacher-heads", cli_json_text(l->heads));
+    if (l->classes) json_object_set_new(json, "teacher-classes", cli_json_text(l->classes));
     if (o->terms) json_object_set_new(json, "terms", cli_json_text(o->terms));
     if (o->n_more_teachers) json_object_set_new(json, "teachers", json_integer((json_int_t)o->n_more_teachers + 1));
     distill_plan_json(j, json);
@@ -237,6 +259,8 @@ static skive_status run(cli_args *a) {
         free(l.names[i]);
     }
     free(l.terms);
+    free(l.heads);
+    free(l.classes);
     skive_dataset_free(l.unlabelled);
     skive_exits_report_free(a->ctx, &l.exits);
     return status;
@@ -249,7 +273,7 @@ const cli_command cli_command_distill = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .method = "distill",
-    .hidden = {"terms"},
+    .hidden = {"terms", "teacher-heads", "teacher-classes"},
     .details = "The student learns from the labels and from the teacher's softened outputs:\n"
                "loss = (1 - alpha) * cross-entropy + alpha * T^2 * KL(teacher/T || student/T)  (Hinton et al. 2015).\n"
                "--term adds others, on values inside the two networks (hint, attention, relation ...) or on scores. "

@@ -19,7 +19,8 @@ typedef struct distill_lesson {
     double weights[MOST_TEACHERS];
     size_t n_teachers;
     skive_dataset *unlabelled;
-    char *terms; /* separated by ';' */
+    char *terms;           /* separated by ';' */
+    char *heads, *classes; /* of the teachers, the same */
     distill_trial trials[MOST_TRIALS];
     size_t n_trials;                      /* 1: there is nothing to try */
     int64_t generations;                  /* 0: not asked for */

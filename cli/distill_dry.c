@@ -36,6 +36,8 @@ void distill_dry_json(const cli_job *j, json_t *json) {
     if (l->n_teachers > 1 && o->combine) json_object_set_new(json, "combine", cli_json_text(o->combine));
     json_object_set_new(json, "terms", l->terms ? cli_json_text(l->terms) : json_null());
     json_object_set_new(json, "settings", settings(l, o));
+    if (l->heads) json_object_set_new(json, "teacher-heads", cli_json_text(l->heads));
+    if (l->classes) json_object_set_new(json, "teacher-classes", cli_json_text(l->classes));
     set_given(j, json, "exits");
     set_given(j, json, "unlabelled");
     set_given(j, json, "cache");

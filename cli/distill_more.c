@@ -21,7 +21,8 @@ skive_status distill_check_more(cli_job *j) {
                                                                                 "unlabelled",    "combine",
                                                                                 "teacher-view",  "alpha",
                                                                                 "teacher-mean",  "teacher-std",
-                                                                                "teacher-scale", "teacher-layout"};
+                                                                                "teacher-scale", "teacher-layout",
+                                                                                "teacher-head",  "teacher-classes"};
     distill_lesson *l = j->own;
     cli_args *a = j->a;
     skive_status status = SKIVE_OK;

@@ -150,6 +150,9 @@ static void replace_teachers(distill_lesson *l, skive_graph *teacher, char *name
         l->names[i] = NULL;
         l->weights[i] = 0;
     }
+    free(l->heads); /* these are of those that were given */
+    free(l->classes);
+    l->heads = l->classes = NULL;
     l->teachers[0] = teacher;
     l->names[0] = name;
     l->n_teachers = 1;
@@ -232,7 +235,7 @@ static skive_status begin(cli_job *j, family *f) {
     skive_status status;
     if (l->n_teachers) {
         bool fits = false;
-        status = fits_data(j, l->teachers[0], &fits);
+        status = l->heads || l->classes ? SKIVE_OK : fits_data(j, l->teachers[0], &fits);
         return status == SKIVE_OK && fits ? distill_measure(j, l->teachers[0], &l->figures[0]) : status;
     }
     skive_graph *teacher = NULL;

@@ -67,6 +67,12 @@ skive_status cli_split(cli_args *a, skive_split *out) {
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--split: '%s' is not test, validation, train or train-full", name);
 }
 
+/* Is a set opened for a teacher whose classes need not be those of the data? */
+static bool of_teacher(const cli_args *a) {
+    return strcmp(a->command->name, "distill") == 0 && (cli_has(a, "teacher-head") || cli_has(a, "teacher-classes")) &&
+           !cli_is_file(cli_text(a, "student", ""));
+}
+
 /* `like`: a split that is open, whose tables or text are read in the same way; or NULL. */
 static skive_status open_split(cli_args *a, const char *spec, skive_split split, skive_graph *model, bool limited,
                                bool labels, const skive_dataset *like, skive_dataset **out) {
@@ -81,6 +87,7 @@ static skive_status open_split(cli_args *a, const char *spec, skive_split split,
     o.limit = (size_t)limit;
     o.model = model;
     if (cli_has(a, "classes")) o.classes_by_order = true; /* the model gets a new last layer */
+    if (of_teacher(a)) o.classes_by_order = true;
     if (!labels) o.targets = SKIVE_TARGETS_NONE;
     skive_dataset_get_info(like, &info);
     if (info.n_inputs == 1) o.preprocessing = info.preprocessing;

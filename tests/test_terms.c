@@ -440,7 +440,7 @@ static void check_combined(const char *how, double first, double expected) {
     if (!skv_test_close(got, expected, 1e-6, 1e-9)) fail_msg("%s: %.12g, expected %.12g", how, got, expected);
     skive_tensor_free(ctx, &out);
     skive_tensor_free(ctx, &labels);
-    skv_free(ctx, c.weights);
+    skv_combined_free(ctx, &c);
     end(&t);
     skv_test_context_end(ctx);
 }

@@ -48,13 +48,26 @@ typedef struct skive_distill_options {
     /* What the teachers see of augmented samples: "same" as the student, "own" (draws of their own), "plain" (not
      * augmented, as if each sample had one view). The last two only with terms on scores. NULL: same. */
     const char *teacher_view;
+    /* Which output of which teacher teaches what, "[TASK=][N:]OUTPUT" with more behind ';': "kind=1:kind;garment=2:".
+     * TASK is a target of the data or an output of the student, and may be left out where that is the only one. N, from
+     * 1, is the teacher, which may be left out where one alone has an output of the name; "N:" is its only output. A
+     * student learns all of its outputs so; several teachers of one are combined. NULL: each teacher teaches all
+     * outputs, by those of the same name or the only ones that fit. */
+    const char *teacher_heads;
+    /* Teachers that know a part of the classes: "known" (all teachers, by the names in their metadata), or
+     * "[N:]FILE" with more behind ';': the names of teacher N's scores (1), one a line. The student learns from such a
+     * teacher on the classes that both know: soft labels among these, of samples of these classes; those of classes
+     * that no teacher knows learn from their labels alone. Of the terms on scores "kl" does so. NULL: all classes must
+     * be known. */
+    const char *teacher_classes;
 } skive_distill_options;
 SKIVE_API skive_distill_options skive_distill_options_default(void); /* T 4, alpha 0.7 */
 
 /* Trains `student` in place. The teacher is not modified; it runs in the same graph, in inference form. Both take the
  * same samples; each keeps its own normalisation, and images are resized for a teacher of another size. Classes are
  * matched by name where both have names. Errors: SHAPE (outputs differ, values of a term do not fit), DATA (a class
- * that a teacher does not know), NOT_FOUND (a value that a term names), ARGUMENT, as skive_train. `teacher` may be NULL
+ * that a teacher does not know, or too few that it does), NOT_FOUND (a value that a term names, an output or a task that
+ * teacher_heads names), IO (a file of classes), ARGUMENT, as skive_train. `teacher` may be NULL
  * where the terms are of the model itself ("peer"): the labels have the weight 1 then. */
 SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher,
                                      skive_dataset *train, skive_dataset *validation,

@@ -8,6 +8,8 @@
 #include "graph/graph.h"
 #include "graph/meta_keys.h"
 
+enum { NAMES_FILE_MOST = 1 << 24 };
+
 typedef struct names {
     skive_context *ctx;
     char **list;
@@ -184,6 +186,31 @@ skive_status skive_model_class_names(skive_context *ctx, const skive_graph *g, c
             if (text && scores > 0) status = read_foreign(&l, text, scores);
         }
     }
+    if (status != SKIVE_OK) {
+        drop(&l);
+        return status;
+    }
+    *out = l.list;
+    *n = l.n;
+    return SKIVE_OK;
+}
+
+skive_status skv_class_names_read(skive_context *ctx, const char *path, char ***out, int64_t *n) {
+    names l = {.ctx = ctx};
+    char *text = NULL;
+    size_t size = 0;
+    *out = NULL;
+    *n = 0;
+    SKV_TRY(skv_file_read(ctx, path, NAMES_FILE_MOST, (void **)&text, &size));
+    skive_status status = memchr(text, 0, size) ? skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                                                              "%s: is no list of class names, one a line", path)
+                                                : skv_grow(ctx, &text, size, size + 1, 1);
+    if (status == SKIVE_OK) {
+        text[size] = 0;
+        status = read_lines(&l, text);
+    }
+    skv_free(ctx, text);
+    if (status == SKIVE_OK && !l.n) status = skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: has no class names", path);
     if (status != SKIVE_OK) {
         drop(&l);
         return status;

@@ -284,8 +284,7 @@ skive_status skv_classes_compare(skive_context *ctx, const skive_graph *g, const
     return SKIVE_OK;
 }
 
-/* The place of a name in the list; n if it has none. */
-static int64_t place_of(char **list, int64_t n, const char *name) {
+int64_t skv_class_place(char *const *list, int64_t n, const char *name) {
     int64_t k = 0;
     while (k < n && strcmp(list[k], name) != 0) k++;
     return k;
@@ -303,7 +302,7 @@ skive_status skv_classes_map(skive_context *ctx, const skive_graph *g, const ski
     if (!list) return SKIVE_OK;
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)info->classes + 1, sizeof **map, map));
     for (int64_t c = 0; c < info->classes; c++) {
-        (*map)[c] = place_of(list, n, info->class_names[c]);
+        (*map)[c] = skv_class_place(list, n, info->class_names[c]);
         if ((*map)[c] < n)
             found++;
         else if (missing < 0)

@@ -208,6 +208,14 @@ skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g
  * known to the model; both are named), MEMORY. */
 skive_status skv_classes_map(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
                              const char *who, bool by_order, int64_t **map);
+int64_t skv_class_place(char *const *list, int64_t n, const char *name); /* n: it is not there */
+/* The same for a model that knows a part of the classes: -1 for those that it does not, and never NULL. names[n] are
+ * those of its scores; NULL: those of its metadata. A note tells what it knows. Errors: DATA (a side has no names, a
+ * name is there twice, or fewer than two classes are known), MEMORY. */
+skive_status skv_classes_known(skive_context *ctx, const struct skive_graph *g, char **names, int64_t n,
+                               const skive_dataset_info *info, const char *who, int64_t **map);
+/* Reads names of classes from a file, one a line. Freed by skive_class_names_free. Errors: IO, DATA (none). */
+skive_status skv_class_names_read(skive_context *ctx, const char *path, char ***names, int64_t *n);
 /* Checks labels[total] (of `path`) against `known` classes, or counts the classes; sets ds->classes. */
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);

@@ -48,6 +48,15 @@ static const skv_option options_of_distillation[] = {
      .what = "view of the teacher",
      SKV_FIELD(TEXT, skive_distill_options, teacher_view),
      .brief = "what the teacher sees of augmented samples: same (as the student), own, plain (default: same)"},
+    {.name = "teacher-heads",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_distill_options, teacher_heads),
+     .brief = "which output of which teacher teaches what, [TASK=][N:]OUTPUT with more behind ';'"},
+    {.name = "teacher-classes",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_distill_options, teacher_classes),
+     .brief =
+         "teachers may know a part of the classes: known (by their metadata) or [N:]FILE of names, more behind ';'"},
 };
 
 const skv_table skv_distill_table = {"distill", options_of_distillation, SKV_LENGTH(options_of_distillation), NULL};
@@ -65,10 +74,17 @@ typedef struct lesson {
     skv_term_text *texts; /* to which the terms point */
     double *alone;        /* [n_terms] */
     size_t n_teachers, n_terms;
+    skv_teacher_head *heads;
+    size_t n_heads;
+    char *heads_text; /* to which the heads point */
 } lesson;
 
 static void lesson_free(lesson *l) {
+    for (size_t i = 0; l->teachers && i < l->n_teachers; i++)
+        skive_class_names_free(l->ctx, l->teachers[i].classes, l->teachers[i].n_classes);
     skv_free(l->ctx, l->teachers);
+    skv_free(l->ctx, l->heads);
+    skv_free(l->ctx, l->heads_text);
     skv_free(l->ctx, l->terms);
     skv_free(l->ctx, l->texts);
     skv_free(l->ctx, l->alone);
@@ -76,6 +92,9 @@ static void lesson_free(lesson *l) {
 
 static skive_status add_teachers(lesson *l, const skive_distill_options *o, const skive_graph *first,
                                  const skive_graph *student) {
+    if (!first && (o->teacher_heads || o->teacher_classes))
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, o->teacher_heads ? "teacher heads" : "teacher classes",
+                           "outputs or classes of teachers are named, and there is no teacher; leave them out");
     if (!first) return SKIVE_OK; /* the terms are of the student itself */
     l->n_teachers = o->n_more_teachers + 1;
     SKV_TRY(skv_alloc_array(l->ctx, l->n_teachers, sizeof *l->teachers, &l->teachers));
@@ -92,7 +111,13 @@ static skive_status add_teachers(lesson *l, const skive_distill_options *o, cons
     if (o->combine && l->n_teachers < 2)
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "combine",
                            "combine '%s' needs several teachers, and there is one", o->combine);
-    return SKIVE_OK;
+    SKV_TRY(skv_teacher_heads_parse(l->ctx, o->teacher_heads, l->teachers, l->n_teachers, &l->heads_text, &l->heads,
+                                    &l->n_heads));
+    for (size_t i = 0; i < l->n_teachers; i++) {
+        l->teachers[i].heads = l->heads;
+        l->teachers[i].n_heads = l->n_heads;
+    }
+    return skv_teacher_classes_parse(l->ctx, o->teacher_classes, l->teachers, l->n_teachers);
 }
 
 /* The next of the terms in *text into one[size]; *text is NULL behind the last. */

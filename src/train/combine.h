@@ -32,14 +32,18 @@ extern const skv_family skv_combine_family;
 
 /* The teachers of an objective, combined. */
 typedef struct skv_combined {
-    skive_value *const *scores; /* [n] */
-    skive_value **weights;      /* [n]; freed by skv_free */
+    skive_value **scores;  /* [n] of those that teach the output */
+    skive_value **weights; /* [n] */
     skive_value *more;
     size_t n;
 } skv_combined;
-/* For the outputs at `at`; scores stay the caller's. */
+void skv_combined_free(skive_context *ctx, skv_combined *c);
+/* For the output at `at`. scores[teachers]: NULL of those that do not teach it. */
 void skv_combine_build(skv_builder *b, const skv_objective *o, const skv_loss_site *at, skive_value *const *scores,
                        skv_combined *out);
+/* Fixed weights of the sum 1, [teachers], for teachers that are not combined into one answer because they know
+ * different classes. Errors: ARGUMENT (another way to combine). */
+skive_status skv_combine_fixed(skive_context *ctx, const skv_objective *o, double *given);
 /* Scores of one teacher that says what they say together: of classes with the probabilities sum_k w_k softmax(z_k / T)
  * at the temperature T, of sigmoids the same one by one; of values, and without `probabilities`, the weighted sum. */
 skive_value *skv_combine_scores(skv_builder *b, const skv_combined *c, const skv_loss_site *at, double temperature,

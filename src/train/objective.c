@@ -98,6 +98,7 @@ typedef struct lessons {
     skv_merged_teacher *teachers;
     skive_value **scores;   /* [outputs][teachers] */
     skv_combined *combined; /* [outputs], of several teachers */
+    double *shares;         /* [teachers] of the sum 1, where one knows a part of the classes; otherwise NULL */
     size_t n;
     uint32_t end; /* values with lower numbers are the model's */
 } lessons;
@@ -106,9 +107,10 @@ typedef struct lessons {
 static skive_value *taught(skv_builder *b, const skv_term *t, const skv_loss *loss, const skv_loss_site *at,
                            size_t which, const lessons *l, double temperature) {
     if (!loss->needs_teacher) return NULL;
-    if (t->teacher == SKV_ALL_TEACHERS && l->n > 1)
-        return skv_combine_scores(b, &l->combined[which], at, temperature, loss->mixes);
-    return l->scores[which * l->n + (t->teacher == SKV_ALL_TEACHERS ? 0 : t->teacher)];
+    if (t->teacher != SKV_ALL_TEACHERS || l->n == 1)
+        return l->scores[which * l->n + (t->teacher == SKV_ALL_TEACHERS ? 0 : t->teacher)];
+    const skv_combined *c = &l->combined[which];
+    return c->n == 1 ? c->scores[0] : skv_combine_scores(b, c, at, temperature, loss->mixes);
 }
 
 /* The sum over the pairs of values that the term compares. */
@@ -142,6 +144,102 @@ static skive_status options_of(skive_context *ctx, const skv_term *t, const skv_
     if (!text) return SKIVE_OK;
     if (!t->loss || skv_teaching_find(t->loss->name) != t->loss) return skv_loss_pick(ctx, text, loss, values);
     return skv_family_pick(ctx, &skv_teaching_family, "term", text, NULL, values);
+}
+
+/* ---- teachers that know a part of the classes ---- */
+
+static bool is_part(const skv_term *t, const lessons *l) {
+    for (size_t i = 0; i < l->n; i++)
+        if (l->teachers[i].known && (t->teacher == SKV_ALL_TEACHERS || t->teacher == i)) return true;
+    return false;
+}
+
+/* How much teacher `i` of the term counts for samples of class c: its share among those that know the class. */
+static double share_of(const skv_term *t, const lessons *l, size_t i, int64_t c) {
+    double own = 0, sum = 0;
+    for (size_t k = 0; k < l->n; k++) {
+        const skv_merged_teacher *one = &l->teachers[k];
+        bool knows = !one->known && (t->teacher == SKV_ALL_TEACHERS || t->teacher == k);
+        for (int64_t j = 0; j < one->n_known && !knows && (t->teacher == SKV_ALL_TEACHERS || t->teacher == k); j++)
+            knows = one->known[j] == c || c < 0;
+        if (!knows) continue;
+        sum += l->shares[k];
+        if (k == i) own = l->shares[k];
+    }
+    return sum > 0 ? own / sum : 0;
+}
+
+/* [n], by the labels; the last number, to which a label of -1 leads, is of samples without one. */
+static skive_value *counts_of(skv_builder *b, const skv_term *t, const lessons *l, const skv_loss_args *a, size_t i) {
+    const int64_t n = a->n_classes + 1;
+    skv_storage *s = NULL;
+    if (b->status != SKIVE_OK) return NULL;
+    b->status = skv_storage_create(b->graph->ctx, a->logits->type.dtype, 1, &n, &s);
+    if (b->status != SKIVE_OK) return NULL;
+    for (int64_t c = 0; c < n; c++) skive_tensor_set(&s->tensor, c, share_of(t, l, i, c + 1 < n ? c : -1));
+    return skv_term_two(b, "Gather", skv_emit_param(b, NULL, s), a->labels);
+}
+
+/* What no teacher can say of a sample, its label says: the loss on the labels of the classes that none knows. */
+static skive_value *of_unknown(skv_builder *b, const skv_term *t, const lessons *l, const skv_loss_site *at,
+                               const skv_loss_args *a) {
+    const skv_loss *loss = at->loss ? at->loss : skv_loss_for(at->options, at->head);
+    const char *text = at->loss ? at->loss_text : at->options->loss;
+    skv_option_values values;
+    skv_loss_args args = *a;
+    double *weights = NULL;
+    bool any = false;
+    skive_value *out = NULL;
+    skive_context *ctx = b->graph->ctx;
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, (size_t)a->n_classes, sizeof *weights, &weights);
+    for (int64_t c = 0; c < a->n_classes && b->status == SKIVE_OK; c++) {
+        double known = 0;
+        for (size_t i = 0; i < l->n; i++) known += share_of(t, l, i, c);
+        weights[c] = known > 0 ? 0 : a->class_weights ? a->class_weights[c] : 1;
+        any = any || known == 0;
+    }
+    if (any && b->status == SKIVE_OK && !loss->weighs)
+        b->status =
+            skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss",
+                        "no teacher knows some of the classes, whose samples learn from their labels alone, and "
+                        "the loss '%s' cannot be of a part of the classes; take cross-entropy",
+                        loss->name);
+    if (any && b->status == SKIVE_OK) b->status = options_of(ctx, &on_labels, &loss, text, &values);
+    if (any && b->status == SKIVE_OK) {
+        args.class_weights = weights;
+        args.options = &values;
+        out = loss->build(b, &args);
+        skv_note(ctx, "samples of classes that no teacher knows learn from their labels alone");
+    }
+    skv_free(ctx, weights);
+    return out;
+}
+
+/* The sum over the term's teachers, each on the classes that it knows: for those that know all, the gradient is that of
+ * their mean. */
+static skive_value *build_part(skv_builder *b, const skv_term *t, const skv_loss *loss, const skv_loss_site *at,
+                               const skv_loss_args *args, const lessons *l) {
+    skive_value *sum = NULL;
+    if (!loss->part) {
+        b->status =
+            skv_fail_at(b->graph->ctx, SKIVE_ERR_ARGUMENT, "terms",
+                        "term '%s' needs a teacher that knows all classes; soft labels (kl) and terms on values "
+                        "inside the networks do not",
+                        loss->name);
+        return NULL;
+    }
+    for (size_t i = 0; i < l->n && b->status == SKIVE_OK; i++) {
+        if (t->teacher != SKV_ALL_TEACHERS && t->teacher != i) continue;
+        skv_loss_args one = *args;
+        one.teacher = l->scores[i];
+        one.known = l->teachers[i].known;
+        one.n_known = l->teachers[i].n_known;
+        one.counts = counts_of(b, t, l, args, i);
+        skive_value *part = loss->build(b, &one);
+        sum = sum ? skv_term_two(b, "Add", sum, part) : part;
+    }
+    skive_value *rest = t->text || t->rest ? NULL : of_unknown(b, t, l, at, args);
+    return rest ? skv_term_two(b, "Add", sum, rest) : sum;
 }
 
 /* A term on output `which` (0: that of `first`). */
@@ -194,8 +292,15 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
                                 loss->name);
         return NULL;
     }
+    if (loss->needs_teacher && is_part(t, l)) return build_part(b, t, loss, at, &args, l);
     args.teacher = taught(b, t, loss, at, which, l, args.temperature);
     if (b->status != SKIVE_OK) return NULL;
+    if (loss->needs_teacher && !args.teacher) {
+        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_ARGUMENT, "terms",
+                                "term '%s' is of teacher %zu, which does not teach the output '%s'", loss->name,
+                                t->teacher + 1, at->head->value->name);
+        return NULL;
+    }
     if (loss->own) {
         args.feature = args.example = at->logits; /* what is not named is the answer */
         if (t->feature) b->status = skv_value_named(b->graph->ctx, b->graph, t->feature, &args.feature);
@@ -229,6 +334,7 @@ static bool combines(const skv_objective *o) {
 
 /* Into the builder's graph. */
 static void merge_each(skv_builder *b, const skv_objective *o, const skv_loss_site *at, lessons *l) {
+    if (o->n_teachers && b->status == SKIVE_OK) b->status = skv_teacher_heads_check(b->graph->ctx, &o->teachers[0], at);
     for (size_t i = 0; i < o->n_teachers && b->status == SKIVE_OK; i++) {
         skv_teacher_merge(b, &o->teachers[i], i, at, &l->teachers[i]);
         for (size_t k = 0; k <= at->n_more && b->status == SKIVE_OK; k++)
@@ -260,7 +366,8 @@ static skive_status build_apart(skive_graph *g, const skv_objective *o, const sk
     SKV_TRY(b.status);
     const size_t n = o->n_teachers * (at->n_more + 1);
     SKV_TRY(skv_alloc_array(ctx, n, sizeof(skive_value *), &apart->to));
-    for (size_t i = 0; i < n; i++) SKV_TRY(add_answer(g, apart, &l->scores[i]));
+    for (size_t i = 0; i < n; i++)
+        if (l->scores[i]) SKV_TRY(add_answer(g, apart, &l->scores[i]));
     return SKIVE_OK;
 }
 
@@ -287,13 +394,21 @@ static void merge_all(skv_builder *b, const skv_objective *o, const skv_loss_sit
     } else {
         merge_each(b, o, at, l);
     }
-    for (size_t k = 0; k < outputs && combines(o) && b->status == SKIVE_OK; k++)
+    bool part = false;
+    for (size_t i = 0; i < l->n && b->status == SKIVE_OK; i++) part = part || l->teachers[i].known;
+    if (part && b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, l->n, sizeof *l->shares, &l->shares);
+    if (part && b->status == SKIVE_OK) b->status = skv_combine_fixed(ctx, o, l->shares);
+    for (size_t k = 0; k < outputs && !part && combines(o) && b->status == SKIVE_OK; k++)
         skv_combine_build(b, o, k ? &at->more[k - 1] : at, l->scores + k * o->n_teachers, &l->combined[k]);
 }
 
 static void end_lessons(skive_context *ctx, const skv_objective *o, size_t outputs, lessons *l) {
-    for (size_t i = 0; l->teachers && i < o->n_teachers; i++) skv_free(ctx, l->teachers[i].more);
-    for (size_t k = 0; l->combined && k < outputs; k++) skv_free(ctx, l->combined[k].weights);
+    for (size_t i = 0; l->teachers && i < o->n_teachers; i++) {
+        skv_free(ctx, l->teachers[i].more);
+        skv_free(ctx, l->teachers[i].known);
+    }
+    for (size_t k = 0; l->combined && k < outputs; k++) skv_combined_free(ctx, &l->combined[k]);
+    skv_free(ctx, l->shares);
     skv_free(ctx, l->teachers);
     skv_free(ctx, l->scores);
     skv_free(ctx, l->combined);
@@ -372,5 +487,28 @@ void skv_objective_settings(const skv_objective *o, skv_text *out) {
             skv_settings_number(out, what, o->teachers[i].weight);
         }
         skv_settings_input(out, "teacher-", g);
+    }
+    skv_teachers_settings(o, out);
+}
+
+void skv_teachers_settings(const skv_objective *o, skv_text *out) {
+    char what[64];
+    for (size_t i = 0; o->n_teachers && i < o->teachers[0].n_heads; i++) {
+        const skv_teacher_head *h = &o->teachers[0].heads[i];
+        (void)snprintf(what, sizeof what, "output %zu that teaches (--teacher-head)", i + 1);
+        skv_text value;
+        skv_text_init(&value, out->ctx);
+        skv_text_add(&value, "%s=%zu:%s", h->task ? h->task : "", h->teacher + 1, h->output);
+        skv_settings_text(out, what, value.data);
+        if (value.status != SKIVE_OK) out->status = value.status;
+        skv_text_free(&value);
+    }
+    for (size_t i = 0; i < o->n_teachers; i++) {
+        const skv_teacher *t = &o->teachers[i];
+        uint64_t hash = 1;
+        if (!t->part) continue;
+        for (int64_t c = 0; c < t->n_classes; c++) hash = skv_hash64(t->classes[c], strlen(t->classes[c]) + 1, hash);
+        (void)snprintf(what, sizeof what, "classes of teacher %zu (--teacher-classes)", i + 1);
+        skv_settings_hash(out, what, hash);
     }
 }

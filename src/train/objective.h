@@ -38,9 +38,12 @@ typedef struct skv_loss_args {
     const skv_target_scale *scale;    /* of "mse": what differences are divided by; NULL: 1 */
     const double *class_weights;      /* of class labels, [n_classes]; NULL: 1 */
     int64_t n_classes;
-    const char *who;  /* the loss, for messages */
-    const char *name; /* unique in the objective: parameters of the term's own are called NAME.something */
-    uint64_t seed;    /* for their first numbers */
+    const int64_t *known; /* [n_known] classes that the teacher knows and has scores for; NULL: all */
+    int64_t n_known;
+    skive_value *counts; /* [n] how much the teacher's answer to each sample counts; NULL: 1 */
+    const char *who;     /* the loss, for messages */
+    const char *name;    /* unique in the objective: parameters of the term's own are called NAME.something */
+    uint64_t seed;       /* for their first numbers */
 } skv_loss_args;
 
 /* Which values of model and teacher belong together. */
@@ -72,6 +75,7 @@ typedef struct skv_loss {
     skv_pairing pairs; /* the values that belong together where none are named */
     bool mixes;        /* several teachers are combined as probabilities at its temperature, otherwise as scores */
     bool two;          /* two values each are compared: those of a pair and those of the next */
+    bool part;         /* teachers that know a part of the classes (args->known) can be learnt from */
     /* A scalar, mean over the batch. Trainable parameters that it adds to the graph are trained along and are not part
      * of the model. NULL with the builder's status set. */
     skive_value *(*build)(skv_builder *b, const skv_loss_args *args);
@@ -162,12 +166,24 @@ typedef struct skv_term_text {
 skive_status skv_term_parse(skive_context *ctx, const char *text, double temperature, skv_term_text *store,
                             skv_term *out, double *alone);
 
+/* Which output of which teacher teaches what. */
+typedef struct skv_teacher_head {
+    const char *task;   /* a target of the data, or an output of the student; NULL: the only one that is trained */
+    const char *output; /* of the teacher */
+    size_t teacher;
+} skv_teacher_head;
+
 /* A model that teaches. Its nodes are merged into the training graph, frozen and in inference form. */
 typedef struct skv_teacher {
-    const skive_graph *graph;   /* only read */
-    const skive_graph *student; /* its metadata say what its input is */
-    double weight;              /* among several; 0: an equal share of what the others leave */
-    const char *name;           /* for messages: a file; NULL: "teacher" with its number */
+    const skive_graph *graph;      /* only read */
+    const skive_graph *student;    /* its metadata say what its input is */
+    double weight;                 /* among several; 0: an equal share of what the others leave */
+    const char *name;              /* for messages: a file; NULL: "teacher" with its number */
+    const skv_teacher_head *heads; /* [n_heads] of all teachers; n_heads 0: outputs are found by name and fit */
+    size_t n_heads;
+    bool part;      /* it may know a part of the classes */
+    char **classes; /* [n_classes] then: the names of its scores; NULL: those of its metadata */
+    int64_t n_classes;
 } skv_teacher;
 
 typedef struct skv_objective {
@@ -200,6 +216,8 @@ const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *head)
 skive_status skv_objective_check(skive_context *ctx, const skv_objective *o);
 /* All that decides it but the model, for the key of a checkpoint. */
 void skv_objective_settings(const skv_objective *o, skv_text *out);
+/* Of that what decides the teachers' scores beside the teachers: their outputs and classes. */
+void skv_teachers_settings(const skv_objective *o, skv_text *out);
 
 /* The values of the training graph that an objective is built on. */
 typedef struct skv_loss_site {
@@ -236,12 +254,19 @@ void skv_soft_labels_terms(double alpha, double temperature, skv_term terms[2]);
 /* A teacher that was merged into the training graph. */
 typedef struct skv_merged_teacher {
     skv_head head;       /* with values of the training graph */
-    skive_value *scores; /* its logits; of the task VALUES its output */
+    skive_value *scores; /* its logits; of the task VALUES its output; NULL: it does not teach this output */
     skive_value **more;  /* [site->n_more] the same for the other outputs; freed by skv_free */
+    int64_t *known;      /* [n_known] classes of the scores; NULL: all; freed by skv_free */
+    int64_t n_known;
     char prefix[24];     /* of the names of its values there */
     uint32_t first, end; /* numbers of its values there */
     int64_t *classes;    /* while it is merged: its number of each class of the data; NULL: the same */
 } skv_merged_teacher;
+/* Has each head a task, and each output that is trained a head? Errors: NOT_FOUND (no such task), ARGUMENT. */
+skive_status skv_teacher_heads_check(skive_context *ctx, const skv_teacher *t, const skv_loss_site *at);
+/* The output of teacher `index` that teaches goal `k`; head->value NULL: none does. Errors: those of skv_head_at. */
+skive_status skv_teacher_head_find(skive_context *ctx, const skive_graph *teacher, const skv_teacher *t, size_t index,
+                                   const skv_loss_site *at, size_t k, skv_head *head);
 /* Merges teacher `index` into the builder's graph. */
 void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
                        skv_merged_teacher *out);

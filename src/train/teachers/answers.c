@@ -196,6 +196,7 @@ skive_status skv_answers_key(skive_context *ctx, const skv_fit *fit, skv_text *t
         skv_settings_hash(text, what, hash_nodes(o->teachers[i].graph));
         skv_settings_input(text, "teacher-", o->teachers[i].graph);
     }
+    skv_teachers_settings(o, text);
     skv_settings_input(text, "", o->n_teachers ? o->teachers[0].student : fit->model);
     skv_settings_text(text, "order of the classes (--class-order)", fit->train->by_order ? "as they are" : "by name");
     skv_settings_text(text, "outputs that are trained (--outputs)", fit->options->outputs);

@@ -16,25 +16,25 @@ SKV_FAMILY(combine, combines, "way to combine teachers")
 SKV_LIST_ACCESS(combine, combines)
 
 /* Weights of the sum 1: those without one share what the others leave, or get their mean where nothing is left. */
-static skive_status find_given(skive_context *ctx, const skv_objective *o, double *given, bool *any) {
+static skive_status find_given(skive_context *ctx, const skv_teacher *const *teachers, size_t n, double *given,
+                               bool *any) {
     double sum = 0;
     size_t without = 0;
     *any = false;
-    for (size_t i = 0; i < o->n_teachers; i++) {
-        sum += o->teachers[i].weight;
-        without += o->teachers[i].weight == 0;
-        *any = *any || o->teachers[i].weight > 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += teachers[i]->weight;
+        without += teachers[i]->weight == 0;
+        *any = *any || teachers[i]->weight > 0;
     }
-    const double with = (double)(o->n_teachers - without);
+    const double with = (double)(n - without);
     const double rest = !without ? 0 : sum < 1 ? (1 - sum) / (double)without : sum / with;
     const double total = sum + rest * (double)without;
-    for (size_t i = 0; i < o->n_teachers; i++)
-        given[i] = (o->teachers[i].weight > 0 ? o->teachers[i].weight : rest) / total;
+    for (size_t i = 0; i < n; i++) given[i] = (teachers[i]->weight > 0 ? teachers[i]->weight : rest) / total;
     if (*any) {
         skv_text text;
         skv_text_init(&text, ctx);
-        for (size_t i = 0; i < o->n_teachers; i++)
-            skv_text_add(&text, "%s%s %.4g", i ? ", " : "", o->teachers[i].name ? o->teachers[i].name : "teacher",
+        for (size_t i = 0; i < n; i++)
+            skv_text_add(&text, "%s%s %.4g", i ? ", " : "", teachers[i]->name ? teachers[i]->name : "teacher",
                          given[i]);
         const skive_status status = text.status;
         if (status == SKIVE_OK) skv_note(ctx, "weights of the teachers: %s", text.data);
@@ -61,30 +61,72 @@ static skive_status check(skive_context *ctx, const skv_combine *how, const skv_
     return SKIVE_OK;
 }
 
+static skive_status pick(skive_context *ctx, const skv_objective *o, bool any, size_t *index,
+                         skv_option_values *values) {
+    return skv_family_pick(ctx, &skv_combine_family, "combine",
+                           o->combine ? o->combine
+                           : any      ? "weights"
+                                      : "mean",
+                           index, values);
+}
+
+skive_status skv_combine_fixed(skive_context *ctx, const skv_objective *o, double *given) {
+    const skv_teacher **all = NULL;
+    skv_option_values values;
+    size_t index = 0;
+    bool any = false;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(ctx, o->n_teachers, sizeof *all, &all));
+    for (size_t i = 0; i < o->n_teachers; i++) all[i] = &o->teachers[i];
+    SKV_GO(status, done, find_given(ctx, all, o->n_teachers, given, &any));
+    SKV_GO(status, done, pick(ctx, o, any, &index, &values));
+    const skv_combine *how = combines[index];
+    if (how->needs_classes || (any && !how->takes_weights))
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "combine",
+                             "combine '%s' is not for teachers that know different classes; take %s", how->name,
+                             any ? "'weights'" : "'mean' or 'weights'");
+done:
+    skv_free(ctx, all);
+    return status;
+}
+
+void skv_combined_free(skive_context *ctx, skv_combined *c) {
+    skv_free(ctx, c->scores);
+    skv_free(ctx, c->weights);
+    *c = (skv_combined){.n = 0};
+}
+
 void skv_combine_build(skv_builder *b, const skv_objective *o, const skv_loss_site *at, skive_value *const *scores,
                        skv_combined *out) {
     skive_context *ctx = b->graph->ctx;
+    const size_t most = o->n_teachers;
     skv_option_values values;
+    const skv_teacher **who = NULL;
     double *given = NULL;
     size_t index = 0;
     bool any = false;
-    *out = (skv_combined){.scores = scores, .n = o->n_teachers};
-    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, o->n_teachers, sizeof *out->weights, &out->weights);
-    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, o->n_teachers, sizeof *given, &given);
-    if (b->status == SKIVE_OK) b->status = find_given(ctx, o, given, &any);
-    if (b->status == SKIVE_OK)
-        b->status = skv_family_pick(ctx, &skv_combine_family, "combine",
-                                    o->combine ? o->combine
-                                    : any      ? "weights"
-                                               : "mean",
-                                    &index, &values);
-    if (b->status == SKIVE_OK) b->status = check(ctx, combines[index], at, any, &values);
-    if (b->status == SKIVE_OK) {
-        const skv_combine_args a = {.at = at, .scores = scores, .given = given, .n = o->n_teachers, .options = &values};
-        combines[index]->weigh(b, &a, out->weights, &out->more);
-        if (b->status == SKIVE_OK)
-            skv_note(ctx, "%zu teachers are combined: %s", o->n_teachers, combines[index]->brief);
+    *out = (skv_combined){.n = 0};
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, most, sizeof *out->scores, &out->scores);
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, most, sizeof *out->weights, &out->weights);
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, most, sizeof *given, &given);
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, most, sizeof *who, &who);
+    for (size_t i = 0; i < most && b->status == SKIVE_OK; i++) {
+        if (!scores[i]) continue;
+        who[out->n] = &o->teachers[i];
+        out->scores[out->n++] = scores[i];
     }
+    /* One that teaches the output alone is not combined. */
+    if (out->n > 1) {
+        b->status = find_given(ctx, who, out->n, given, &any);
+        if (b->status == SKIVE_OK) b->status = pick(ctx, o, any, &index, &values);
+        if (b->status == SKIVE_OK) b->status = check(ctx, combines[index], at, any, &values);
+    }
+    if (b->status == SKIVE_OK && out->n > 1) {
+        const skv_combine_args a = {.at = at, .scores = out->scores, .given = given, .n = out->n, .options = &values};
+        combines[index]->weigh(b, &a, out->weights, &out->more);
+        if (b->status == SKIVE_OK) skv_note(ctx, "%zu teachers are combined: %s", out->n, combines[index]->brief);
+    }
+    skv_free(ctx, who);
     skv_free(ctx, given);
 }
 

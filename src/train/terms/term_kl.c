@@ -1,5 +1,6 @@
 /* Soft labels (Hinton, Vinyals & Dean 2015): T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the
- * batch. T^2 keeps the gradients' size the same whatever the temperature. */
+ * batch. T^2 keeps the gradients' size the same whatever the temperature. Of a teacher that knows a part of the classes,
+ * both are distributions over these. */
 #include "train/terms/term.h"
 
 static const skv_option options[] = {SKV_TERM_TEMPERATURE, SKV_TERM_WEIGHT(1)};
@@ -28,6 +29,7 @@ static skive_value *of_softmax(skv_builder *b, const skv_loss_args *a, skive_val
     skive_value *terms = skv_emit(b, "Mul", SKV_IN(p, skv_emit(b, "Sub", SKV_IN(log_p, log_q), SKV_NONE)), SKV_NONE);
     skive_value *sum = skv_emit(b, "ReduceSum", SKV_IN(terms, skv_emit_ints(b, (const int64_t[]){-1}, 1)),
                                 SKV_ATTRS(SKV_INT("keepdims", 0)));
+    if (a->counts) sum = skv_term_two(b, "Mul", sum, a->counts);
     if (a->rest && b->status == SKIVE_OK) {
         skive_value *without = skv_term_two(b, "Less", a->labels, skv_emit_scalar(b, SKIVE_I64, 0));
         without = skv_emit(b, "Cast", SKV_IN(without), SKV_ATTRS(SKV_INT("to", z->type.dtype)));
@@ -42,7 +44,11 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     const double t = skv_term_temperature(a);
     skive_value *cool = skv_emit_scalar(b, dtype, 1.0 / t);
     skive_value *y = skv_emit(b, "Mul", SKV_IN(a->teacher, cool), SKV_NONE);
-    skive_value *z = skv_emit(b, "Mul", SKV_IN(a->logits, cool), SKV_NONE);
+    skive_value *logits = a->logits;
+    if (a->known) /* the student's answer among the classes that the teacher knows */
+        logits = skv_emit(b, "Gather", SKV_IN(logits, skv_emit_ints(b, a->known, (size_t)a->n_known)),
+                          SKV_ATTRS(SKV_INT("axis", 1)));
+    skive_value *z = skv_emit(b, "Mul", SKV_IN(logits, cool), SKV_NONE);
     skive_value *mean = (a->sigmoid ? of_sigmoids : of_softmax)(b, a, z, y);
     return skv_emit(b, "Mul", SKV_IN(mean, skv_emit_scalar(b, dtype, t * t)), SKV_NONE);
 }
@@ -54,5 +60,6 @@ const skv_loss skv_loss_kl = {
     .needs_teacher = true,
     .weight = 1,
     .mixes = true,
+    .part = true,
     .build = build,
 };
