@@ -180,6 +180,33 @@ static void classes_are_matched_by_name(void **state) {
     assert_true(bits[0] == bits[1]);
 }
 
+/* Where no term asks for scores, a teacher of other classes teaches by what is inside it. */
+static void values_inside_ask_for_no_classes(void **state) {
+    static const char *const names[CLASSES] = {"top", "middle", "bottom"}, *const words[2] = {"oben", "unten"};
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        lesson l = begin();
+        skive_dataset_options o = skive_dataset_options_default();
+        skive_dataset_free(l.set);
+        l.set = NULL;
+        skv_test_ok(l.ctx, skive_model_set_class_names(l.student, names, CLASSES));
+        o.split = SKIVE_SPLIT_TRAIN;
+        o.model = l.student;
+        skv_test_ok(l.ctx, skive_dataset_open(l.ctx, blobs, &o, &l.set));
+        skv_test_ok(l.ctx, skive_model_set_class_names(l.teacher, words, 2));
+        l.o.alpha = k == 1 ? 0.5 : 0;
+        l.o.terms = "hint:student=feature,teacher=feature";
+        l.o.teacher_classes = k == 2 ? "known" : NULL;
+        if (k == 0)
+            skv_test_ok(l.ctx, run(&l));
+        else if (k == 1)
+            skv_test_fails(l.ctx, run(&l), SKIVE_ERR_DATA, "'top', which the teacher does not know");
+        else
+            skv_test_fails(l.ctx, run(&l), SKIVE_ERR_ARGUMENT, "no term asks for scores");
+        finish(&l);
+    }
+}
+
 /* Classes of a teacher that are other words are refused; plain numbers count where the order of classes does. */
 static void other_class_names_are_refused(void **state) {
     static const char *const names[CLASSES] = {"top", "middle", "bottom"},
@@ -584,6 +611,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_is_refused),
         cmocka_unit_test(teachers_count_as_they_are_combined),
         cmocka_unit_test(classes_are_matched_by_name),
+        cmocka_unit_test(values_inside_ask_for_no_classes),
         cmocka_unit_test(other_class_names_are_refused),
         cmocka_unit_test(images_are_resized_for_a_teacher),
         cmocka_unit_test(a_cache_changes_no_bit),

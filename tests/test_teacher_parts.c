@@ -78,8 +78,8 @@ typedef struct lesson {
 
 /* The first teacher knows bottom and top, and something else; the second middle and bottom. */
 static lesson begin(void) {
-    static const char *const of_first[CLASSES] = {"bottom", "cloud", "top"},
-                             *const of_second[CLASSES] = {"middle", "sky", "bottom"};
+    static const char *const of_first[CLASSES] = {"bottom", "cloud", "top"}, *const of_second[CLASSES] = {
+                                                                                 "middle", "sky", "bottom"};
     lesson l = {.ctx = skv_test_context()};
     skive_dataset_options o = skive_dataset_options_default();
     l.student = plain(l.ctx, CLASSES, 1);
@@ -260,8 +260,8 @@ static void what_does_not_fit_is_refused(void **state) {
 
 /* ---- outputs ---- */
 
-static uint64_t taught(skive_dataset *set, const skive_graph *const *teachers, size_t n, const layer *student, int heads,
-                       const char *text, skive_status status, const char *part) {
+static uint64_t taught(skive_dataset *set, const skive_graph *const *teachers, size_t n, const layer *student,
+                       int heads, const char *text, skive_status status, const char *part) {
     skive_context *ctx = set->ctx;
     skive_graph *g = linear(ctx, student, heads);
     skive_train_options how = settings(1, BATCH);
@@ -331,8 +331,11 @@ static void two_teachers_of_a_task_each(void **state) {
     assert_true(taught(set, each, 2, student, 2, "s=p;t=q", SKIVE_OK, NULL) == want);
     assert_true(taught(set, each, 2, student, 2, "image=1:;other=2:q", SKIVE_OK, NULL) == want);
     assert_true(taught(set, turned, 2, student, 2, "t=q;s=p", SKIVE_OK, NULL) == want);
-    taught(set, each, 2, student, 2, "s=p", SKIVE_ERR_ARGUMENT, "learns 'other', and no teacher's output is named for it");
-    taught(set, each, 2, student, 2, "p;t=q", SKIVE_ERR_ARGUMENT, "write TASK=p, with TASK one of 'image' (output 's')");
+    taught(set, each, 2, student, 2, "s=p", SKIVE_ERR_ARGUMENT, "no output of teacher 2");
+    taught(set, one, 1, student, 2, "s=p", SKIVE_ERR_ARGUMENT,
+           "learns 'other', and no teacher's output is named for it");
+    taught(set, each, 2, student, 2, "p;t=q", SKIVE_ERR_ARGUMENT,
+           "write TASK=p, with TASK one of 'image' (output 's')");
     taught(set, each, 2, student, 2, "s=q;t=p", SKIVE_ERR_SHAPE, "output 'p' for 't': the teacher gives 3 scores");
     skive_graph_free(two);
     skive_graph_free(p);

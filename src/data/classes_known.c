@@ -21,13 +21,15 @@ static skive_status map_known(skive_context *ctx, char **list, int64_t n, const 
     }
     skive_status status = left.status;
     if (status == SKIVE_OK && found < 2)
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec,
-                             "%s knows %" PRId64 " of the %" PRId64 " classes of %s ('%.60s' is one of its own, '%.60s' "
-                             "one of the data); it must know two or more, by the same names",
-                             who, found, info->classes, info->spec, list[0], info->class_names[0]);
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec,
+                        "%s knows %" PRId64 " of the %" PRId64 " classes of %s ('%.60s' is one of its own, '%.60s' "
+                        "one of the data); it must know two or more, by the same names",
+                        who, found, info->classes, info->spec, list[0], info->class_names[0]);
     else if (status == SKIVE_OK && left.length)
         skv_note(ctx,
-                 "%s knows %" PRId64 " of the %" PRId64 " classes: the student learns from it on these, from samples of "
+                 "%s knows %" PRId64 " of the %" PRId64
+                 " classes: the student learns from it on these, from samples of "
                  "them; it does not know %s",
                  who, found, info->classes, left.data);
     else if (status == SKIVE_OK)

@@ -24,8 +24,8 @@ static size_t number_before(const char *text, const char **rest) {
 }
 
 static skive_status no_such_teacher(skive_context *ctx, const char *where, const char *item, size_t n) {
-    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, where, "%s: '%s': there %s %zu teacher%s; they are numbered from 1", where,
-                       item, n == 1 ? "is" : "are", n, n == 1 ? "" : "s");
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, where, "%s: '%s': there %s %zu teacher%s; they are numbered from 1",
+                       where, item, n == 1 ? "is" : "are", n, n == 1 ? "" : "s");
 }
 
 /* ---- outputs ---- */

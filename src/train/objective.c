@@ -35,6 +35,12 @@ double skv_loss_number(const skv_loss_args *a, const skv_option *o) {
 
 static bool needs_teacher(const skv_term *t) { return t->loss && (t->loss->needs_teacher || t->loss->needs_features); }
 
+static bool asks_scores(const skv_objective *o) {
+    for (size_t i = 0; i < o->n_terms; i++)
+        if (o->terms[i].loss && o->terms[i].loss->needs_teacher) return true;
+    return false;
+}
+
 skive_status skv_objective_check(skive_context *ctx, const skv_objective *o) {
     for (size_t i = 0; i < o->n_terms; i++) {
         const skv_term *t = &o->terms[i];
@@ -50,7 +56,14 @@ skive_status skv_objective_check(skive_context *ctx, const skv_objective *o) {
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name,
                                "term '%s' compares a value of the model with one of the teacher; name both", name);
     }
-    for (size_t i = 0; i < o->n_teachers; i++) SKV_TRY(skv_teacher_check(ctx, &o->teachers[i]));
+    for (size_t i = 0; i < o->n_teachers; i++) {
+        SKV_TRY(skv_teacher_check(ctx, &o->teachers[i]));
+        if (o->teachers[i].part && !asks_scores(o))
+            return skv_fail_at(
+                ctx, SKIVE_ERR_ARGUMENT, "teacher classes",
+                "teacher classes: no term asks for scores of teachers, whose classes do not matter then; "
+                "leave it out");
+    }
     return SKIVE_OK;
 }
 
@@ -334,9 +347,10 @@ static bool combines(const skv_objective *o) {
 
 /* Into the builder's graph. */
 static void merge_each(skv_builder *b, const skv_objective *o, const skv_loss_site *at, lessons *l) {
-    if (o->n_teachers && b->status == SKIVE_OK) b->status = skv_teacher_heads_check(b->graph->ctx, &o->teachers[0], at);
+    if (o->n_teachers && b->status == SKIVE_OK)
+        b->status = skv_teacher_heads_check(b->graph->ctx, o->teachers, o->n_teachers, at);
     for (size_t i = 0; i < o->n_teachers && b->status == SKIVE_OK; i++) {
-        skv_teacher_merge(b, &o->teachers[i], i, at, &l->teachers[i]);
+        skv_teacher_merge(b, &o->teachers[i], i, at, asks_scores(o), &l->teachers[i]);
         for (size_t k = 0; k <= at->n_more && b->status == SKIVE_OK; k++)
             l->scores[k * o->n_teachers + i] = k ? l->teachers[i].more[k - 1] : l->teachers[i].scores;
     }

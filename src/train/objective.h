@@ -256,19 +256,22 @@ typedef struct skv_merged_teacher {
     skv_head head;       /* with values of the training graph */
     skive_value *scores; /* its logits; of the task VALUES its output; NULL: it does not teach this output */
     skive_value **more;  /* [site->n_more] the same for the other outputs; freed by skv_free */
+    skive_value *answer; /* what it says at the first output that it teaches */
     int64_t *known;      /* [n_known] classes of the scores; NULL: all; freed by skv_free */
     int64_t n_known;
     char prefix[24];     /* of the names of its values there */
     uint32_t first, end; /* numbers of its values there */
     int64_t *classes;    /* while it is merged: its number of each class of the data; NULL: the same */
 } skv_merged_teacher;
-/* Has each head a task, and each output that is trained a head? Errors: NOT_FOUND (no such task), ARGUMENT. */
-skive_status skv_teacher_heads_check(skive_context *ctx, const skv_teacher *t, const skv_loss_site *at);
+/* Has each head a task, and each output that is trained, and each teacher, a head? Errors: NOT_FOUND (no such task), ARGUMENT. */
+skive_status skv_teacher_heads_check(skive_context *ctx, const skv_teacher *teachers, size_t n,
+                                     const skv_loss_site *at);
 /* The output of teacher `index` that teaches goal `k`; head->value NULL: none does. Errors: those of skv_head_at. */
 skive_status skv_teacher_head_find(skive_context *ctx, const skive_graph *teacher, const skv_teacher *t, size_t index,
                                    const skv_loss_site *at, size_t k, skv_head *head);
-/* Merges teacher `index` into the builder's graph. */
-void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
+/* Merges teacher `index` into the builder's graph. Without `asked`, no term asks for its scores, which need not be those
+ * of the student's classes. */
+void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at, bool asked,
                        skv_merged_teacher *out);
 /* A copy of a teacher whose images have another size than the data's, with a Resize before its input; *out NULL where
  * nothing is to be done. A note tells it. */

@@ -87,7 +87,7 @@ static skive_status match_classes(skive_context *ctx, const skv_teacher *t, cons
     return fit ? skv_classes_map(ctx, t->graph, info, who, at->targets->by_order, &out->classes) : SKIVE_OK;
 }
 
-static skive_status merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
+static skive_status merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at, bool asked,
                           skive_value *const *inputs, const skive_graph *teacher, skv_head *heads,
                           skv_merged_teacher *out) {
     skive_context *ctx = b->graph->ctx;
@@ -95,7 +95,7 @@ static skive_status merge(skv_builder *b, const skv_teacher *t, size_t index, co
     size_t first = 0;
     SKV_TRY(find_heads(ctx, teacher, t, index, at, heads));
     while (first < at->n_more && !heads[first].value) first++;
-    if (heads[first].value) SKV_TRY(match_classes(ctx, t, at, &heads[first], out));
+    if (asked && heads[first].value) SKV_TRY(match_classes(ctx, t, at, &heads[first], out));
     SKV_TRY(skv_graph_merge(b->graph, teacher, out->prefix, inputs, &map));
     for (uint32_t i = 0; i < teacher->n_values; i++) {
         if (map[i]) map[i]->trainable = false;
@@ -173,6 +173,12 @@ static skive_value *scores_of(skv_builder *b, const skv_head *head, const skv_lo
     return b->status == SKIVE_OK ? scores : NULL;
 }
 
+/* The same, whatever they are of. */
+static skive_value *unchecked(skv_builder *b, const skv_head *head) {
+    const bool classes = head->task == SKIVE_TASK_CLASSES || head->task == SKIVE_TASK_BINARY;
+    return classes ? skv_head_logits(b, head) : head->before ? head->before : head->value;
+}
+
 /* Which of several named outputs it is that does not fit. */
 static skive_status say_head(skive_context *ctx, skive_status status, const skv_teacher *t, const skv_head *head,
                              const skv_loss_site *at) {
@@ -182,7 +188,7 @@ static skive_status say_head(skive_context *ctx, skive_status status, const skv_
     return skv_fail_prefix(ctx, status, what);
 }
 
-void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
+void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at, bool asked,
                        skv_merged_teacher *out) {
     skive_context *ctx = b->graph->ctx;
     skv_feeds feeds = {0};
@@ -200,7 +206,7 @@ void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const
     if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, at->n_more + 1, sizeof *heads, &heads);
     if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, at->n_more + 1, sizeof(skive_value *), &out->more);
     out->first = b->graph->n_values;
-    if (b->status == SKIVE_OK) b->status = merge(b, t, index, at, inputs, teacher, heads, out);
+    if (b->status == SKIVE_OK) b->status = merge(b, t, index, at, asked, inputs, teacher, heads, out);
     out->end = b->graph->n_values;
     skv_free(ctx, inputs);
     skive_graph_free(teacher);
@@ -209,8 +215,9 @@ void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const
         const skv_loss_site *one = k ? &at->more[k - 1] : at;
         skive_value **to = k ? &out->more[k - 1] : &out->scores;
         if (!heads[k].value) continue;
-        *to = scores_of(b, &heads[k], one, out, at->n_more ? NULL : out->classes);
+        if (asked) *to = scores_of(b, &heads[k], one, out, at->n_more ? NULL : out->classes);
         if (b->status != SKIVE_OK && t->n_heads) b->status = say_head(ctx, b->status, t, &heads[k], one);
+        if (!out->answer) out->answer = asked ? *to : unchecked(b, &heads[k]);
     }
     skv_free(ctx, out->classes);
     out->classes = NULL;

@@ -43,7 +43,15 @@ static skive_status no_task(skive_context *ctx, const skv_teacher_head *h, const
     return status;
 }
 
-skive_status skv_teacher_heads_check(skive_context *ctx, const skv_teacher *t, const skv_loss_site *at) {
+skive_status skv_teacher_heads_check(skive_context *ctx, const skv_teacher *t, size_t n, const skv_loss_site *at) {
+    for (size_t i = 0; i < n && t->n_heads; i++) {
+        size_t k = 0;
+        while (k < t->n_heads && t->heads[k].teacher != i) k++;
+        if (k == t->n_heads)
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "teacher heads",
+                               "teacher heads: no output of teacher %zu (%s) is named; name one, or leave it out",
+                               i + 1, t[i].name ? t[i].name : "without a name");
+    }
     for (size_t i = 0; i < t->n_heads; i++) {
         size_t k = 0;
         while (k <= at->n_more && !is_task(at, k, t->heads[i].task)) k++;

@@ -290,7 +290,7 @@ skive_status skv_term_pairs(skive_context *ctx, const skive_graph *g, const skv_
                  .prefix = teacher->prefix,
                  .first = teacher->first,
                  .end = teacher->end,
-                 .logits = teacher->scores,
+                 .logits = teacher->answer,
                  .leads = leads,
                  .order = order};
     mark(&a);
