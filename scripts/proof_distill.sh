@@ -113,8 +113,8 @@ row() { printf '| %s | %s | %s |\n' "$1" "$(errors "$2" "$4")" "$([ "$2" = "$3" 
     row "500 labels and 54,500 samples without" "$work/few-more.onnx" "$work/few-plain.onnx" $fashion
     row "55,000 labels, soft labels" "$work/few-all.onnx" "$work/few-plain.onnx" $fashion
     echo
-    echo "Not measured: digit 3 left out of the transfer set, the thin deep student, CIFAR-10, a teacher of two tasks, a"
-    echo "Transformer of four layers to two, and distillation into quantized and sparse students."
+    echo "Not measured: digit 3 left out of the transfer set, the thin deep student, CIFAR-10, and a Transformer of four"
+    echo "layers to two. The scenes of [distillation.md](../distillation.md#scenes) have further figures."
 } >"$work/page.md"
 mv "$work/page.md" "$page"
 cat "$page"

@@ -185,7 +185,7 @@ static skive_status say_head(skive_context *ctx, skive_status status, const skv_
     char what[300];
     (void)snprintf(what, sizeof what, "%.100s, output '%.80s' for '%.80s'", t->name ? t->name : "teacher",
                    t->graph->outputs[head->output]->name, at->head->value->name);
-    return skv_fail_prefix(ctx, status, what);
+    return skv_fail_prefix(ctx, status, "%s", what);
 }
 
 void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at, bool asked,

@@ -81,7 +81,7 @@ skive_status skv_teacher_head_find(skive_context *ctx, const skive_graph *teache
         if (o == teacher->n_outputs)
             return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, "teacher heads", "the teacher has no output '%s'", h->output);
         const skive_status status = skv_head_at(ctx, teacher, site(at, k)->targets, o, head);
-        if (status != SKIVE_OK) return skv_fail_prefix(ctx, status, t->name ? t->name : "teacher");
+        if (status != SKIVE_OK) return skv_fail_prefix(ctx, status, "%s", t->name ? t->name : "teacher");
         const char *target = target_of(at, k);
         char text[200];
         skv_note(ctx, "'%s' of the student learns from output %s of %s",
