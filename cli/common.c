@@ -299,6 +299,9 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     }
     if (!r->best_by)
         cli_printf("the last epoch was kept");
+    else if (r->best_epoch == 0)
+        cli_printf("no epoch was better than the model before the training, by validation %s: that is kept",
+                   r->best_by);
     else if (!best)
         cli_printf("epoch %d, before the resume, had the best %s", r->best_epoch, r->best_by);
     else if (strcmp(r->best_by, "accuracy") == 0)

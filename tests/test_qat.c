@@ -1,5 +1,6 @@
-/* Quantization-aware training: the gradients of learned scales, the kernel, networks that are better for it, the bits
- * of the last validation in the exported model, zeros and shared values that stay, runs that are resumed, refusals. */
+/* Quantization-aware training: the gradients of learned scales, the kernel, networks that are better for it, statistics
+ * that fit the rounded weights, the start that is kept where training ruins it, the bits of the last validation in the
+ * exported model, zeros and shared values that stay, runs that are resumed, refusals. */
 #include <unistd.h>
 
 #include <skive/autodiff.h>
@@ -312,7 +313,9 @@ static void every_rule_gives_integers(void **state) {
         else
             assert_true(count_nodes(g, "DequantizeLinear") >= 2);
         assert_true(r.tested);
-        const double best = r.training.epochs[r.training.best_epoch - 1].validation_accuracy;
+        const int kept = r.training.best_epoch;
+        const double best =
+            kept ? r.training.epochs[kept - 1].validation_accuracy : r.training.start.validation_accuracy;
         assert_true(fabs(100 * best - r.after) < 1e-9); /* validation and test set are the same here */
         if (!(r.after >= r.before || r.after > 98))
             fail_msg("%s %s: %g %% before, %g %% after", rules[i][0], rules[i][2], r.before, r.after);
@@ -375,6 +378,167 @@ static void the_export_has_the_bits_of_the_validation(void **state) {
         skive_graph_free(aware);
         skive_graph_free(g);
         skive_dataset_free(set);
+        skv_test_context_end(ctx);
+    }
+}
+
+enum { SEEN = 220 }; /* the other training samples are for validation */
+
+/* The mean and the variance of each channel of a value over all training samples. */
+static void channels_of(skive_context *ctx, skive_graph *g, skive_value *v, double mean[4], double variance[4]) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_tensor view;
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
+    o.batch = SEEN;
+    o.no_fusion = true;
+    skv_test_ok(ctx, skive_graph_add_output(g, v));
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+    skv_test_ok(ctx, skive_exec_input(exec, 0, &view));
+    for (size_t i = 0; i < SEEN; i++)
+        skv_test_ok(ctx, skive_dataset_read(ctx, set, i, (float *)view.data + i * PIXELS, NULL));
+    skv_test_ok(ctx, skive_exec_run(exec));
+    skv_test_ok(ctx, skive_exec_output(exec, 1, &view));
+    const float *x = view.data;
+    for (int c = 0; c < 4; c++) {
+        double sum = 0, squares = 0;
+        for (int i = 0; i < SEEN; i++) {
+            for (int k = 0; k < PIXELS; k++) sum += (double)x[(i * 4 + c) * PIXELS + k];
+        }
+        mean[c] = sum / (SEEN * PIXELS);
+        for (int i = 0; i < SEEN; i++) {
+            for (int k = 0; k < PIXELS; k++) {
+                const double d = (double)x[(i * 4 + c) * PIXELS + k] - mean[c];
+                squares += d * d;
+            }
+        }
+        variance[c] = squares / (SEEN * PIXELS);
+    }
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+    skive_dataset_free(set);
+}
+
+/* BatchNormalization ships with the statistics of the rounded weights that ship: computed here from the exported
+ * weights over all training samples, which an epoch's batches share out evenly. */
+static void statistics_are_those_of_the_rounded_weights(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = float_model(ctx);
+    skive_qat_options o = skive_qat_options_default();
+    skive_train_options how = short_run();
+    double mean[4], variance[4];
+    (void)state;
+    how.batch = SEEN / 10;
+    o.weight_rule = "ttq"; /* the one that ships with its BatchNormalization, in float32 */
+    o.weights = "ternary";
+    o.activations = "float";
+    o.first_last = "same";
+    skv_test_ok(ctx, train(ctx, g, &o, &how, NULL));
+    skive_node *norm = NULL;
+    for (size_t i = 0; i < skive_graph_node_count(g); i++) {
+        if (strcmp(skive_node_op(skive_graph_node(g, i)), "BatchNormalization") == 0) norm = skive_graph_node(g, i);
+    }
+    assert_non_null(norm);
+    const skive_tensor *m = skive_value_data(norm->inputs[3]), *v = skive_value_data(norm->inputs[4]);
+    channels_of(ctx, g, norm->inputs[0], mean, variance);
+    for (int c = 0; c < 4; c++) {
+        const double deviation = sqrt(variance[c]);
+        if (!(fabs(skive_tensor_get(m, c) - mean[c]) <= 1e-4 * deviation))
+            fail_msg("channel %d: mean %g, not %g", c, skive_tensor_get(m, c), mean[c]);
+        /* the mean of the batches' variances lacks the variance of their means */
+        if (!(fabs(skive_tensor_get(v, c) - variance[c]) <= 0.01 * variance[c]))
+            fail_msg("channel %d: variance %g, not %g", c, skive_tensor_get(v, c), variance[c]);
+    }
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* A learning rate that ruins the network: what comes out is what it began with, which is no worse. */
+static void a_ruinous_training_is_not_kept(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = float_model(ctx);
+    skive_qat_options o = skive_qat_options_default();
+    skive_train_options how = short_run();
+    skive_qat_report r;
+    (void)state;
+    how.learning_rate = 30;
+    how.schedule = "constant";
+    o.weights = "int4";
+    o.activations = "uint4";
+    o.first_last = "same";
+    skv_test_ok(ctx, train(ctx, g, &o, &how, &r));
+    for (size_t i = 0; i < r.training.n_epochs; i++)
+        assert_true(r.training.epochs[i].validation_accuracy < r.training.start.validation_accuracy);
+    assert_int_equal(r.training.best_epoch, 0);
+    assert_true(fabs(100 * r.training.start.validation_accuracy - r.after) < 1e-9);
+    assert_true(r.after > 90);
+    skive_qat_report_free(ctx, &r);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* What each step of the training computes, with running statistics in the place of the batch's, against the integers:
+ * float32 sums and biases that are not rounded to steps of the sums are all that differs. A sum that lies between two
+ * levels may fall to the other side; one step of an activation of 4 bits times a weight moves the output by less than
+ * 2 % of the largest, where a grid or statistics that are not those of the training would move all. */
+static void the_simulation_is_what_ships(void **state) {
+    enum { N = TESTING };
+    static const char *const norms[] = {"trained", "frozen", "folded"};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = float_model(ctx), *aware = NULL;
+        skive_qat_options o = skive_qat_options_default();
+        const skive_quantize_options how = skive_quantize_options_default();
+        skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN), *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+        skv_qat_plan p;
+        float out[2][N * CLASSES];
+        size_t classes = 0;
+        o.weights = "int4";
+        o.activations = "uint4";
+        o.first_last = "same";
+        o.batchnorm = norms[i];
+        skv_test_ok(ctx, skv_qat_plan_make(ctx, g, &o, &how, &p));
+        skv_test_ok(ctx, skv_qat_calibrate(&p, set));
+        skv_test_ok(ctx, skv_qat_insert(&p, true, &aware));
+        for (int simulated = 0; simulated < 2; simulated++) {
+            skive_plan_options po = skive_plan_options_default();
+            skive_plan *plan = NULL;
+            skive_exec *exec = NULL;
+            skive_tensor view;
+            po.batch = N;
+            po.training = simulated;
+            skv_test_ok(ctx, skive_plan_create(ctx, aware, &po, &plan));
+            skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+            skv_test_ok(ctx, skive_exec_input(exec, 0, &view));
+            for (size_t k = 0; k < N; k++)
+                skv_test_ok(ctx, skive_dataset_read(ctx, test, k, (float *)view.data + k * PIXELS, NULL));
+            skv_test_ok(ctx, skive_exec_run(exec));
+            skv_test_ok(ctx, skive_exec_output(exec, 0, &view));
+            memcpy(out[simulated], view.data, sizeof out[0]);
+            skive_exec_free(exec);
+            skive_plan_free(plan);
+        }
+        double most = 0, worst = 0;
+        for (int k = 0; k < N; k++) {
+            int best[2] = {0};
+            for (int c = 0; c < CLASSES; c++) {
+                const float *row[2] = {&out[0][k * CLASSES], &out[1][k * CLASSES]};
+                most = fmax(most, fabs((double)row[1][c]));
+                worst = fmax(worst, fabs((double)row[0][c] - (double)row[1][c]));
+                for (int m = 0; m < 2; m++) best[m] = row[m][c] > row[m][best[m]] ? c : best[m];
+            }
+            classes += best[0] != best[1];
+        }
+        if (worst > 0.02 * most || classes > 1)
+            fail_msg("%s: outputs up to %g come apart by %g, %zu classes", norms[i], most, worst, classes);
+        skv_qat_plan_free(&p);
+        skive_graph_free(aware);
+        skive_graph_free(g);
+        skive_dataset_free(set);
+        skive_dataset_free(test);
         skv_test_context_end(ctx);
     }
 }
@@ -586,6 +750,9 @@ int main(void) {
         cmocka_unit_test(through_tanh_by_hand),
         cmocka_unit_test(every_rule_gives_integers),
         cmocka_unit_test(the_export_has_the_bits_of_the_validation),
+        cmocka_unit_test(the_simulation_is_what_ships),
+        cmocka_unit_test(statistics_are_those_of_the_rounded_weights),
+        cmocka_unit_test(a_ruinous_training_is_not_kept),
         cmocka_unit_test(a_resumed_run_gives_the_same_bits),
         cmocka_unit_test(zeros_and_codebooks_stay),
         cmocka_unit_test(what_cannot_be_is_refused),

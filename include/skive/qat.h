@@ -22,7 +22,8 @@ typedef struct skive_qat_options {
     const char *weight_rule, *activation_rule;
     /* Of the first and the last product: "8" (default): int8 weights and uint8 activations; "same": as all others. */
     const char *first_last;
-    /* "trained" (default): BatchNormalization stays behind the rounded products and follows the batches; "frozen": it
+    /* "trained" (default): BatchNormalization stays behind the rounded products and follows the batches, and its
+     * statistics are computed anew with the rounded weights before each validation and for the export; "frozen": it
      * stays with the statistics, scales and shifts that it has; "folded": it is folded into the weights first. In each
      * case the exported model has it in the scales and biases of its integers. */
     const char *batchnorm;

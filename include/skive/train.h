@@ -207,12 +207,15 @@ SKIVE_API void skive_rate_search_free(skive_context *ctx, skive_rate_search *sea
 typedef struct skive_train_report {
     size_t n_epochs;
     skive_epoch_report *epochs; /* freed by skive_train_report_free */
-    int best_epoch;
+    int best_epoch;             /* 0: none was better than the model before the training (skive_quantize_aware) */
     double seconds;
     double samples_per_second;
     double waited;           /* seconds of this run in which training waited for data */
     const char *best_by;     /* the metric that selected best_epoch; NULL: it is the last epoch */
     skive_rate_search rates; /* of find_lr; freed by skive_train_report_free */
+    /* The model before the training, where it may be the one that is kept: its epoch is 0, its training loss and
+     * accuracy are NaN. Of a resumed run, and where it was not measured, the figures of validation are NaN too. */
+    skive_epoch_report start;
 } skive_train_report;
 SKIVE_API void skive_train_report_free(skive_context *ctx, skive_train_report *report);
 

@@ -9,6 +9,11 @@
 #include "passes/quantized.h"
 #include "quant/qat.h"
 
+/* Batches from which the statistics of BatchNormalization are computed anew before each validation, as published for
+ * weights that oscillate between levels (Nagel et al. 2022). Of 64 samples each, they leave an error of the statistics
+ * below 1 %. */
+enum { RENEWED = 50 };
+
 /* ---- options ---- */
 
 static const char *first_last_name(size_t i) { return i == 0 ? "8" : i == 1 ? "same" : NULL; }
@@ -244,6 +249,8 @@ static skive_status fit(awareness *a, const skive_graph *float_model) {
                        .n_rules = a->plan.n_rules,
                        .watchers = &watcher,
                        .n_watchers = method->watcher != NULL,
+                       .renew_batches = RENEWED,
+                       .start_counts = method->watcher == NULL,
                        .what = "quantize",
                        .settings = settings.data};
     const skive_status status =

@@ -73,7 +73,8 @@ extern const skv_table skv_qat_table;
 
 /* The scale of the point as a parameter that the training may change: of a weight one for each channel by `scale_of`
  * of its numbers, of a value that of its range. */
-typedef float (*skv_qat_scale_fn)(const skv_quantizer *q, const float *x, int64_t n);
+typedef skive_status (*skv_qat_scale_fn)(skive_context *ctx, const skv_quantizer *q, const float *x, int64_t n,
+                                         float *scale);
 skive_value *skv_qat_scale(const skv_qat_site *s, skv_qat_scale_fn scale_of, bool learned);
 /* A parameter of n numbers that the training may change. */
 skive_value *skv_qat_parameter(const skv_qat_site *s, const float *x, int64_t n, bool learned);

@@ -102,7 +102,7 @@ skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epo
     figures[n++] = figure(&measures[LOSS], row);
     size_t k = 0;
     while (k < n - 1 && figures[k] == best->best[k]) k++;
-    *better = best->best_epoch < 1 || figures[k] > best->best[k];
+    *better = (best->best_epoch < 1 && !best->started) || figures[k] > best->best[k];
     if (*better) memcpy(best->best, figures, n * sizeof *figures);
     return SKIVE_OK;
 }

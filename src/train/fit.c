@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "train/callbacks/averages.h"
 #include "train/fit_state.h"
 #include "train/metrics/choices.h"
 
@@ -143,13 +144,17 @@ static skive_status check_figures(const fit_state *s) {
     return status;
 }
 
-/* Of regression and of several labels a sample, which have no one accuracy, the loss decides. */
-static skive_status validate(fit_state *s, skive_epoch_report *row) {
-    skive_eval_report r;
+static void clear_figures(skive_epoch_report *row) {
     row->validation_accuracy = row->validation_loss = row->validation_f1 = NAN;
     row->validation_rmse = row->validation_r2 = NAN;
     row->n_outputs = 0;
     for (size_t i = 0; i < SKIVE_EPOCH_FIGURES; i++) row->figures[i] = NAN;
+}
+
+/* Of regression and of several labels a sample, which have no one accuracy, the loss decides. */
+static skive_status validate(fit_state *s, skive_epoch_report *row) {
+    skive_eval_report r;
+    clear_figures(row);
     if (!s->fit->validation) return SKIVE_OK;
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
@@ -203,11 +208,11 @@ skive_status skv_fit_feed_batch(fit_state *s, const skive_batch *batch, double e
     return feed_courses(s, epoch);
 }
 
-/* See skv_watch: batches of the epoch that ended, as it saw them. */
+/* See skv_watch: batches of the epoch that ended, as it saw them; before the first one, those that it will see. */
 static skive_status replay(const skv_watch *w, int64_t most, skive_status (*each)(void *self, skv_trainer *t),
                            void *self) {
     fit_state *s = w->run;
-    SKV_TRY(skv_fit_start(s, (uint64_t)w->epoch - 1, 0));
+    SKV_TRY(skv_fit_start(s, w->epoch > 0 ? (uint64_t)w->epoch - 1 : 0, 0));
     for (int64_t i = 0; i < most && i < (int64_t)s->batches; i++) {
         skive_batch batch;
         skv_step step;
@@ -301,25 +306,45 @@ static skive_status report_progress(fit_state *s, int epoch) {
                            skv_fit_loss_text(p->loss_sum / (double)p->seen, loss, sizeof loss), accuracy);
 }
 
+/* The statistics are those of the weights that are shown now; training itself does not read them. */
+static skive_status renew_statistics(fit_state *s, const skv_watch *w) {
+    if (s->fit->renew_batches < 1 || skv_trainer_statistics(s->trainer) == 0) return SKIVE_OK;
+    if (!s->renewed) {
+        SKV_TRY(skv_alloc_array(s->ctx, (size_t)skv_trainer_statistics(s->trainer), sizeof *s->renewed, &s->renewed));
+        s->renewed_after = -1;
+    }
+    if (s->renewed_after != w->epoch) SKV_TRY(skv_statistics_renewed(w, s->fit->renew_batches, s->renewed));
+    s->renewed_after = w->epoch;
+    skv_trainer_set_norms(s->trainer, s->renewed);
+    return SKIVE_OK;
+}
+
 /* Done with the model that is to be written, which callbacks may put in the place of the one that is trained. */
 static skive_status show_and(fit_state *s, skive_epoch_report *row,
                              skive_status (*what)(fit_state *s, skive_epoch_report *row)) {
     const skv_watch w = where(s, row->epoch, s->point.steps, row);
     SKV_TRY(skv_callbacks_show(s->trainer, &w, true));
-    const skive_status status = what(s, row); /* also where it was interrupted, before a checkpoint is written */
+    skive_status status = renew_statistics(s, &w);
+    if (status == SKIVE_OK) status = what(s, row); /* also where it was interrupted, before a checkpoint is written */
     SKV_TRY(skv_callbacks_show(s->trainer, &w, false));
     return status;
+}
+
+/* The samples of the epoch, and the graph that the trainer has in it. */
+static skive_status choose_samples(fit_state *s, int epoch) {
+    s->batches = skv_growth_batches(&s->growth, epoch);
+    SKV_TRY(skv_fit_enter_stage(s, epoch));
+    SKV_TRY(skv_growth_begin(&s->growth, epoch, s->current));
+    skv_loader_choose(s->loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
+    if (s->teacher_loader) skv_loader_choose(s->teacher_loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
+    return SKIVE_OK;
 }
 
 static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) {
     skv_checkpoint *p = &s->point;
     const double started = skv_now() - p->seconds;
     double rate = skv_callbacks_rate(s->trainer, epoch + 1, skv_course_rate(&s->course, epoch + 1));
-    s->batches = skv_growth_batches(&s->growth, epoch);
-    SKV_TRY(skv_fit_enter_stage(s, epoch));
-    SKV_TRY(skv_growth_begin(&s->growth, epoch, s->current));
-    skv_loader_choose(s->loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
-    if (s->teacher_loader) skv_loader_choose(s->teacher_loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
+    SKV_TRY(choose_samples(s, epoch));
     SKV_TRY(skv_fit_start(s, (uint64_t)epoch, (size_t)p->in_epoch));
     for (size_t i = (size_t)p->in_epoch; i < s->batches; i++) {
         skive_batch batch;
@@ -460,6 +485,7 @@ static skive_status set_up(fit_state *s) {
  * last one counts as best. */
 static skive_status keep_if_best(fit_state *s, skive_epoch_report *row) {
     bool better = true;
+    if (!s->counts && s->point.started) return SKIVE_OK;
     if (s->o->keep_best && s->counts && !isnan(row->validation_loss)) {
         SKV_TRY(skv_best_better(s->ctx, s->o->best, row, &s->point, &better));
         s->report.best_by = skv_best_rule(s->o->best, row);
@@ -469,6 +495,24 @@ static skive_status keep_if_best(fit_state *s, skive_epoch_report *row) {
     if (!better) return SKIVE_OK;
     s->point.best_epoch = row->epoch;
     skv_params_copy_values(s->best, s->current);
+    return SKIVE_OK;
+}
+
+/* The model as it begins, which is kept unless an epoch is better. A resumed run knows its figures, or better ones. */
+static skive_status validate_start(fit_state *s) {
+    skive_epoch_report *row = &s->report.start;
+    if (!s->fit->start_counts || !s->fit->validation || !s->o->keep_best) return SKIVE_OK;
+    if (s->point.steps == 0) {
+        s->counts = true;
+        SKV_TRY(choose_samples(s, 0));
+        SKV_TRY(show_and(s, row, validate));
+        SKV_TRY(show_and(s, row, keep_if_best));
+        if (isnan(row->validation_accuracy))
+            skv_note(s->ctx, "before the training: validation loss %.6g", row->validation_loss);
+        else
+            skv_note(s->ctx, "before the training: validation %.2f %%", 100 * row->validation_accuracy);
+    }
+    s->point.started = true;
     return SKIVE_OK;
 }
 
@@ -512,6 +556,7 @@ static skive_status loop(fit_state *s) {
     if (s->o->epochs > 0) SKV_TRY(skv_fit_open_journal(s, resumed));
     skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)skv_growth_before(&s->growth, s->o->epochs));
     s->progress.done_before = (double)s->point.steps;
+    SKV_TRY(validate_start(s));
     const int64_t steps_before = s->point.steps;
     for (int epoch = (int)s->point.epoch; epoch < s->o->epochs && !s->stopped; epoch++) {
         skive_epoch_report *row = &s->report.epochs[s->report.n_epochs];
@@ -546,6 +591,8 @@ static skive_status keep_class_names(const fit_state *s) {
 
 skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     fit_state s = {.ctx = ctx, .fit = fit, .o = fit->options};
+    s.report.start = (skive_epoch_report){.loss = NAN, .train_accuracy = NAN};
+    clear_figures(&s.report.start);
     skv_text_init(&s.settings, ctx);
     skive_status status = set_up(&s);
     if (status == SKIVE_OK) status = loop(&s);
@@ -571,6 +618,7 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
     skv_problem_free(ctx, &s.problem);
     skv_goals_free(&s.goals);
     skv_free(ctx, s.indices);
+    skv_free(ctx, s.renewed);
     skv_rule_uses_free(ctx, &s.rules);
     skv_text_free(&s.settings);
     skv_free(ctx, s.class_weights);

@@ -45,7 +45,11 @@ typedef struct skv_fit {
     const char *what;              /* progress name: "train", "distill", "fine-tune" */
     const char *settings;          /* lines of whatever else decides the result, for checkpoints; NULL: none */
     const skv_target_scale *scale; /* set by skv_fit_values */
-    bool may_grow;                 /* nodes may be put behind the model's output; pointers into it are lost then */
+    /* Before each validation the statistics of BatchNormalization are computed anew, from so many batches of the epoch:
+     * running ones lag behind weights that jump from level to level. 0: they are the running ones. */
+    int64_t renew_batches;
+    bool start_counts; /* the model as it begins is validated, and is kept unless an epoch is better */
+    bool may_grow;     /* nodes may be put behind the model's output; pointers into it are lost then */
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 typedef skive_status (*skv_fit_fn)(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
@@ -73,11 +77,12 @@ typedef struct skv_checkpoint {
     int64_t epoch;        /* finished */
     int64_t steps;        /* done, of all epochs */
     /* What the next epoch has come to, if the checkpoint was written within it. */
-    int64_t in_epoch;       /* its steps that are done */
-    double loss_sum;        /* over its samples */
-    int64_t right, seen;    /* samples */
-    double seconds, waited; /* the same of time */
-    int64_t best_epoch;
+    int64_t in_epoch;               /* its steps that are done */
+    double loss_sum;                /* over its samples */
+    int64_t right, seen;            /* samples */
+    double seconds, waited;         /* the same of time */
+    int64_t best_epoch;             /* 0: none, or the start where it counts */
+    bool started;                   /* not stored: `best` has the figures of the start, or of an epoch */
     double best[SKV_BEST_MOST + 1]; /* the best epoch's figures, by which later ones are compared */
 } skv_checkpoint;
 /* When a checkpoint is written within an epoch. */

@@ -20,6 +20,8 @@ typedef struct fit_state {
     skv_rule_uses rules;
     skv_course course;                     /* of the learning rate */
     bool counts;                           /* the epoch that ended may be the best */
+    float *renewed;                        /* statistics of the epoch that ended, or NULL */
+    int64_t renewed_after;                 /* whose they are; -1: of none yet */
     uint8_t stopped;                       /* the run has ended before its last epoch */
     int64_t *indices;                      /* [batch] */
     skive_loader *loader, *teacher_loader; /* the second: of views that only the teacher sees, or NULL */

@@ -86,6 +86,8 @@ int64_t skv_trainer_weights(const skv_trainer *t); /* how many numbers */
 int64_t skv_trainer_statistics(const skv_trainer *t); /* how many numbers */
 void skv_trainer_get_statistics(const skv_trainer *t, float *all);
 void skv_trainer_set_statistics(skv_trainer *t, const float *all);
+/* Only those of BatchNormalization, not the ranges that rounded activations follow. */
+void skv_trainer_set_norms(skv_trainer *t, const float *all);
 /* Those of the last batch alone: behind forward and backward, before apply. */
 void skv_trainer_batch_statistics(skv_trainer *t, float *all);
 

@@ -95,6 +95,13 @@ void skv_trainer_set_statistics(skv_trainer *t, const float *all) {
         memcpy(skv_value_tensor(t->stats[i].parameter)->data, all, (size_t)count_of(&t->stats[i]) * sizeof *all);
 }
 
+void skv_trainer_set_norms(skv_trainer *t, const float *all) {
+    for (size_t i = 0; i < t->n_stats; all += count_of(&t->stats[i++])) {
+        if (!skv_node_is(t->stats[i].next->producer, SKV_OP_BATCH_NORMALIZATION)) continue;
+        memcpy(skv_value_tensor(t->stats[i].parameter)->data, all, (size_t)count_of(&t->stats[i]) * sizeof *all);
+    }
+}
+
 /* The node gives momentum * old + (1 - momentum) * of the batch. */
 void skv_trainer_batch_statistics(skv_trainer *t, float *all) {
     for (size_t i = 0; i < t->n_stats; all += count_of(&t->stats[i++])) {

@@ -8,8 +8,11 @@ expect 0 'wrote m.onnx' "$skive" train mlp:16,8 --data $data --epochs 2 --batch 
 expect 0 'wrote q.onnx' "$skive" quantize m.onnx --data $data --qat --epochs 2 --batch 32 --weights int4 --activations uint4 -o q.onnx
 expect 0 'test, [0-9]+ samples: float [0-9.]+ %, quantized without training [0-9.]+ %, trained [0-9.]+ %' \
     "$skive" quantize m.onnx --data $data --qat --epochs 2 --batch 32 --weights int4 --activations uint4 -o q.onnx
+expect 0 'no epoch was better than the model before the training, by validation accuracy: that is kept' \
+    "$skive" quantize m.onnx --data $data --qat --epochs 1 --batch 32 --weights int4 --activations uint4 --lr 1000 -o start.onnx
 expect 0 'after the training the model is worse on the test set than before it: [0-9.]+ % instead of' \
-    "$skive" quantize m.onnx --data $data --qat --epochs 1 --batch 32 --weights int4 --activations uint4 --lr 1000 -o worse.onnx
+    "$skive" quantize m.onnx --data $data --qat --epochs 1 --batch 32 --weights int4 --activations uint4 --lr 1000 \
+    --no-validation -o worse.onnx
 expect 0 "first and last product, 'fc1' and 'fc3', have int8" \
     "$skive" quantize m.onnx --data $data --qat --epochs 1 --batch 32 --weights int2 -o q.onnx
 for key in '"untrained": [0-9]' '"rule": "lsq"' '"packed_bytes": [0-9]' '"step": [0-9]' '"grid": "int2"'; do

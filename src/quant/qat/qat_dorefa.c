@@ -11,8 +11,10 @@ static const char *refuses(const skv_quantizer *q, bool weight) {
     return !weight && q->low < 0 ? "activations need an unsigned grid" : NULL;
 }
 
-static float whole(const skv_quantizer *q, const float *x, int64_t n) {
-    return skv_grid_largest(x, n) / (float)q->high;
+static skive_status whole(skive_context *ctx, const skv_quantizer *q, const float *x, int64_t n, float *scale) {
+    (void)ctx;
+    *scale = skv_grid_largest(x, n) / (float)q->high;
+    return SKIVE_OK;
 }
 
 static skive_value *insert(const skv_qat_site *s) {

@@ -56,11 +56,12 @@ static skive_status scales_of(const skv_qat_site *s, skv_qat_scale_fn scale_of, 
     const int64_t outer = n > 0 && inner > 0 ? count / n / inner : 0;
     float *part = NULL;
     SKV_TRY(skv_storage_create(s->ctx, SKIVE_F32, p->axis >= 0 ? 1 : 0, &n, out));
-    const skive_status status = skv_alloc_array(s->ctx, (size_t)(outer * inner) + 1, sizeof *part, &part);
+    skive_status status = skv_alloc_array(s->ctx, (size_t)(outer * inner) + 1, sizeof *part, &part);
     for (int64_t k = 0; status == SKIVE_OK && k < n; k++) {
         for (int64_t o = 0; o < outer; o++)
             memcpy(part + o * inner, (const float *)t->data + (o * n + k) * inner, (size_t)inner * sizeof *part);
-        const float scale = scale_of(&p->q, part, outer * inner);
+        float scale = 0;
+        status = scale_of(s->ctx, &p->q, part, outer * inner, &scale);
         ((float *)(*out)->tensor.data)[k] = scale > 0 && isfinite(scale) ? scale : 1;
     }
     skv_free(s->ctx, part);

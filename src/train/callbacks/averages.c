@@ -47,3 +47,34 @@ skive_status skv_averages_states(skv_averages *a, skv_states *s, const char *own
     SKV_TRY(skv_state(s, owner, "weights", a->weights, (size_t)a->n_weights, sizeof *a->weights));
     return skv_state(s, owner, "statistics", a->statistics, (size_t)a->n_statistics, sizeof *a->statistics);
 }
+
+/* ---- statistics computed anew ---- */
+
+typedef struct gathered {
+    double *sums; /* [n] of the batches' own */
+    float *fresh; /* [n] */
+    int64_t n, seen;
+} gathered;
+
+static skive_status gather(void *self, skv_trainer *t) {
+    gathered *g = self;
+    skv_trainer_batch_statistics(t, g->fresh);
+    for (int64_t i = 0; i < g->n; i++) g->sums[i] += (double)g->fresh[i];
+    g->seen++;
+    return SKIVE_OK;
+}
+
+skive_status skv_statistics_renewed(const skv_watch *w, int64_t batches, float *statistics) {
+    skive_context *ctx = skv_trainer_context(w->trainer);
+    gathered g = {.n = skv_trainer_statistics(w->trainer)};
+    skive_status status;
+    if (g.n == 0) return SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g.n, sizeof *g.sums, &g.sums));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g.n, sizeof *g.fresh, &g.fresh));
+    SKV_GO(status, done, w->replay(w, batches, gather, &g));
+    for (int64_t i = 0; i < g.n && g.seen > 0; i++) statistics[i] = (float)(g.sums[i] / (double)g.seen);
+done:
+    skv_free(ctx, g.sums);
+    skv_free(ctx, g.fresh);
+    return status;
+}

@@ -4,7 +4,7 @@
 #ifndef SKV_TRAIN_AVERAGES_H
 #define SKV_TRAIN_AVERAGES_H
 
-#include "train/trainer.h"
+#include "train/fit.h"
 
 typedef struct skv_averages {
     skive_context *ctx;
@@ -22,5 +22,9 @@ void skv_averages_add(skv_averages *a, skv_trainer *t, double share, bool statis
 skive_status skv_averages_show(skv_averages *a, skv_trainer *t, bool on);
 /* `owner`: whose they are in a checkpoint. */
 skive_status skv_averages_states(skv_averages *a, skv_states *s, const char *owner);
+
+/* Statistics of the trainer's weights as they are now, [skv_trainer_statistics]: the mean of those of `batches` batches
+ * of the epoch that ended, or of as many as it has. */
+skive_status skv_statistics_renewed(const skv_watch *w, int64_t batches, float *statistics);
 
 #endif

@@ -5,8 +5,6 @@
  *
  * "START[,every=1][,lr=X][,batches=100]": START epochs are done before the first that is averaged; of the later ones
  * every N-th is. The learning rate is `lr` from there on, where it is given; otherwise the schedule's. */
-#include <string.h>
-
 #include "train/callbacks/averages.h"
 #include "train/train.h"
 
@@ -16,9 +14,6 @@ typedef struct swa {
     int64_t start, every, batches;
     double rate;   /* of learning; 0: the schedule's */
     int64_t epoch; /* that was averaged last */
-    double *sums;  /* [n_statistics] of the batches' own */
-    float *fresh;  /* [n_statistics] */
-    int64_t seen;  /* batches in the sums */
 } swa;
 
 static const skv_option options[] = {
@@ -73,19 +68,12 @@ static skive_status start(const skv_callback_site *at, void **self) {
     s->every = skv_option_integer(&s->values, "every");
     s->rate = skv_option_real(&s->values, "lr");
     s->batches = skv_option_integer(&s->values, "batches");
-    SKV_TRY(skv_averages_start(at->ctx, at->trainer, &s->averages));
-    const size_t n = (size_t)s->averages.n_statistics;
-    SKV_TRY(skv_alloc_array(at->ctx, n, sizeof *s->sums, &s->sums));
-    return skv_alloc_array(at->ctx, n, sizeof *s->fresh, &s->fresh);
+    return skv_averages_start(at->ctx, at->trainer, &s->averages);
 }
 
 static void end(skive_context *ctx, void *self) {
     swa *s = self;
-    if (s) {
-        skv_averages_free(&s->averages);
-        skv_free(ctx, s->sums);
-        skv_free(ctx, s->fresh);
-    }
+    if (s) skv_averages_free(&s->averages);
     skv_free(ctx, s);
 }
 
@@ -96,22 +84,9 @@ static double rate(const void *self, double epoch, double rate_by_schedule) {
 
 static bool averaged(const swa *s, int64_t epoch) { return epoch > s->start && (epoch - s->start - 1) % s->every == 0; }
 
-static skive_status gather(void *self, skv_trainer *t) {
-    swa *s = self;
-    skv_trainer_batch_statistics(t, s->fresh);
-    for (int64_t i = 0; i < s->averages.n_statistics; i++) s->sums[i] += (double)s->fresh[i];
-    s->seen++;
-    return SKIVE_OK;
-}
-
 /* With the averaged weights in place. */
 static skive_status renew_statistics(swa *s, const skv_watch *w) {
-    const int64_t n = s->averages.n_statistics;
-    if (n == 0) return SKIVE_OK;
-    memset(s->sums, 0, (size_t)n * sizeof *s->sums);
-    s->seen = 0;
-    SKV_TRY(w->replay(w, s->batches, gather, s));
-    for (int64_t i = 0; i < n && s->seen > 0; i++) s->averages.statistics[i] = (float)(s->sums[i] / (double)s->seen);
+    SKV_TRY(skv_statistics_renewed(w, s->batches, s->averages.statistics));
     skv_trainer_set_statistics(w->trainer, s->averages.statistics);
     return SKIVE_OK;
 }
