@@ -10,7 +10,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
   cmake_minimum_required(VERSION 3.25)
 endif()
 
-set(SKIVE_LEVELS avx2 avx512 avx512_vnni neon dotprod i8mm)
+set(SKIVE_LEVELS avx2 avx512 avx512_vnni amx neon dotprod i8mm)
 
 set(SKIVE_PROCESSOR_avx2 x86_64)
 set(SKIVE_FLAGS_avx2 -mavx2 -mfma -mf16c)
@@ -77,6 +77,11 @@ set(SKIVE_FILES_avx512_vnni
   kernels/int8/gemm_vnni.c
   kernels/int8/sparse_vnni.c
   kernels/int8/xnor_vnni.c)
+
+# gcc 11 and clang 12 are the first that know the tile registers.
+set(SKIVE_PROCESSOR_amx x86_64)
+set(SKIVE_FLAGS_amx ${SKIVE_FLAGS_avx512} -mamx-tile -mamx-int8)
+set(SKIVE_FILES_amx kernels/int8/gemm_amx.c)
 
 # NEON is part of every AArch64 CPU.
 set(SKIVE_PROCESSOR_neon aarch64)
@@ -150,6 +155,19 @@ elseif(SKIVE_IS_AARCH64)
   set(SKIVE_PROCESSOR aarch64)
 endif()
 skive_check_levels(${PROJECT_SOURCE_DIR})
+
+# A level that the compiler does not know is left out.
+include(CheckCCompilerFlag)
+set(SKIVE_WITH_AMX 0)
+if(SKIVE_IS_X86_64)
+  check_c_compiler_flag("-mamx-tile -mamx-int8" SKIVE_COMPILES_AMX)
+  if(SKIVE_COMPILES_AMX)
+    set(SKIVE_WITH_AMX 1)
+  else()
+    message(STATUS "integer kernels with AMX tiles: left out, the compiler does not know -mamx-tile and -mamx-int8")
+    set(SKIVE_PROCESSOR_amx "none, this compiler does not know it")
+  endif()
+endif()
 
 # Removes what other processors' levels list from the variable `sources` (absolute paths) and gives the rest its flags;
 # `own` becomes the levels of this processor.

@@ -26,9 +26,14 @@ typedef enum skv_isa {
 #define SKV_ON_AVX2        SKV_ON_X86
 #define SKV_ON_AVX512      SKV_ON_X86
 #define SKV_ON_AVX512_VNNI SKV_ON_X86
-#define SKV_ON_NEON        SKV_ON_ARM
-#define SKV_ON_DOTPROD     SKV_ON_ARM
-#define SKV_ON_I8MM        SKV_ON_ARM
+#if SKIVE_WITH_AMX
+#define SKV_ON_AMX SKV_ON_X86
+#else
+#define SKV_ON_AMX(...) /* the compiler does not know the instructions */
+#endif
+#define SKV_ON_NEON    SKV_ON_ARM
+#define SKV_ON_DOTPROD SKV_ON_ARM
+#define SKV_ON_I8MM    SKV_ON_ARM
 
 /* Expands to the rest of the arguments if the processor has the level, else to nothing. */
 #define SKV_ON(level, ...) SKV_ON_##level(__VA_ARGS__)

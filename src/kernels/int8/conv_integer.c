@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "kernels/int8/dense.h"
 #include "kernels/int8/matrix.h"
+#include "kernels/int8/tiles.h"
 
 enum { X, W, X_ZERO, W_ZERO, PARALLEL_FROM = 1 << 14, LARGEST = 1 << 16 };
 
@@ -71,7 +72,7 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
         for (size_t i = 0; i < count; i++) turned[i] = (int8_t)(((const uint8_t *)w->data)[i] - 128);
     }
     const skive_status status =
-        skv_q8_dense_sums(n, skv_q8_gemm_of(skv_cpu_isa()), &s, turned ? turned : w->data, &st->dense);
+        skv_q8_dense_sums(n, skv_q8_gemm_for(skv_cpu_isa(), &s), &s, turned ? turned : w->data, &st->dense);
     skv_free(n->ctx, turned);
     SKV_TRY(status);
     n->in[X].layout = n->out[0].layout = SKV_NHWC;

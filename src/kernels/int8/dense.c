@@ -15,7 +15,7 @@ typedef struct position {
 /* One tile of a block, its pointers apart. */
 typedef struct place {
     const skv_q8_box *box;
-    size_t rows, y_at[SKV_Q8_MOST_ROWS];
+    size_t rows, apart, y_at[SKV_Q8_MOST_ROWS];
 } place;
 
 static position position_of(const skv_q8_dense *d, const skv_q8_box *b, const uint8_t *x, int64_t row) {
@@ -152,28 +152,64 @@ static void point(const skv_q8_dense *d, const skv_q8_box *b, position *p, int64
     }
 }
 
+/* The same of an even gemm: its tile lies on one line, and nothing of its windows outside. */
+static void point_even(const skv_q8_dense *d, const skv_q8_box *b, position *p, int64_t channel, const void **a,
+                       place *at) {
+    const skv_geometry *g = &d->at;
+    const size_t y = (size_t)output_of(d, p), y_stride = (size_t)d->s.m * d->item;
+    const int64_t line = p->d * g->stride[0] * g->in[1] + p->h * g->stride[1];
+    const uint8_t *first = p->image + (line * g->in[2] + p->w * g->stride[2]) * d->s.c + channel;
+    for (size_t t = 0; t < b->taps; t++) a[t] = first + b->offset[t];
+    for (size_t r = 0; r < at->rows; r++) at->y_at[r] = (y + r) * y_stride;
+    at->apart = (size_t)(g->stride[2] * d->s.c);
+    p->w += (int64_t)at->rows - 1;
+    step(d, b, p);
+}
+
+/* Rows that are read past their ends, where the input ends with them: a copy. */
+static void copy_last(const skv_q8_dense *d, const void **a, char *copy, place *at) {
+    const size_t row_bytes = d->groups * d->gemm->k_group;
+    for (size_t r = 0; r < at->rows; r++)
+        memcpy(copy + r * row_bytes, (const char *)a[0] + r * at->apart, (size_t)d->per_in);
+    a[0] = copy;
+    at->apart = row_bytes;
+}
+
+/* The first row of a tile, of all of a box; *rows: how many it has. */
+static int64_t tile_from(const skv_q8_box *b, int64_t tile, size_t *rows) {
+    const int64_t at = tile % b->run_tiles, first = skv_part(b->run, b->run_tiles, at);
+    *rows = (size_t)(skv_part(b->run, b->run_tiles, at + 1) - first);
+    return tile / b->run_tiles * b->run + first;
+}
+
 /* Finds where the rows of the tiles from `tile` on lie, or gathers them. */
 static void find_rows(const skv_q8_dense *d, int64_t tile, size_t tiles, int64_t group, const uint8_t *x,
                       const void **a, char *gathered, place *places) {
     const size_t row_bytes = d->groups * d->gemm->k_group * (d->gemm->wide ? 2 : 1);
     const int64_t channel = group * d->per_in;
     const skv_q8_box *box = d->box;
+    const size_t pointers = d->taps * (d->gemm->even ? 1 : d->gemm->mr);
     position p = {0};
-    for (size_t t = 0; t < tiles; t++, tile++, a += d->taps * d->gemm->mr) {
+    for (size_t t = 0; t < tiles; t++, tile++, a += pointers) {
         const bool first = t == 0 || tile >= box->tiles;
         while (tile >= box->tiles) tile -= box++->tiles;
-        const int64_t from = skv_part(box->rows, box->tiles, tile);
-        if (first) p = position_of(d, box, x, from);
         place *at = &places[t];
+        const int64_t from = tile_from(box, tile, &at->rows);
+        if (first) p = position_of(d, box, x, from);
         at->box = box;
-        at->rows = (size_t)(skv_part(box->rows, box->tiles, tile + 1) - from);
+        at->apart = row_bytes;
+        if (d->gemm->even && d->reading != SKV_Q8_GATHERED) {
+            point_even(d, box, &p, channel, a, at);
+            if (d->reads_on && tile == box->tiles - 1) copy_last(d, a, gathered, at);
+            continue;
+        }
         if (d->reading != SKV_Q8_GATHERED) {
             point(d, box, &p, channel, at->rows, a, at->y_at);
             continue;
         }
         for (size_t r = 0; r < at->rows; r++, gathered += row_bytes, step(d, box, &p)) {
             gather(d, &p, channel, gathered);
-            a[r] = gathered;
+            if (r == 0 || !d->gemm->even) a[r] = gathered;
             at->y_at[r] = (size_t)output_of(d, &p) * (size_t)d->s.m * d->item;
         }
     }
@@ -198,11 +234,17 @@ static void run_fixed(const skv_q8_dense *d, skv_q8_tile *tile, size_t index, co
 static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t group, size_t panel_from,
                      size_t panel_to, const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
     const skv_q8_gemm *gemm = d->gemm;
+    const size_t pointers = d->taps * (gemm->even ? 1 : gemm->mr);
     const void **a = (const void **)(void *)scratch;
+    size_t configured = 0;
     place places[SKV_Q8_BLOCK_TILES] = {{0}};
     int32_t *sums = (int32_t *)(void *)(scratch + d->pointer_bytes + d->gathered_bytes);
     find_rows(d, first, tiles, group, x, a, scratch + d->pointer_bytes, places);
-    skv_q8_tile tile = {.groups = d->groups, .factor = d->factor, .out = &d->out, .constants = &d->constants};
+    skv_q8_tile tile = {.groups = d->groups,
+                        .factor = d->factor,
+                        .out = &d->out,
+                        .constants = &d->constants,
+                        .next_bytes = d->panel_bytes / tiles};
     for (size_t panel = panel_from; panel < panel_to; panel++) {
         const size_t index = (size_t)group * d->panels + panel, left = (size_t)d->per_out - panel * gemm->nr;
         const size_t column = ((size_t)(group * d->per_out) + panel * gemm->nr) * d->item;
@@ -217,15 +259,18 @@ static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t
             tile.rows = places[t].rows;
             tile.taps = places[t].box->taps;
             tile.tap_at = places[t].box->tap_at;
-            tile.a = a + t * d->taps * gemm->mr;
+            tile.a = a + t * pointers;
+            tile.apart = places[t].apart;
             tile.y_at = places[t].y_at;
             tile.next = next + t * d->panel_bytes / tiles;
+            if (gemm->configure && tile.rows != configured) gemm->configure(configured = tile.rows);
             if (d->fixed.on)
                 run_fixed(d, &tile, index, places[t].y_at, (uint8_t *)y + column, sums);
             else
                 gemm->tile(&tile);
         }
     }
+    if (gemm->release) gemm->release();
 }
 
 skive_status skv_q8_dense_run(const skv_kernel_call *c) {

@@ -27,6 +27,7 @@ typedef struct skv_q8_box {
     int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL];         /* positions */
     int64_t tap_lo[SKV_SPATIAL], tap_hi[SKV_SPATIAL]; /* of the window */
     int64_t rows, tiles;                              /* over the whole batch */
+    int64_t run, run_tiles; /* rows of which no tile takes a part with others, and their tiles */
     size_t taps;
     int64_t *offset; /* [taps]: from the window's first element, when all of it lies inside */
     size_t *tap_at;  /* [taps]: as in skv_q8_tile */
@@ -37,7 +38,9 @@ typedef struct skv_q8_dense {
     skv_conv_shape s;        /* a product is a convolution of n rows, each one position */
     int64_t per_in, per_out; /* channels of a group in and out */
     skv_q8_reading reading;
-    skv_geometry at;     /* s.g, or that of the copy */
+    skv_geometry at;     /* s.g, that of the copy, or all positions of a pointwise one as one line */
+    int64_t images;      /* in `at` */
+    bool reads_on;       /* rows are read in place to whole groups, past the last one's end */
     size_t taps, groups; /* as in skv_q8_tile */
     int n_boxes;
     skv_q8_box box[SKV_Q8_BOXES];
@@ -61,7 +64,9 @@ typedef struct skv_q8_dense {
 } skv_q8_dense;
 
 bool skv_q8_dense_applicable(const skv_kernel_node *n, skv_why *why);
-/* The geometry of a node, and the layouts it wants. */
+/* The geometry of a node. */
+skive_status skv_q8_dense_geometry(const skv_kernel_node *n, skv_conv_shape *s);
+/* The same, and the layouts it wants. */
 skive_status skv_q8_dense_shape(skv_kernel_node *n, skv_conv_shape *s);
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s);
 skive_status skv_q8_dense_run(const skv_kernel_call *c);

@@ -2,7 +2,15 @@
 #include "kernels/int8/dense.h"
 #include "kernels/int8/few.h"
 
-enum { POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10, TILE_CYCLES = 100, STEP_CYCLES = 8, SKV_Q8_WORD = 4 };
+enum {
+    POINTER_LIMIT = 64 << 10,
+    GATHER_LIMIT = 256 << 10,
+    EVEN_LIMIT = 512 << 10,
+    TILE_CYCLES = 100,
+    STEP_CYCLES = 8,
+    SKV_Q8_WORD = 4
+};
+enum { SHORT_LINE = 12 }; /* gathering takes less than tiles of so few rows */
 
 void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_q8_dense *d = state;
@@ -22,7 +30,8 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
 /* One output channel's weights [per_in][window] into its column: window outside, channels inside, each tap's run
  * filled up with zeros to whole groups. */
 static void pack_bytes(const skv_q8_dense *d, const int8_t *w, int8_t *column) {
-    const size_t step = d->gemm->k_group, group = d->gemm->nr * step, run = d->k / d->taps, padded = d->groups * step;
+    const size_t step = skv_q8_column_run(d->gemm, d->groups), group = d->gemm->nr * step, run = d->k / d->taps;
+    const size_t padded = d->groups * d->gemm->k_group;
     const int64_t window = skv_volume(d->s.g.kernel);
     size_t first = 0, at = 0;
     if (window == 1) {
@@ -89,7 +98,7 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
         } else if (d->gemm->wide) {
             pack_wide(d, from, p, (int16_t *)(void *)b);
         } else {
-            pack_bytes(d, from, (int8_t *)b + p * d->gemm->k_group);
+            pack_bytes(d, from, (int8_t *)b + p * skv_q8_column_run(d->gemm, d->groups));
             for (int64_t i = 0; i < row; i++) sum += from[i];
         }
         /* Wraps where the true sums would not: see int8.h. */
@@ -125,15 +134,35 @@ static bool is_pointwise(const skv_geometry *g) {
     return true;
 }
 
+static void join_lines(skv_q8_dense *d) {
+    d->at.in[2] = d->at.out[2] = d->images * skv_volume(d->s.g.in);
+    d->at.in[0] = d->at.in[1] = d->at.out[0] = d->at.out[1] = d->images = 1;
+}
+
+/* Rows that are equally far apart: all positions in place, those of one line of a copy, or gathered. */
+static skive_status choose_even(skv_kernel_node *n, skv_q8_dense *d) {
+    const skv_geometry *g = &d->s.g;
+    const bool window = skv_volume(g->kernel) > 1;
+    if (is_pointwise(g) && d->s.c >= SKV_Q8_WORD) {
+        join_lines(d);
+        d->reads_on = (size_t)d->per_in % d->gemm->k_group != 0;
+        return SKIVE_OK;
+    }
+    d->reading = SKV_Q8_GATHERED;
+    if (!window || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || g->out[SKV_SPATIAL - 1] < SHORT_LINE)
+        return SKIVE_OK;
+    d->reading = SKV_Q8_LINES;
+    return size_copy(n, d);
+}
+
 static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
     const skv_geometry *g = &d->s.g;
     d->at = *g;
+    d->images = d->s.n;
     d->reading = SKV_Q8_IN_PLACE;
+    if (d->gemm->even) return choose_even(n, d);
     if (!d->gemm->wide && (size_t)d->per_in % d->gemm->k_group == 0) {
-        if (is_pointwise(g)) {
-            d->at.in[2] = d->at.out[2] = skv_volume(g->in);
-            d->at.in[0] = d->at.in[1] = d->at.out[0] = d->at.out[1] = 1;
-        }
+        if (is_pointwise(g)) join_lines(d);
         return SKIVE_OK;
     }
     d->reading = SKV_Q8_GATHERED;
@@ -160,12 +189,13 @@ static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
     if (!skv_mul_size(column_bytes * d->taps, gemm->nr, &d->panel_bytes))
         return skv_fail_at(n->ctx, SKIVE_ERR_LIMIT, n->node->name, "%s: the weights are too large", n->node->op_type);
     const bool gathers = d->reading == SKV_Q8_GATHERED;
-    const size_t tile_pointers = d->taps * gemm->mr * sizeof(void *), tile_gathered = gemm->mr * row_bytes;
+    const size_t tile_pointers = d->taps * (gemm->even ? 1 : gemm->mr) * sizeof(void *);
+    const size_t tile_gathered = gemm->mr * row_bytes, limit = gemm->even ? EVEN_LIMIT : GATHER_LIMIT;
     size_t tiles = POINTER_LIMIT / tile_pointers;
-    if (gathers && GATHER_LIMIT / tile_gathered < tiles) tiles = GATHER_LIMIT / tile_gathered;
+    if (gathers && limit / tile_gathered < tiles) tiles = limit / tile_gathered;
     d->block_tiles = tiles < 1 ? 1 : tiles > SKV_Q8_BLOCK_TILES ? SKV_Q8_BLOCK_TILES : tiles;
     d->pointer_bytes = skv_align_up(d->block_tiles * tile_pointers, 64);
-    d->gathered_bytes = gathers ? skv_align_up(d->block_tiles * tile_gathered, 64) : 0;
+    d->gathered_bytes = skv_align_up(gathers ? d->block_tiles * tile_gathered : d->reads_on ? tile_gathered : 0, 64);
     d->sum_bytes = d->fixed.on ? skv_align_up(gemm->mr * gemm->nr * sizeof(int32_t), 64) : 0;
     n->scratch_bytes = d->copy_bytes + (d->pointer_bytes + d->gathered_bytes + d->sum_bytes) * (size_t)n->threads;
     return SKIVE_OK;
@@ -219,8 +249,10 @@ static skv_q8_box box_of(const skv_q8_dense *d, stretch h, stretch w) {
                     .tap_lo = {0, h.tap_lo, w.tap_lo},
                     .tap_hi = {g->kernel[0], h.tap_hi, w.tap_hi}};
     const int64_t mr = (int64_t)d->gemm->mr;
-    b.rows = d->s.n * g->out[0] * (h.hi - h.lo) * (w.hi - w.lo);
-    b.tiles = (b.rows + mr - 1) / mr;
+    b.rows = d->images * g->out[0] * (h.hi - h.lo) * (w.hi - w.lo);
+    b.run = d->gemm->even && d->reading != SKV_Q8_GATHERED ? w.hi - w.lo : b.rows;
+    b.run_tiles = (b.run + mr - 1) / mr;
+    b.tiles = b.rows / b.run * b.run_tiles;
     b.taps = d->reading == SKV_Q8_GATHERED ? 1 : (size_t)(g->kernel[0] * (h.tap_hi - h.tap_lo) * (w.tap_hi - w.tap_lo));
     return b;
 }
@@ -243,7 +275,8 @@ static double cut(const skv_q8_dense *d, bool lines, bool columns, skv_q8_box *b
 }
 
 static void choose_boxes(skv_q8_dense *d) {
-    const bool can = d->reading == SKV_Q8_IN_PLACE && d->x_zero == 0 && d->gemm->shift == 0 && !d->out.sums;
+    const bool can =
+        d->reading == SKV_Q8_IN_PLACE && !d->gemm->even && d->x_zero == 0 && d->gemm->shift == 0 && !d->out.sums;
     double least = cut(d, false, false, d->box, &d->n_boxes);
     for (int i = 1; can && i < 4; i++) {
         skv_q8_box box[SKV_Q8_BOXES];

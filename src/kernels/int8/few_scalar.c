@@ -9,6 +9,7 @@
 enum { MR = 3, NR = 4, ALL = 16, LANES = 2, STRETCH = 128 /* codes */ };
 
 #include "kernels/int8/gemm_store.h"
+#include "kernels/int8/gemm_widen.h"
 
 /* The codes of `words` words of each column, in order. */
 SKV_INLINE void write_out(const uint32_t *b, size_t words, const int bits, int16_t (*to)[STRETCH]) {

@@ -8,6 +8,7 @@
 enum { MR = 3, NR = 4, STEP = 8, ALL = 16 }; /* ALL: what is turned into bytes at once, one row more than there is */
 
 #include "kernels/int8/gemm_store.h"
+#include "kernels/int8/gemm_widen.h"
 
 /* Written out: an inner loop over r and c keeps gcc from seeing twelve sums. */
 #define ROW(r)                      \

@@ -1,5 +1,4 @@
-/* The end of a tile in plain C, and bytes to a gathered row of 16-bit numbers. Included by gemm_scalar.c and
- * few_scalar.c, after MR, NR and ALL. */
+/* The end of a tile in plain C. Included by gemm_scalar.c and few_scalar.c, after MR, NR and ALL. */
 #ifndef SKV_GEMM_STORE_H
 #define SKV_GEMM_STORE_H
 
@@ -47,12 +46,6 @@ SKV_INLINE void store(const skv_q8_tile *t, const int rows, const int32_t *acc) 
                 ((float *)(void *)to)[c] = (float)acc[(size_t)r * NR + c] * t->multiplier[c];
         }
     }
-}
-
-static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero) {
-    int16_t *to = (int16_t *)row + at;
-    const int16_t z = (int16_t)zero;
-    for (size_t i = 0; i < n; i++) to[i] = (int16_t)(x[i] - z);
 }
 
 #endif

@@ -45,10 +45,12 @@ typedef struct skv_q8_constants {
 typedef struct skv_q8_tile {
     size_t rows, columns;    /* <= mr, <= nr */
     size_t taps, groups;     /* k = taps * groups * k_group */
-    const void *const *a;    /* [taps][rows]: groups * k_group numbers each */
+    const void *const *a;    /* [taps][rows], of an even gemm [taps]: groups * k_group numbers each */
+    size_t apart;            /* of an even gemm: from a row to the next, in bytes */
     const void *b;           /* the panel */
     const size_t *tap_at;    /* [taps]: where in the panel, in bytes */
-    const void *next;        /* what is read soon: 64 bytes a step are brought into the second-level cache */
+    const void *next;        /* what is read soon: 64 bytes a step are brought into the second-level cache, */
+    size_t next_bytes;       /* by even gemms so many in all */
     const int32_t *init;     /* [nr] */
     const float *multiplier; /* [nr] */
     int32_t factor;          /* weights of few bits: what the sums of their codes are multiplied by */
@@ -59,27 +61,33 @@ typedef struct skv_q8_tile {
     const skv_q8_constants *constants; /* of `out` where the gemm has `constants` and the output is bytes */
 } skv_q8_tile;
 
-enum { SKV_Q8_MOST_ROWS = 14 }; /* largest mr */
+enum { SKV_Q8_MOST_ROWS = 32 }; /* largest mr */
 
 typedef struct skv_q8_gemm {
     size_t mr, nr, k_group;
-    bool wide;      /* 16-bit numbers */
-    bool by_column; /* the order of a panel; wide ones only */
-    int bits;       /* of a weight in the panel, see few.h; 0: 8, or 16 if wide */
-    int32_t shift;  /* of bytes: what the tile subtracts from x before it multiplies; taps cannot be left out then */
+    bool wide;       /* 16-bit numbers */
+    bool by_column;  /* the order of a panel; wide ones only */
+    size_t together; /* numbers of a column that stand together in a panel of bytes; 0: k_group */
+    bool even;       /* the rows of a tile are equally far apart */
+    int bits;        /* of a weight in the panel, see few.h; 0: 8, or 16 if wide */
+    int32_t shift;   /* of bytes: what the tile subtracts from x before it multiplies; taps cannot be left out then */
     void (*tile)(const skv_q8_tile *t);
+    /* What a thread does before tiles of so many rows, and after the last; both may be NULL. */
+    void (*configure)(size_t rows);
+    void (*release)(void);
     void (*constants)(const skv_q8_out *out, skv_q8_constants *to); /* may be NULL */
     /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
     void (*copy)(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero);
 } skv_q8_gemm;
 /* Numbers of a column that stand together in a panel of `groups` groups. */
 static inline size_t skv_q8_column_run(const skv_q8_gemm *g, size_t groups) {
-    return g->by_column ? groups * g->k_group : g->k_group;
+    return g->by_column ? groups * g->k_group : g->together ? g->together : g->k_group;
 }
 const skv_q8_gemm *skv_q8_gemm_scalar(void);
 const skv_q8_gemm *skv_q8_gemm_avx2(void);
 const skv_q8_gemm *skv_q8_gemm_avx512(void);
 const skv_q8_gemm *skv_q8_gemm_vnni(void);
+const skv_q8_gemm *skv_q8_gemm_amx(void);
 const skv_q8_gemm *skv_q8_gemm_neon(void);
 const skv_q8_gemm *skv_q8_gemm_dotprod(void);
 const skv_q8_gemm *skv_q8_gemm_i8mm(void);

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "kernels/int8/dense.h"
+#include "kernels/int8/tiles.h"
 
 enum { OTHER = 3, CHUNK = 64 }; /* input that QConvAdd adds; channels whose sums stand together */
 
@@ -63,6 +65,15 @@ static double zeros_of(const int8_t *w, int64_t n) {
     return n > 0 ? (double)zeros / (double)n : 0;
 }
 
+/* How much faster the tile registers multiply than the loops that l->dense stands for. */
+static double dense_gain(const skv_kernel_node *n) {
+    enum { TILES_GAIN = 4 };
+    skv_conv_shape s;
+    skv_why why = {{0}};
+    const bool tiles = SKV_ON(AMX, skv_cpu_isa() >= SKV_ISA_AMX ||) false;
+    return tiles && skv_q8_dense_geometry(n, &s) == SKIVE_OK && skv_q8_tiles_pay(&s, &why) ? TILES_GAIN : 1;
+}
+
 static bool pays(const skv_kernel_node *n, int64_t positions, int64_t m, int64_t k, skv_why *why) {
     const skv_q8_sparse_loops *l = loops_of(skv_cpu_isa());
     const int8_t *w = n->in[1].constant->data;
@@ -73,8 +84,8 @@ static bool pays(const skv_kernel_node *n, int64_t positions, int64_t m, int64_t
     const int64_t panels = (positions + SKV_Q8_LINE - 1) / SKV_Q8_LINE,
                   pieces = (k + SKV_Q8_TURNED - 1) / SKV_Q8_TURNED;
     const double sparse = (double)panels * (steps * l->step + (double)pieces * l->piece + (double)m * l->out);
-    const double dense =
-        (double)positions / SKV_Q8_LINE * (double)m * ((double)k / SKV_Q8_LINE * l->dense + 0.5 * l->out);
+    const double dense = (double)positions / SKV_Q8_LINE * (double)m *
+                         ((double)k / SKV_Q8_LINE * l->dense / dense_gain(n) + 0.5 * l->out);
     if (sparse < dense) return true;
     return skv_decline(
         why, "%.0f %% zeros, %.0f %% in fours down the outputs, at %lld positions: the dense one is faster",
