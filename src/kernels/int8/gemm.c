@@ -13,13 +13,7 @@ bool skv_q8_dense_applicable(const skv_kernel_node *n, skv_why *why) {
 
 skive_status skv_q8_dense_geometry(const skv_kernel_node *n, skv_conv_shape *s) {
     if (!skv_node_is(n->node, SKV_OP_Q_GEMM)) return skv_q8_conv_shape(n, s);
-    *s = (skv_conv_shape){.n = n->in[0].type.dims[0].size,
-                          .c = n->in[0].type.dims[1].size,
-                          .m = n->in[1].type.dims[0].size,
-                          .groups = 1,
-                          .g = {.spatial = 1}};
-    for (int a = 0; a < SKV_SPATIAL; a++)
-        s->g.in[a] = s->g.out[a] = s->g.kernel[a] = s->g.stride[a] = s->g.dilation[a] = 1;
+    *s = skv_q8_product_shape(n->in[0].type.dims[0].size, n->in[0].type.dims[1].size, n->in[1].type.dims[0].size);
     return SKIVE_OK;
 }
 

@@ -51,7 +51,7 @@ static skive_status prepare(skv_kernel_node *n) {
     const int64_t k = b->type.dims[0].size;
     st->rows = skv_type_count(&n->in[SKV_MMI_A].type) / k;
     const skive_status status =
-        skv_q8_matrix_make(n->ctx, b->constant->data, b->type.dtype == SKIVE_I8, k, b->type.dims[1].size,
+        skv_q8_matrix_make(n->ctx, b->constant->data, b->type.dtype == SKIVE_I8, st->rows, k, b->type.dims[1].size,
                            zero ? zero->constant : NULL, 0, zero ? skive_tensor_count(zero->constant) : 0, &st->b);
     if (status != SKIVE_OK) {
         destroy(n->ctx, st);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels/int8/tiles.h"
+
 const skv_q8_gemm *skv_q8_gemm_of(skv_isa isa) {
     return SKV_AT(isa, AVX512_VNNI, skv_q8_gemm_vnni()) SKV_AT(isa, AVX512, skv_q8_gemm_avx512())
         SKV_AT(isa, AVX2, skv_q8_gemm_avx2()) SKV_AT(isa, I8MM, skv_q8_gemm_i8mm())
@@ -53,9 +55,11 @@ static skive_status pack_zeros(skive_context *ctx, bool is_signed, const skive_t
     return SKIVE_OK;
 }
 
-skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_signed, int64_t k, int64_t n,
-                                const skive_tensor *zeros, int64_t first_zero, int64_t n_zeros, skv_q8_matrix *out) {
-    skv_q8_matrix m = {.gemm = skv_q8_gemm_of(skv_cpu_isa()), .k = k, .n = n};
+skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_signed, int64_t rows, int64_t k,
+                                int64_t n, const skive_tensor *zeros, int64_t first_zero, int64_t n_zeros,
+                                skv_q8_matrix *out) {
+    const skv_conv_shape s = skv_q8_product_shape(rows, k, n);
+    skv_q8_matrix m = {.gemm = skv_q8_gemm_for(skv_cpu_isa(), &s), .k = k, .n = n};
     skive_status status;
     m.groups = ((size_t)k + m.gemm->k_group - 1) / m.gemm->k_group;
     m.panels = ((size_t)n + m.gemm->nr - 1) / m.gemm->nr;
@@ -80,7 +84,9 @@ size_t skv_q8_matrix_scratch(const skv_q8_matrix *m) {
 void skv_q8_matrix_rows(const skv_q8_matrix *m, const uint8_t *x, size_t n, bool is_signed, const int32_t *zeros,
                         int64_t zero_step, char *scratch, skv_q8_rows *rows) {
     uint8_t *flipped = (uint8_t *)scratch + m->gemm->mr * m->row_bytes;
+    const bool in_place = !m->gemm->wide && !is_signed && (size_t)m->k == m->row_bytes;
     rows->n = n;
+    rows->apart = m->row_bytes;
     for (size_t r = 0; r < n; r++) {
         const uint8_t *row = x + r * (size_t)m->k;
         char *to = scratch + r * m->row_bytes;
@@ -94,7 +100,7 @@ void skv_q8_matrix_rows(const skv_q8_matrix *m, const uint8_t *x, size_t n, bool
             for (int64_t k = 0; k < m->k; k++) rows->sum[r] += row[k];
             rows->sum[r] -= (int32_t)m->k * rows->zero[r];
         }
-        if (!m->gemm->wide && !is_signed && (size_t)m->k == m->row_bytes) {
+        if (in_place) {
             rows->a[r] = row;
             continue;
         }
@@ -118,14 +124,18 @@ size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size
                               .taps = 1,
                               .groups = m->groups,
                               .a = rows->a,
+                              .apart = rows->apart,
                               .b = m->b + panel * m->panel_bytes,
                               .tap_at = &start,
                               .next = m->b + (panel + 1) * m->panel_bytes,
+                              .next_bytes = m->panel_bytes,
                               .init = nothing,
                               .y = sums,
                               .y_at = y_at,
                               .out = &out};
+    if (m->gemm->configure) m->gemm->configure(rows->n);
     m->gemm->tile(&tile);
+    if (m->gemm->release) m->gemm->release();
     for (size_t r = 0; r < rows->n; r++) {
         uint32_t *row = (uint32_t *)sums + r * SKV_Q8_MATRIX_COLUMNS; /* wraps */
         const uint32_t zero = (uint32_t)(rows->zero[r] - m->gemm->shift), sum = (uint32_t)rows->sum[r];

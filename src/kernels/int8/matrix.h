@@ -15,11 +15,12 @@ typedef struct skv_q8_matrix {
     char *b;
     int32_t *column_sum, *b_zero; /* [n]; b_zero NULL: all are 0 */
 } skv_q8_matrix;
-enum { SKV_Q8_MATRIX_ROWS = 16, SKV_Q8_MATRIX_COLUMNS = 32, SKV_Q8_MATRIX_LONGEST = 32768 }; /* of a tile; k */
+enum { SKV_Q8_MATRIX_ROWS = 32, SKV_Q8_MATRIX_COLUMNS = 32, SKV_Q8_MATRIX_LONGEST = 32768 }; /* of a tile; k */
 
-/* data [k][n]; zeros: one, or n of them, or none. */
-skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_signed, int64_t k, int64_t n,
-                                const skive_tensor *zeros, int64_t first_zero, int64_t n_zeros, skv_q8_matrix *out);
+/* data [k][n]; zeros: one, or n of them, or none; `rows`: with how many it is multiplied at once. */
+skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_signed, int64_t rows, int64_t k,
+                                int64_t n, const skive_tensor *zeros, int64_t first_zero, int64_t n_zeros,
+                                skv_q8_matrix *out);
 void skv_q8_matrix_free(skive_context *ctx, skv_q8_matrix *m);
 
 /* Up to gemm->mr rows made ready: pointers to their numbers, and each one's sum less k times its zero point. `scratch`
@@ -27,6 +28,7 @@ void skv_q8_matrix_free(skive_context *ctx, skv_q8_matrix *m);
 typedef struct skv_q8_rows {
     size_t n;
     const void *a[SKV_Q8_MATRIX_ROWS];
+    size_t apart; /* bytes */
     int32_t sum[SKV_Q8_MATRIX_ROWS], zero[SKV_Q8_MATRIX_ROWS];
 } skv_q8_rows;
 size_t skv_q8_matrix_scratch(const skv_q8_matrix *m);

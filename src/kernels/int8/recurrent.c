@@ -50,14 +50,14 @@ static void destroy(skive_context *ctx, void *state) {
 }
 
 /* The matrix and the scales of one direction; scales and zero points are one, or one a column. */
-static skive_status make_matrix(skv_kernel_node *n, size_t i, size_t s, int64_t k, int64_t columns, int64_t d,
-                                int64_t directions, skv_q8_matrix *m, float **scales) {
+static skive_status make_matrix(skv_kernel_node *n, size_t i, size_t s, int64_t rows, int64_t k, int64_t columns,
+                                int64_t d, int64_t directions, skv_q8_matrix *m, float **scales) {
     const skive_tensor *q = n->in[i].constant, *scale = n->in[s].constant, *zero = n->in[s + 1].constant;
     const int64_t each = skive_tensor_count(scale) / directions, zeros = skive_tensor_count(zero) / directions;
     if ((each != 1 && each != columns) || (zeros != 1 && zeros != columns))
         return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name, "an unusual number of scales");
-    SKV_TRY(skv_q8_matrix_make(n->ctx, (const uint8_t *)q->data + d * k * columns, q->dtype == SKIVE_I8, k, columns,
-                               zero, d * zeros, zeros, m));
+    SKV_TRY(skv_q8_matrix_make(n->ctx, (const uint8_t *)q->data + d * k * columns, q->dtype == SKIVE_I8, rows, k,
+                               columns, zero, d * zeros, zeros, m));
     n->state_bytes += m->panels * m->panel_bytes;
     SKV_TRY(skv_alloc_array(n->ctx, (size_t)columns, sizeof **scales, scales));
     for (int64_t j = 0; j < columns; j++) (*scales)[j] = (float)skive_tensor_get(scale, d * each + (each > 1 ? j : 0));
@@ -77,8 +77,11 @@ static skive_status prepare(skv_kernel_node *n) {
     for (int64_t k = 0; k < s->directions; k++) {
         direction *d = &st->d[k];
         const float *bias = n->in[B].absent ? NULL : (const float *)n->in[B].constant->data + 2 * k * columns;
-        SKV_GO(status, fail, make_matrix(n, W, W_SCALE, s->input, columns, k, s->directions, &d->w, &d->w_scale));
-        SKV_GO(status, fail, make_matrix(n, R, R_SCALE, s->hidden, columns, k, s->directions, &d->r, &d->r_scale));
+        SKV_GO(
+            status, fail,
+            make_matrix(n, W, W_SCALE, s->steps * s->batch, s->input, columns, k, s->directions, &d->w, &d->w_scale));
+        SKV_GO(status, fail,
+               make_matrix(n, R, R_SCALE, s->batch, s->hidden, columns, k, s->directions, &d->r, &d->r_scale));
         SKV_GO(status, fail, skv_alloc_array(n->ctx, (size_t)columns, sizeof *d->bias, &d->bias));
         for (int64_t j = 0; bias && j < columns; j++) d->bias[j] = bias[j] + bias[columns + j];
     }

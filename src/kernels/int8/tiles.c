@@ -16,6 +16,12 @@ static const struct {
     double products;
 } least[] = {{256, 1.2e5}, {64, 5e5}, {LEAST_POSITIONS, 2e6}};
 
+skv_conv_shape skv_q8_product_shape(int64_t rows, int64_t k, int64_t columns) {
+    skv_conv_shape s = {.n = rows, .c = k, .m = columns, .groups = 1, .g = {.spatial = 1}};
+    for (int a = 0; a < SKV_SPATIAL; a++) s.g.in[a] = s.g.out[a] = s.g.kernel[a] = s.g.stride[a] = s.g.dilation[a] = 1;
+    return s;
+}
+
 /* Are the rows copied in pieces of one pixel of one group? See choose_even in dense_pack.c. */
 static bool in_pieces(const skv_conv_shape *s) {
     const skv_geometry *g = &s->g;

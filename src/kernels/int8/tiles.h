@@ -4,6 +4,9 @@
 
 #include "kernels/int8/int8.h"
 
+/* A product as a convolution of one position a row. */
+skv_conv_shape skv_q8_product_shape(int64_t rows, int64_t k, int64_t columns);
+
 bool skv_q8_tiles_pay(const skv_conv_shape *s, skv_why *why);
 bool skv_q8_tiles_applicable(const skv_kernel_node *n, skv_why *why); /* of QConv, QConvAdd and QGemm */
 /* The best of the level for this shape. */
