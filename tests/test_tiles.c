@@ -14,6 +14,7 @@
 
 #include "base/context.h"
 #include "kernels/int8/dense.h"
+#include "kernels/int8/tiles.h"
 #include "support.h"
 
 #include <cmocka.h>
@@ -438,6 +439,7 @@ static void chosen_as(skive_context *ctx, skive_graph *g, const skive_tensor *x,
     assert_int_equal(skive_plan_step_count(plan), 1);
     skive_plan_step_get(plan, 0, &step);
     if ((strcmp(step.kernel, "qgemm_u8s8_amx") == 0) != tiles) fail_msg("%s was chosen", step.kernel);
+    if (strcmp(step.kernel, "reference") == 0) fail_msg("the reference was chosen");
     skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
     skv_test_ok(ctx, skive_exec_input(exec, 0, &view));
     memcpy(view.data, x->data, skive_tensor_bytes(&view));
@@ -482,12 +484,41 @@ static void large_layers_are_chosen(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Products whose zero points come with the run, large enough for the tiles: rows in place, copied and int8 ones. */
+static void products_of_integers(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        const bool is_signed = i == 2;
+        const int64_t k = i ? 300 : 256, n = 210, dims[2] = {77, k}, w_dims[2] = {k, n};
+        const skive_dtype dtype = is_signed ? SKIVE_I8 : SKIVE_U8;
+        const skive_type t = skive_type_make(dtype, 2, dims);
+        const skv_conv_shape s = skv_q8_product_shape(dims[0], k, n);
+        skv_why why = {{0}};
+        if (!skv_q8_tiles_pay(&s, &why)) fail_msg("too small: %s", why.text);
+        skive_tensor x = skv_test_random(ctx, dtype, 2, dims, 5, is_signed ? -128 : 0, is_signed ? 128 : 256);
+        skive_graph *g = NULL;
+        skive_value *in = NULL;
+        skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
+        skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &in));
+        skv_builder b = skv_build(g);
+        skive_value *w = parameter(ctx, &b, skv_test_random(ctx, SKIVE_U8, 2, w_dims, 6, 0, 256));
+        skive_value *zero = skv_emit_scalar(&b, dtype, is_signed ? -3 : 130);
+        skive_value *zeros = parameter(ctx, &b, skv_test_random(ctx, SKIVE_U8, 1, &n, 7, 0, 256));
+        skive_value *y = skv_emit(&b, "MatMulInteger", SKV_IN(in, w, zero, zeros), SKV_NONE);
+        skv_test_ok(ctx, b.status);
+        skv_test_ok(ctx, skive_graph_add_output(g, y));
+        chosen_as(ctx, g, &x, false);
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_model_multiplies),
-        cmocka_unit_test(every_rest),
-        cmocka_unit_test(layers),
-        cmocka_unit_test(large_layers_are_chosen),
+        cmocka_unit_test(the_model_multiplies),    cmocka_unit_test(every_rest),           cmocka_unit_test(layers),
+        cmocka_unit_test(large_layers_are_chosen), cmocka_unit_test(products_of_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
