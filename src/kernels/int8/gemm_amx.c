@@ -1,6 +1,6 @@
 /* Tiles of 32 positions by 32 channels in the tile registers of AMX: 64 u8 * s8 products are added to each int32,
  * without saturation. The processor gives them to a process that has asked for them, see base/cpu.c. */
-#if defined(__AMX_INT8__)
+#if defined(__AMX_INT8__) || defined(__AMXINT8__) /* the second: clang before 17 */
 #include <immintrin.h>
 #include <string.h>
 
