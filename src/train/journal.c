@@ -51,7 +51,6 @@ skive_status skv_journal_states(skv_journal *j, skv_states *s) {
     return skv_state(s, "journal", "waited in the run", &j->waited, 1, sizeof j->waited);
 }
 
-/* A journal that cannot be written is told of once, and the run goes on without it. */
 /* Is the name the beginning of an item of a list, up to its options? */
 static bool in_list(const char *list, char between, const char *name) {
     const size_t n = strlen(name);
@@ -59,8 +58,8 @@ static bool in_list(const char *list, char between, const char *name) {
         while (*list == ' ') list++;
         if (strncmp(list, name, n) == 0 && (!list[n] || list[n] == between || list[n] == ':' || list[n] == ' '))
             return true;
-        list = strchr(list, between);
-        list += list != NULL;
+        const char *end = strchr(list, between);
+        list = end ? end + 1 : NULL;
     }
     return false;
 }
@@ -73,6 +72,7 @@ bool skv_journal_tells(const skive_train_options *o, size_t i) {
     return in_list(o->metrics, ';', name) || in_list(o->best, ',', name);
 }
 
+/* A journal that cannot be written is told of once, and the run goes on without it. */
 static void give_up(skv_journal *j, size_t i, int64_t step) {
     char why[400];
     (void)snprintf(why, sizeof why, "%s", skive_context_message(j->ctx));

@@ -3,7 +3,7 @@
 
 static bool trans(const skive_node *n, size_t i) { return skv_attr_int(n, i ? "transB" : "transA", 0) != 0; }
 
-static skive_status check_bias(skv_infer *c, int64_t m, int64_t n) {
+skive_status skv_infer_gemm_bias(skv_infer *c, int64_t m, int64_t n) {
     if (!skv_in_ranked(c, 2)) return SKIVE_OK;
     SKV_TRY(skv_want_rank(c, 2, 0, 2));
     int rank = c->in[2]->rank;
@@ -34,7 +34,7 @@ skive_status skv_infer_gemm(skv_infer *c) {
     y->rank = 2;
     y->dims[0] = skv_in_ranked(c, 0) ? c->in[0]->dims[ta ? 1 : 0] : skv_dim_of(-1);
     y->dims[1] = skv_in_ranked(c, 1) ? c->in[1]->dims[tb ? 0 : 1] : skv_dim_of(-1);
-    return check_bias(c, y->dims[0].size, y->dims[1].size);
+    return skv_infer_gemm_bias(c, y->dims[0].size, y->dims[1].size);
 }
 
 skive_status skv_gemm_run(const skv_eval *c, skv_result *y) {

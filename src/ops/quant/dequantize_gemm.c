@@ -58,11 +58,11 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(check_scales(c));
     SKV_TRY(skv_want_rank(c, A, 2, SKIVE_MAX_RANK));
     SKV_TRY(skv_want_rank(c, W, 2, 2));
-    SKV_TRY(skv_want_rank(c, C, 0, 2));
     c->out[0].dtype = c->in[A] ? c->in[A]->dtype : SKIVE_DTYPE_NONE;
     if (skv_in_ranked(c, A)) {
         const bool turned = skv_attr_int(c->node, "transB", 0) != 0;
         const int last = c->in[A]->rank - 1;
+        int64_t rows = 1;
         const int64_t k = skv_in_dim(c, A, last), have = skv_in_dim(c, W, turned ? 1 : 0);
         if (k >= 0 && have >= 0 && k != have)
             return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
@@ -70,6 +70,11 @@ static skive_status infer(skv_infer *c) {
                                   (long long)have);
         c->out[0] = *c->in[A];
         c->out[0].dims[last] = skv_in_ranked(c, W) ? c->in[W]->dims[turned ? 0 : 1] : skv_dim_of(-1);
+        for (int d = 0; d < last; d++) {
+            const int64_t size = skv_in_dim(c, A, d);
+            rows = rows < 0 || size < 0 ? -1 : skv_mul_sat(rows, size);
+        }
+        SKV_TRY(skv_infer_gemm_bias(c, rows, c->out[0].dims[last].size));
     }
     SKV_TRY(skv_want_like_output(c, Z, "the residual"));
     return skv_activation_read(c->ctx, c->node, &act);
