@@ -109,10 +109,10 @@ const cli_command cli_command_tune = {
     .n_options = CLI_COUNT(options),
     .details =
         "Every node is timed with each kernel that can run it. Where the whole model gets faster, the choice is "
-        "written "
-        "beside the model, and run, eval, bench and explain use it for the shapes and threads it was measured with. A "
-        "file of another machine, instruction set or version is not used, and they say so. Floating-point results "
-        "change as between kernels; integer results keep their bits. Delete the file to get the usual kernels back.",
+        "written beside the model, and run, eval, bench and explain use it for the shapes and threads it was measured "
+        "with. A file of another machine, instruction set or version is not used, and they say so. Floating-point "
+        "results change as between kernels; integer results keep their bits. Delete the file to get the usual kernels "
+        "back.",
     .examples = "  skive tune resnet50.onnx --threads 1\n  skive tune detector.onnx --shape image=1,3,640,640",
     .run = run,
 };

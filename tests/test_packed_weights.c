@@ -1,5 +1,5 @@
-/* Products of float32 values with weights that stay in few bits (DequantizeGemm): the same bits as with the dense weights
- * that DequantizeLinear makes of them, and close to the reference. CTest runs this program once at each
+/* Products of float32 values with weights that stay in few bits (DequantizeGemm): the same bits as with the dense
+ * weights that DequantizeLinear makes of them, and close to the reference. CTest runs this program once at each
  * instruction-set level. */
 #include "kernel_fixtures.h"
 

@@ -1,5 +1,5 @@
-/* Pruning within a limit on the loss of accuracy: what is handed over was measured to be within it, and is what the same
- * part of the way gives by itself. */
+/* Pruning within a limit on the loss of accuracy: what is handed over was measured to be within it, and is what the
+ * same part of the way gives by itself. */
 #include "train_fixtures.h"
 
 #include <skive/prune.h>

@@ -154,8 +154,8 @@ static skive_tensor run(skive_context *ctx, const skive_graph *g, bool reference
     return out;
 }
 
-/* Whole networks, with groups, padding, strides and both directions: what is computed is near the float network, and the
- * kernels give what the reference gives. */
+/* Whole networks, with groups, padding, strides and both directions: what is computed is near the float network, and
+ * the kernels give what the reference gives. */
 static void dynamic_networks(void **state) {
     static const char *const names[] = {"lstm", "resnet8", "ds-cnn"};
     (void)state;

@@ -16,8 +16,8 @@ extern "C" {
 typedef struct skive_kernel_choices skive_kernel_choices;
 
 /* One kind of node (operator, attributes, types and shapes, threads), for which another kernel than the usual one is
- * faster. Texts are borrowed from the choices. Seconds are a run of the model in all nodes of the kind, with the changes
- * of layout that they need. */
+ * faster. Texts are borrowed from the choices. Seconds are a run of the model in all nodes of the kind, with the
+ * changes of layout that they need. */
 typedef struct skive_kernel_choice {
     const char *op, *kernel, *usual;
     double seconds, usual_seconds;
@@ -47,8 +47,8 @@ SKIVE_API skive_status skive_kernels_tune(skive_context *ctx, const skive_graph 
 SKIVE_API size_t skive_kernel_choices_count(const skive_kernel_choices *choices);
 SKIVE_API void skive_kernel_choices_get(const skive_kernel_choices *choices, size_t index, skive_kernel_choice *out);
 
-/* The file names the machine, the version and the instruction set. Loading gives FORMAT if it is damaged, UNSUPPORTED if
- * it was measured elsewhere or by another version, and the errors of reading a file. */
+/* The file names the machine, the version and the instruction set. Loading gives FORMAT if it is damaged, UNSUPPORTED
+ * if it was measured elsewhere or by another version, and the errors of reading a file. */
 SKIVE_API skive_status skive_kernel_choices_save(skive_context *ctx, const skive_kernel_choices *choices,
                                                  const char *path);
 SKIVE_API skive_status skive_kernel_choices_load(skive_context *ctx, const char *path, skive_kernel_choices **out);

@@ -66,9 +66,9 @@ SKIVE_API skive_distill_options skive_distill_options_default(void); /* T 4, alp
 /* Trains `student` in place. The teacher is not modified; it runs in the same graph, in inference form. Both take the
  * same samples; each keeps its own normalisation, and images are resized for a teacher of another size. Classes are
  * matched by name where both have names. Errors: SHAPE (outputs differ, values of a term do not fit), DATA (a class
- * that a teacher does not know, or too few that it does), NOT_FOUND (a value that a term names, an output or a task that
- * teacher_heads names), IO (a file of classes), ARGUMENT, as skive_train. `teacher` may be NULL
- * where the terms are of the model itself ("peer"): the labels have the weight 1 then. */
+ * that a teacher does not know, or too few that it does), NOT_FOUND (a value that a term names, an output or a task
+ * that teacher_heads names), IO (a file of classes), ARGUMENT, as skive_train. `teacher` may be NULL where the terms
+ * are of the model itself ("peer"): the labels have the weight 1 then. */
 SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher,
                                      skive_dataset *train, skive_dataset *validation,
                                      const skive_distill_options *options, skive_train_report *report);

@@ -56,10 +56,10 @@ SKIVE_API skive_status skive_model_set_output(skive_graph *graph, const char *ou
 
 /* Sequences (kind ctc) of different lengths: `name` is the value [N] of the model, an input, an output or one inside,
  * that says how many frames each sample has, and a step of the output is of `every` frames (at least 1). Only the first
- * lengths / every steps, rounded up, count in the loss, in its gradients and in the figures of evaluations. If the model
- * has no value of this name, it gets an input of int64 [N], which no node reads and which data sets give by name; a note
- * tells it. `name` NULL or "": all steps count again. Errors: ARGUMENT (every), DATA (a parameter, or not one number a
- * sample). */
+ * lengths / every steps, rounded up, count in the loss, in its gradients and in the figures of evaluations. If the
+ * model has no value of this name, it gets an input of int64 [N], which no node reads and which data sets give by name;
+ * a note tells it. `name` NULL or "": all steps count again. Errors: ARGUMENT (every), DATA (a parameter, or not one
+ * number a sample). */
 SKIVE_API skive_status skive_model_set_lengths(skive_graph *graph, const char *name, int64_t every);
 
 typedef struct skive_output_info {

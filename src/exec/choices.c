@@ -68,13 +68,18 @@ skive_status skv_choice_add(skive_kernel_choices *c, const skv_choice *like) {
     return skv_strdup(c->ctx, like->usual, &own->usual);
 }
 
+void skv_choices_clear(skive_kernel_choices *c) {
+    while (c->n > 0) {
+        skv_choice *i = &c->items[--c->n];
+        skv_free(c->ctx, i->op);
+        skv_free(c->ctx, i->kernel);
+        skv_free(c->ctx, i->usual);
+    }
+}
+
 void skive_kernel_choices_free(skive_kernel_choices *c) {
     if (!c) return;
-    for (size_t i = 0; i < c->n; i++) {
-        skv_free(c->ctx, c->items[i].op);
-        skv_free(c->ctx, c->items[i].kernel);
-        skv_free(c->ctx, c->items[i].usual);
-    }
+    skv_choices_clear(c);
     skv_free(c->ctx, c->items);
     skv_free(c->ctx, c);
 }

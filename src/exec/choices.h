@@ -26,6 +26,7 @@ uint64_t skv_choice_key(const skv_kernel_node *k);
 /* The kernel that was chosen for a node of this key, NULL if none. */
 const char *skv_choice_find(const skive_kernel_choices *c, uint64_t key);
 skive_status skv_choice_add(skive_kernel_choices *c, const skv_choice *like); /* copies the texts */
-skive_kernel_choices *skv_context_choices(const skive_context *ctx);          /* NULL: the usual kernels */
+void skv_choices_clear(skive_kernel_choices *c);
+skive_kernel_choices *skv_context_choices(const skive_context *ctx); /* NULL: the usual kernels */
 
 #endif

@@ -1,13 +1,13 @@
-/* Measuring kernels: plans in which every node takes its first, second, third kernel that applies are run in turns, each
- * node's times with those of the changes of layout before it are added up by kind, and the best kernel of each kind is
- * kept where the whole model gets faster. */
+/* Measuring kernels: plans in which every node takes its first, second, third kernel that applies are run in turns,
+ * each node's times with those of the changes of layout before it are added up by kind, and the best kernel of each
+ * kind is kept where the whole model gets faster. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/context.h"
 #include "exec/choices.h"
 #include "exec/plan.h"
+#include "exec/timing.h"
 
 enum { MOST_RANKS = 8, LEAST_RUNS = 5, MOST_RUNS = 2000 };
 
@@ -46,24 +46,13 @@ static void close_trial(skive_context *ctx, trial *t) {
     *t = (trial){0};
 }
 
-static skive_status fill(skive_context *ctx, const skive_plan *plan, skive_exec *exec) {
-    for (size_t i = 0; i < skive_plan_input_count(plan); i++) {
-        skive_tensor x;
-        SKV_TRY(skive_exec_input(exec, i, &x));
-        if (x.dtype != SKIVE_F32) continue; /* of integers, 0 is a valid index */
-        for (int64_t k = 0; k < skive_tensor_count(&x); k++)
-            ((float *)x.data)[k] = (float)skv_rng_normal(skive_context_seed(ctx), i, (uint64_t)k);
-    }
-    return SKIVE_OK;
-}
-
 /* A plan with what the context's choices say at the moment. */
 static skive_status open_trial(tuning *u, trial *t) {
     SKV_TRY(skive_plan_create(u->ctx, u->graph, u->plan, &t->plan));
     SKV_TRY(skive_exec_create(u->ctx, t->plan, &t->exec));
     SKV_TRY(skv_alloc_array(u->ctx, t->plan->n_steps + 1, sizeof *t->kinds, &t->kinds));
     SKV_TRY(skv_alloc_array(u->ctx, t->plan->n_steps + 1, sizeof *t->least, &t->least));
-    SKV_TRY(fill(u->ctx, t->plan, t->exec));
+    SKV_TRY(skv_timing_fill(u->ctx, t->exec, skive_plan_input_count(t->plan)));
     return skive_exec_run(t->exec);
 }
 
@@ -151,11 +140,6 @@ static skive_status pick_best(const tuning *u, skive_kernel_choices *out) {
     return SKIVE_OK;
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Medians of whole runs, in turns. */
 static skive_status compare(tuning *u, skive_exec *exec[2], double median[2]) {
     double *times[2] = {NULL, NULL};
@@ -172,7 +156,7 @@ static skive_status compare(tuning *u, skive_exec *exec[2], double median[2]) {
         }
     }
     for (int side = 0; side < 2 && status == SKIVE_OK; side++) {
-        qsort(times[side], n, sizeof(double), ascending);
+        skv_timing_sort(times[side], n);
         median[side] = times[side][n / 2];
     }
     skv_free(u->ctx, times[0]);
@@ -193,12 +177,7 @@ static skive_status verify(tuning *u, skive_kernel_choices *choices, skive_tunin
     report->usual_seconds = median[0];
     report->seconds = median[1];
     if (status != SKIVE_OK || (choices->n > 0 && median[1] < median[0])) return status;
-    while (choices->n > 0) {
-        skv_choice *c = &choices->items[--choices->n];
-        skv_free(u->ctx, c->op);
-        skv_free(u->ctx, c->kernel);
-        skv_free(u->ctx, c->usual);
-    }
+    skv_choices_clear(choices);
     report->seconds = median[0];
     return SKIVE_OK;
 }

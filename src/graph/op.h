@@ -171,8 +171,8 @@ typedef struct skv_input_spec {
      * the axis of that input that is summed over, and the axis of output 0 that has the output channels. */
     int data, data_axis, result_axis;
     const char *data_transpose; /* integer attribute that swaps the axes of that input, which is a matrix */
-    /* A row of the product is not a row of the data but what stands in a window of it, [channels of a group][taps], zeros
-     * where it leaves the plane (ops/conv/common_conv.h). */
+    /* A row of the product is not a row of the data but what stands in a window of it, [channels of a group][taps],
+     * zeros where it leaves the plane (ops/conv/common_conv.h). */
     bool windows;
     const char *channels; /* what the output channels are called */
 } skv_input_spec;

@@ -49,9 +49,9 @@ typedef struct skv_weight {
     const char *channels; /* what the output channels are called: "filters" */
 } skv_weight;
 
-/* Every weight and table of `g` and of the bodies of its If, Loop and Scan that a node reads directly, each once, in the
- * order of the nodes; a weight of the graph that only a body reads has that body's node. Computed values are listed only
- * when they are shared weights. *out is freed by skv_free. */
+/* Every weight and table of `g` and of the bodies of its If, Loop and Scan that a node reads directly, each once, in
+ * the order of the nodes; a weight of the graph that only a body reads has that body's node. Computed values are listed
+ * only when they are shared weights. *out is freed by skv_free. */
 skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **out, size_t *n);
 /* Does a body read it, or own it? Methods that follow data through the graph do not see it there. */
 static inline bool skv_weight_in_body(const skv_weight *w) { return w->node->graph->parent != NULL; }

@@ -1,8 +1,8 @@
 /* Products of float32 rows and weights that stay in few bits: integers of 2, 4 or 8 bits with a scale and a zero point
  * for each channel or block, or 16-bit floats.
  *
- * A weight becomes the number that DequantizeLinear makes of it, in a register, and sums are those of skv_sgemm_run with
- * packed weights: results are the same to the bit as with dense float32 weights on the same instruction set. */
+ * A weight becomes the number that DequantizeLinear makes of it, in a register, and sums are those of skv_sgemm_run
+ * with packed weights: results are the same to the bit as with dense float32 weights on the same instruction set. */
 #ifndef SKV_PACKED_H
 #define SKV_PACKED_H
 

@@ -9,6 +9,7 @@
 #define ZERO()                _mm256_setzero_ps()
 #define SET(x)                _mm256_set1_ps(x)
 #define MULTIPLY_ADD(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define BYTES(p)              _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#define CODES(p)              ((const __m128i *)(const void *)(p))
+#define BYTES(p)              _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(CODES(p))))
 #define HALVES(p)             _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #include "kernels/packed_loops.h"

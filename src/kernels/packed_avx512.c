@@ -9,7 +9,8 @@
 #define ZERO()                _mm512_setzero_ps()
 #define SET(x)                _mm512_set1_ps(x)
 #define MULTIPLY_ADD(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define BYTES(p)              _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
+#define CODES(p)              ((const __m128i *)(const void *)(p))
+#define BYTES(p)              _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(CODES(p))))
 #define HALVES(p)             _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #define TABLE
 #define LOOK_UP(table, codes) _mm512_permutexvar_ps((__m512i)(codes), table)

@@ -3,8 +3,8 @@
  *   LOOPS                the record's name
  *   BYTES(p)             LANES bytes as floats
  *   HALVES(p)            LANES float16 as floats
- *   TABLE                a vector of 16 floats and LOOK_UP(table, codes): entries by the lowest 4 bits of each code; where
- *                        there is no such instruction it is left undefined. */
+ *   TABLE                a vector of 16 floats and LOOK_UP(table, codes): entries by the lowest 4 bits of each code;
+ *                        where there is no such instruction it is left undefined. */
 #include <string.h>
 
 #include "kernels/packed.h"

@@ -31,7 +31,8 @@ static skive_status keep_strings(skv_onnx_importer *im, skive_node *node, const 
     return skv_node_set_attr(node, &SKV_STRS(SKV_ONNX_STRINGS, strings, t->n_string_data));
 }
 
-/* The element type is part of the op's name, so that `skive_graph_unsupported` lists it. t NULL: strings of an attribute. */
+/* The element type is part of the op's name, so that `skive_graph_unsupported` lists it. t NULL: strings of an
+ * attribute. */
 static skive_status declare_unsupported(skv_onnx_importer *im, skive_graph *g, const char *name,
                                         const Onnx__TensorProto *t) {
     const char *type = t ? skv_onnx_dtype_text(t->data_type) : "string";

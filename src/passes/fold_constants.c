@@ -87,7 +87,8 @@ static bool is_read(const skive_node *n) {
     return false;
 }
 
-/* Weights that are stored small on purpose: quantized weights, 16-bit floats of products, and weights with a codebook. */
+/* Weights that are stored small on purpose: quantized weights, 16-bit floats of products, and weights with a codebook.
+ * */
 static bool stays(const skv_pass_env *env, const skive_node *n) {
     return n->op->no_fold || (!env->training && (skv_shared_has_node(n) || (!env->for_file && skv_stays_packed(n))));
 }

@@ -1,5 +1,5 @@
-/* Products of float32 values with weights that are stored in few bits (DequantizeLinear, or Cast of 16-bit floats) become
- * DequantizeGemm: the weights are not made dense, in memory and on the way to the processor. */
+/* Products of float32 values with weights that are stored in few bits (DequantizeLinear, or Cast of 16-bit floats)
+ * become DequantizeGemm: the weights are not made dense, in memory and on the way to the processor. */
 #include "ops/quant/common_quantize.h"
 #include "passes/fuse.h"
 #include "passes/packed.h"
@@ -7,8 +7,6 @@
 enum { SMALL = 1 << 14 }; /* weights: fewer are dense, and fit any cache */
 
 static bool constant(const skive_value *v) { return v && v->storage && !v->storage->coded && v->type.rank >= 0; }
-
-static bool is_half(skive_dtype t) { return t == SKIVE_F16 || t == SKIVE_BF16; }
 
 static bool is_narrow(skive_dtype t) {
     return t == SKIVE_I2 || t == SKIVE_U2 || t == SKIVE_I4 || t == SKIVE_U4 || t == SKIVE_I8 || t == SKIVE_U8;
@@ -36,7 +34,7 @@ static bool decodes(const skive_node *n, bool turned) {
     if (!n || *n->domain || n->n_outputs < 1 || n->outputs[0]->type.dtype != SKIVE_F32) return false;
     const skive_value *w = skv_node_in(n, 0);
     if (!constant(w) || w->type.rank != 2 || skv_type_count(&w->type) < SMALL) return false;
-    if (skv_node_is(n, SKV_OP_CAST)) return is_half(w->type.dtype);
+    if (skv_node_is(n, SKV_OP_CAST)) return skv_is_half_dtype(w->type.dtype);
     if (!skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) || !is_narrow(w->type.dtype)) return false;
     if (!constant(n->inputs[1]) || n->inputs[1]->type.dtype != SKIVE_F32) return false;
     if (skv_node_in(n, 2) && !constant(n->inputs[2])) return false;

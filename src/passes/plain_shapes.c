@@ -1,6 +1,7 @@
 /* The shape of a Reshape that is computed from sizes becomes a constant: exporters write x.view(x.size(0), -1) as
- * Shape, Gather, Unsqueeze and Concat (and a shuffle of channels with a Div), of which nothing depends on data. A size that is open at this time and stays
- * where it is becomes 0 (copied), another one -1 (inferred). Channels then can be followed through the Reshape. */
+ * Shape, Gather, Unsqueeze and Concat (and a shuffle of channels with a Div), of which nothing depends on data. A size
+ * that is open at this time and stays where it is becomes 0 (copied), another one -1 (inferred). Channels then can be
+ * followed through the Reshape. */
 #include <string.h>
 
 #include "passes/pass.h"

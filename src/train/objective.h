@@ -263,14 +263,15 @@ typedef struct skv_merged_teacher {
     uint32_t first, end; /* numbers of its values there */
     int64_t *classes;    /* while it is merged: its number of each class of the data; NULL: the same */
 } skv_merged_teacher;
-/* Has each head a task, and each output that is trained, and each teacher, a head? Errors: NOT_FOUND (no such task), ARGUMENT. */
+/* Has each head a task, and each output that is trained, and each teacher, a head? Errors: NOT_FOUND (no such task),
+ * ARGUMENT. */
 skive_status skv_teacher_heads_check(skive_context *ctx, const skv_teacher *teachers, size_t n,
                                      const skv_loss_site *at);
 /* The output of teacher `index` that teaches goal `k`; head->value NULL: none does. Errors: those of skv_head_at. */
 skive_status skv_teacher_head_find(skive_context *ctx, const skive_graph *teacher, const skv_teacher *t, size_t index,
                                    const skv_loss_site *at, size_t k, skv_head *head);
-/* Merges teacher `index` into the builder's graph. Without `asked`, no term asks for its scores, which need not be those
- * of the student's classes. */
+/* Merges teacher `index` into the builder's graph. Without `asked`, no term asks for its scores, which need not be
+ * those of the student's classes. */
 void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at, bool asked,
                        skv_merged_teacher *out);
 /* A copy of a teacher whose images have another size than the data's, with a Resize before its input; *out NULL where

@@ -136,9 +136,9 @@ static bool same_shape(const skive_type *a, const skive_type *b) {
     return same;
 }
 
-/* Means and extremes of a whole image do not follow its size, sums would. Windows and strides may round two sizes to one;
- * the numbers of Shape follow the size, and what is made of them shows. Anything else that gives one shape for two sizes
- * has moved the difference into the batch, or has a size written down. */
+/* Means and extremes of a whole image do not follow its size, sums would. Windows and strides may round two sizes to
+ * one; the numbers of Shape follow the size, and what is made of them shows. Anything else that gives one shape for two
+ * sizes has moved the difference into the batch, or has a size written down. */
 static bool may_lose_size(const skive_node *n) {
     return SKV_NODE_IS_ANY(n, SKV_OP_GLOBAL_AVERAGE_POOL, SKV_OP_GLOBAL_MAX_POOL, SKV_OP_REDUCE_MEAN, SKV_OP_REDUCE_MAX,
                            SKV_OP_REDUCE_MIN, SKV_OP_SHAPE, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE, SKV_OP_MAX_POOL,

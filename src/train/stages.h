@@ -1,5 +1,6 @@
-/* Images and regularisation that grow together (progressive learning, Tan & Le 2021): a run has stages; in the first the
- * network sees small images, its dropout is weak and transforms are left out often, in the last everything is whole. */
+/* Images and regularisation that grow together (progressive learning, Tan & Le 2021): a run has stages; in the first
+ * the network sees small images, its dropout is weak and transforms are left out often, in the last everything is
+ * whole. */
 #ifndef SKV_STAGES_H
 #define SKV_STAGES_H
 

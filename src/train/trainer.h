@@ -53,8 +53,8 @@ typedef struct skv_trainer_setup {
 } skv_trainer_setup;
 skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);
 /* Goes on with another training graph, whose parameters have the same names and share the numbers; what the optimizer,
- * rules and callbacks keep of them stays. Takes the setup's graph over in any case. After a failure the trainer can only
- * be freed. */
+ * rules and callbacks keep of them stays. Takes the setup's graph over in any case. After a failure the trainer can
+ * only be freed. */
 skive_status skv_trainer_change(skv_trainer *t, const skv_trainer_setup *setup);
 void skv_trainer_free(skv_trainer *t);
 

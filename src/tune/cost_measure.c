@@ -1,8 +1,7 @@
 /* Timing plans. Each round runs every plan once (short ones several times in a row), so that what changes over time,
  * such as the clock rate or another program, meets all alike; the median over the rounds leaves single disturbances
  * out. */
-#include <stdlib.h>
-
+#include "exec/timing.h"
 #include "tune/costs.h"
 
 enum { ROUNDS = 15, MOST_REPEATS = 1000 };
@@ -16,11 +15,6 @@ typedef struct subject {
     double times[ROUNDS], reorders[ROUNDS];
 } subject;
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double quantile(const double *sorted, size_t n, double p) {
     const double at = p * (double)(n - 1);
     const size_t low = (size_t)at;
@@ -28,20 +22,20 @@ static double quantile(const double *sorted, size_t n, double p) {
 }
 
 void skv_cost_settle(double *times, size_t n, double *median, double *spread) {
-    qsort(times, n, sizeof *times, ascending);
+    skv_timing_sort(times, n);
     *median = quantile(times, n, 0.5);
     *spread = (quantile(times, n, 0.75) - quantile(times, n, 0.25)) / 2;
 }
 
 /* Random numbers for floats and bytes; other integers may be indices, of which only 0 is surely valid. */
 static skive_status fill(skive_context *ctx, const subject *s) {
-    for (size_t i = 0; i < skive_plan_input_count(s->plan); i++) {
+    const size_t inputs = skive_plan_input_count(s->plan);
+    SKV_TRY(skv_timing_fill(ctx, s->exec, inputs));
+    for (size_t i = 0; i < inputs; i++) {
         skive_tensor t;
         SKV_TRY(skive_exec_input(s->exec, i, &t));
         const int64_t n = skive_tensor_count(&t);
         const bool bytes = t.dtype == SKIVE_U8 || t.dtype == SKIVE_I8;
-        for (int64_t k = 0; k < n && t.dtype == SKIVE_F32; k++)
-            ((float *)t.data)[k] = (float)skv_rng_normal(skive_context_seed(ctx), i, (uint64_t)k);
         for (int64_t k = 0; k < n && bytes; k++)
             ((unsigned char *)t.data)[k] = (unsigned char)skv_rng_below(skive_context_seed(ctx), i, (uint64_t)k, 256);
     }

@@ -1,5 +1,5 @@
-/* csv: tables in delimited text with a header. The columns' recipe is that of the model, or is learnt from the
- * training rows. Rows stay in the file and are found by their positions; the values are kept in memory where they are few
+/* csv: tables in delimited text with a header. The columns' recipe is that of the model, or is learnt from the training
+ * rows. Rows stay in the file and are found by their positions; the values are kept in memory where they are few
  * enough. */
 #include <stdio.h>
 #include <string.h>

@@ -10,8 +10,8 @@
 /* Doubles that skv_ctc needs as room. */
 static inline int64_t skv_ctc_room(int64_t steps, int64_t labels) { return 2 * steps * (2 * labels + 1); }
 
-/* The steps that count of a sample of `length` frames, `every` of which are a step: rounded up. Layers
- * without padding lose a step or two at the end, which such a length may be beyond. -1: more than there are, or below 0. */
+/* The steps that count of a sample of `length` frames, `every` of which are a step: rounded up. Layers without padding
+ * lose a step or two at the end, which such a length may be beyond. -1: more than there are, or below 0. */
 static inline int64_t skv_ctc_steps(int64_t length, int64_t every, int64_t steps) {
     const int64_t n = length / every + (length % every > 0), spare = every > 1 ? 2 : 0;
     return length < 0 || n - spare > steps ? -1 : n < steps ? n : steps;

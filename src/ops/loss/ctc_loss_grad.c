@@ -1,6 +1,6 @@
-/* CtcLossGrad(dloss [n], scores [n][steps][classes], labels [n][places], lengths [n]) -> dscores: dloss times (softmax of
- * the scores minus how probable it is that the step says the class, given the labels). 0 in steps behind the length, and
- * where no alignment has so few steps. */
+/* CtcLossGrad(dloss [n], scores [n][steps][classes], labels [n][places], lengths [n]) -> dscores: dloss times (softmax
+ * of the scores minus how probable it is that the step says the class, given the labels). 0 in steps behind the length,
+ * and where no alignment has so few steps. */
 #include "ops/loss/ctc_loss.h"
 
 #include "ops/common_elementwise.h"

@@ -25,6 +25,7 @@ void skv_scale_runs(const skv_scale_map *m, void (*run)(void *user, int64_t firs
 skv_grid_params skv_scale_params(const skive_tensor *scale, const skive_tensor *zero_point, int64_t s);
 /* Blocks of the weights of DequantizeGemm are multiples of it, or one block is all. */
 enum { SKV_PACKED_BLOCK = 16 };
+static inline bool skv_is_half_dtype(skive_dtype t) { return t == SKIVE_F16 || t == SKIVE_BF16; }
 bool skv_is_quantized_dtype(skive_dtype dtype); /* integers of 2, 4, 8, 16 bits, float4, float8 */
 /* The roles of x, scale and zero point. */
 enum { SKV_QUANTIZE_INPUTS = 3 };

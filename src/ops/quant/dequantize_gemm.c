@@ -24,16 +24,14 @@ static const skv_attr_spec attrs[] = {
 
 enum { A, W, C, Z, SCALE, ZERO, INPUTS };
 
-static bool is_half(skive_dtype t) { return t == SKIVE_F16 || t == SKIVE_BF16; }
-
 static skive_status check_types(skv_infer *c) {
     const skive_type *w = skv_in_type(c, W);
     const bool scaled = c->n_in > SCALE && c->in[SCALE];
     SKV_TRY(skv_want_float(c, A));
-    if (w && w->dtype != SKIVE_DTYPE_NONE && !is_half(w->dtype) && !skv_is_quantized_dtype(w->dtype))
+    if (w && w->dtype != SKIVE_DTYPE_NONE && !skv_is_half_dtype(w->dtype) && !skv_is_quantized_dtype(w->dtype))
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DequantizeGemm: W is %s, which has no scale",
                               skive_dtype_name(w->dtype));
-    if (w && w->dtype != SKIVE_DTYPE_NONE && is_half(w->dtype) == scaled)
+    if (w && w->dtype != SKIVE_DTYPE_NONE && skv_is_half_dtype(w->dtype) == scaled)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DequantizeGemm: W of type %s and %s", skive_dtype_name(w->dtype),
                               scaled ? "a scale" : "no scale");
     SKV_TRY(skv_want_same_dtype(c, A, C));
@@ -98,30 +96,19 @@ static skive_status decode(const skv_eval *c, skive_tensor *out) {
     return skv_op_find("DequantizeLinear", "")->run(&view);
 }
 
+/* FusedGemm of the decoded weights, the rows of A one behind the other. */
 static skive_status run(const skv_eval *c) {
-    skv_activation act;
-    skv_doubles z = {0};
-    skv_result y = {0};
     skive_tensor w = {0}, a = *c->in[A];
-    const skive_tensor *in[3] = {&a, &w, input(c, C)};
+    const skive_tensor *in[4] = {&a, &w, input(c, C), input(c, Z)};
     skv_eval view = *c;
-    skive_status status;
     a.rank = 2;
     a.dims[1] = c->in[A]->dims[c->in[A]->rank - 1];
     a.dims[0] = 1;
     for (int d = 0; d < c->in[A]->rank - 1; d++) a.dims[0] *= c->in[A]->dims[d];
     view.in = in;
-    view.n_in = 3;
-    SKV_TRY(skv_activation_read(c->ctx, c->node, &act));
-    SKV_GO(status, out, decode(c, &w));
-    SKV_GO(status, out, skv_doubles_read(c->ctx, input(c, Z), &z));
-    SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &y));
-    if (y.p) SKV_GO(status, out, skv_gemm_run(&view, &y));
-    for (size_t i = 0; y.p && i < y.n; i++) y.p[i] = skv_activation_apply(&act, y.p[i] + (z.p ? z.p[i] : 0.0));
-    skv_result_store(&y);
-out:
-    skv_doubles_free(c->ctx, &z);
-    skv_result_free(c->ctx, &y);
+    view.n_in = 4;
+    skive_status status = decode(c, &w);
+    if (status == SKIVE_OK) status = skv_op_find("FusedGemm", SKV_DOMAIN)->run(&view);
     skive_tensor_free(c->ctx, &w);
     return status;
 }
@@ -150,7 +137,8 @@ static const skv_op_case cases[] = {
      .n_out = 1,
      CASE_EXPECT(9, 0),
      .no_grad = true},
-    /* rows of W are columns: 0.5 (7 - 8, 9 - 8) = -0.5 0.5 and 2 (8 - 7, 10 - 7) = 2 6; rows (1 3) and (2 -1), plus Z */
+    /* rows of W are columns: 0.5 (7 - 8, 9 - 8) = -0.5 0.5 and 2 (8 - 7, 10 - 7) = 2 6; rows (1 3) and (2 -1), plus Z
+     * */
     {.name = "uint4, scale and zero point a column, turned, residual",
      CASE_IN({CASE_F32(2, 1, 2), CASE_VALUES(1, 3, 2, -1)}, {CASE_TYPED(SKIVE_U4, 2, 2), CASE_VALUES(7, 9, 8, 10)},
              CASE_ABSENT, {CASE_F32(2, 1, 2), CASE_VALUES(1, 1, 1, 1)},

@@ -1,8 +1,8 @@
 /* lsq: the step is learned (Esser et al. 2020). Its gradient is multiplied by 1 / sqrt(N * Qp), N being the numbers
  * that share it (of an activation those of one sample) and Qp the highest level. It starts where the grid's own method
  * fits it to the weights, of an activation at that of its calibrated range. The paper's start, 2 * mean|w| / sqrt(Qp)
- * ("start=mean"), is coarser than that: about twice with 4 bits, six times with 8, of which the network would first have
- * to be trained out. */
+ * ("start=mean"), is coarser than that: about twice with 4 bits, six times with 8, of which the network would first
+ * have to be trained out. */
 #include <math.h>
 #include <string.h>
 

@@ -1,28 +1,10 @@
 /* Timing plans and sessions. */
-#include <stdlib.h>
-
 #include <skive/session.h>
 
+#include "exec/timing.h"
 #include "train/train.h"
 
 enum { MAX_RUNS = 100000, WARM_UP = 3 };
-
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static skive_status fill_inputs(skive_context *ctx, skive_exec *exec, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        skive_tensor t;
-        SKV_TRY(skive_exec_input(exec, i, &t));
-        if (t.dtype != SKIVE_F32) continue; /* integers: zero is a valid index, anything else may not be */
-        float *x = t.data;
-        for (int64_t k = 0; k < skive_tensor_count(&t); k++)
-            x[k] = (float)skv_rng_normal(skive_context_seed(ctx), i, (uint64_t)k);
-    }
-    return SKIVE_OK;
-}
 
 static double percentile(const double *sorted, size_t n, double p) {
     const size_t i = (size_t)(p * (double)(n - 1) + 0.5);
@@ -73,7 +55,7 @@ static skive_status report(skive_context *ctx, const subject *x, int64_t batch, 
     SKV_GO(status, done, skv_alloc_array(ctx, MAX_RUNS, sizeof *times, &times));
     SKV_GO(status, done, measure(ctx, x, min_runs, min_seconds, times, &n));
     for (size_t i = 0; i < n; i++) sum += times[i];
-    qsort(times, n, sizeof *times, ascending);
+    skv_timing_sort(times, n);
     *out = (skive_bench_report){.runs = n,
                                 .min = times[0],
                                 .p50 = percentile(times, n, 0.5),
@@ -94,7 +76,7 @@ skive_status skive_bench(skive_context *ctx, const skive_plan *plan, int64_t bat
     skive_status status;
     *out = (skive_bench_report){0};
     SKV_GO(status, done, skive_exec_create(ctx, plan, &x.exec));
-    SKV_GO(status, done, fill_inputs(ctx, x.exec, skive_plan_input_count(plan)));
+    SKV_GO(status, done, skv_timing_fill(ctx, x.exec, skive_plan_input_count(plan)));
     status = report(ctx, &x, batch, min_runs, min_seconds, out);
 done:
     skive_exec_free(x.exec);

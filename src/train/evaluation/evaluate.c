@@ -177,7 +177,8 @@ skive_status skv_plan_for_data(skive_context *ctx, const skive_graph *g, const s
     return status;
 }
 
-/* A copy of the model that gives out the lengths of sequences too, behind its own outputs. *out NULL: none has lengths. */
+/* A copy of the model that gives out the lengths of sequences too, behind its own outputs. *out NULL: none has lengths.
+ * */
 static skive_status add_lengths(const evaluation *e, const skive_graph *g, skive_graph **out) {
     skive_status status = SKIVE_OK;
     for (size_t i = 0; i < e->n && status == SKIVE_OK; i++) {

@@ -89,7 +89,8 @@ const char *skv_head_text(const skv_head *head, char *buffer, size_t size);
 void skv_head_tell_assumed(skive_context *ctx, const skv_targets *targets, const skv_head *head);
 /* Sets `lengths` and `every` of the head of a sequence. Errors: NOT_FOUND, DATA. */
 skive_status skv_head_take_lengths(skive_context *ctx, const skive_graph *g, skv_head *h);
-/* The lengths as int64 [N], for the loss and for figures. NULL where there are none, or with the builder's status set. */
+/* The lengths as int64 [N], for the loss and for figures. NULL where there are none, or with the builder's status set.
+ * */
 skive_value *skv_head_lengths(skv_builder *b, const skv_head *head);
 /* A note where there was a choice or a node that is not plain scores: which output is used, and as what. `who`:
  * "model", "teacher". */
