@@ -397,6 +397,9 @@ skive_status cli_quantize_bits(cli_args *a, skive_graph *g, const skive_bits_opt
 json_t *cli_quantize_bits_json(const skive_bits_report *r);
 void cli_quantize_print_bits(const skive_bits_report *r);
 json_t *cli_quantize_control_json(const skive_quantize_control *c);
+/* A limit on the loss of accuracy, of methods that go a part of so many of their way; nothing without trials. */
+void cli_print_control(const skive_control_report *c, int levels, const char *target);
+json_t *cli_control_json(const skive_control_report *c, int levels);
 /* A packed file's parameters, and its bytes by purpose. */
 void cli_print_pack_rows(const skive_pack_report *r);
 void cli_print_pack_purposes(const skive_pack_report *r);

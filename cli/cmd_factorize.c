@@ -86,8 +86,9 @@ static void print_whole(const skive_factorize_report *r) {
         cli_printf("one run takes %s, took %s (%.2fx)", cli_seconds(r->after.seconds, a, sizeof a),
                    cli_seconds(r->before.seconds, b, sizeof b), r->before.seconds / r->after.seconds);
     if (r->control.n_trials)
-        cli_printf("on the %lld validation samples it loses %.3g points, before any fine-tuning (%zu trials)",
-                   (long long)r->control.samples, r->control.drop, r->control.n_trials);
+        cli_printf("on the %lld validation samples it loses %.3g points, before any fine-tuning",
+                   (long long)r->control.samples, r->control.drop);
+    cli_print_control(&r->control, SKIVE_FACTORIZE_LEVELS, "smallest model or the budget");
 }
 
 static void set_number(json_t *j, const char *key, double x) {
@@ -128,6 +129,7 @@ static json_t *report_json(const skive_factorize_report *r) {
     if (r->control.n_trials) {
         set_number(j, "drop", r->control.drop);
         json_object_set_new(j, "trials", json_integer((json_int_t)r->control.n_trials));
+        json_object_set_new(j, "control", cli_control_json(&r->control, SKIVE_FACTORIZE_LEVELS));
     }
     json_object_set_new(j, "training", cli_train_json(&r->training));
     return j;

@@ -114,40 +114,6 @@ static void print_scratch(const skive_prune_report *r) {
     cli_printf("%s", "");
 }
 
-/* What the limit on the loss has decided. */
-static void print_control(const skive_prune_report *r) {
-    static const char *const heads[] = {"way to the target", "drop", "95 % interval", "<"};
-    const skive_control_report *c = &r->control;
-    if (!c->n_trials) return;
-    cli_printf(
-        "limit on the loss: %zu of %d parts of the way to the target; drop in percentage points on %lld validation "
-        "samples; %zu evaluations",
-        c->applied, SKIVE_PRUNE_LEVELS, (long long)c->samples, c->n_trials + 1);
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (size_t i = 0; i < c->n_trials; i++) {
-        const skive_control_trial *one = &c->trials[i];
-        cli_table_cell(t, "%zu/%d", one->applied, SKIVE_PRUNE_LEVELS);
-        cli_table_cell(t, "%+.2f", one->drop);
-        if (isfinite(one->low))
-            cli_table_cell(t, "%+.2f to %+.2f", one->low, one->high);
-        else
-            cli_table_cell(t, "%s", "-");
-        cli_table_cell(t, "%s", one->within ? "within the limit" : "too much");
-    }
-    cli_table_print(t, stdout);
-}
-
-static json_t *control_json(const skive_control_report *c) {
-    json_t *trials = json_array();
-    for (size_t i = 0; i < c->n_trials; i++) {
-        const skive_control_trial *t = &c->trials[i];
-        json_array_append_new(trials, json_pack("{s:I, s:f, s:b}", "parts", (json_int_t)t->applied, "drop", t->drop,
-                                                "within", t->within));
-    }
-    return json_pack("{s:I, s:i, s:f, s:I, s:o}", "parts", (json_int_t)c->applied, "of", SKIVE_PRUNE_LEVELS, "drop",
-                     c->drop, "samples", (json_int_t)c->samples, "trials", trials);
-}
-
 static json_t *size_json(const skive_prune_size *s) {
     json_t *j = json_pack("{s:I, s:I, s:I}", "macs", (json_int_t)s->macs, "parameters", (json_int_t)s->parameters,
                           "bytes", (json_int_t)s->bytes);
@@ -189,7 +155,8 @@ static json_t *report_json(const skive_prune_report *r) {
                           (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
     if (r->n_channels) add_channels(j, r);
     if (r->scratch.n_epochs) json_object_set_new(j, "scratch", cli_train_json(&r->scratch));
-    if (r->control.n_trials) json_object_set_new(j, "control", control_json(&r->control));
+    if (r->control.n_trials) 
+        json_object_set_new(j, "control", cli_control_json(&r->control, SKIVE_PRUNE_LEVELS));
     return j;
 }
 
@@ -335,7 +302,7 @@ static void print(const cli_job *j) {
     const skive_prune_report *r = report_of(j);
     if (!is_bare(j)) (r->n_channels ? print_channels : print_report)(r);
     print_scratch(r);
-    print_control(r);
+    cli_print_control(&r->control, SKIVE_PRUNE_LEVELS, "target");
 }
 static skive_status plan(cli_job *j) {
     tell_plan(j->a, report_of(j));

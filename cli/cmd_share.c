@@ -12,7 +12,7 @@ static const cli_option options[] = {
     {"hash", 0, "RATIO",
      "hash Gemm weights instead: 64 or 1/64 is one value for 64 weights, 5% are the values that remain", false},
     {"tie", 0, "A=B", "make parameter B the same as A; may be repeated", true},
-    {"data", 'd', "SET", "data set for fine-tuning", false},
+    {"data", 'd', "SET", "data set for fine-tuning, and for what an error harms with --bytes and --max-drop", false},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
@@ -43,6 +43,15 @@ static void add_row(cli_table *t, const skive_share_layer *l) {
     cli_table_cell(t, "%s", cli_thousands(l->bytes, text, sizeof text));
 }
 
+/* What a budget has chosen, and the limit on the loss decided. */
+static void print_choice(const skive_share_report *r) {
+    char text[32];
+    if (!(r->budget > 0)) return;
+    cli_printf("bits chosen for %s: sum of harms %.4g%s", cli_bytes(r->budget, text, sizeof text), r->allocation.harm,
+               r->allocation.exact ? ", the least possible" : "");
+    cli_print_control(&r->control, SKIVE_SHARE_LEVELS, "fewest bits");
+}
+
 static void print_report(const skive_share_report *r) {
     static const char *const heads[] = {"<layer", "<parameter", "weights", "distinct", "values",
                                         "bits",   "entropy",    "MSE",     "bytes"};
@@ -56,6 +65,7 @@ static void print_report(const skive_share_report *r) {
     for (int i = 0; i < 5; i++) cli_table_cell(t, "%s", "");
     cli_table_cell(t, "%s", cli_thousands(r->bytes, text, sizeof text));
     cli_table_print(t, stdout);
+    print_choice(r);
 }
 
 static json_t *layer_json(const skive_share_layer *l) {
@@ -71,14 +81,23 @@ static json_t *layer_json(const skive_share_layer *l) {
     json_object_set_new(row, "entropy", isnan(l->entropy) ? json_null() : json_real(l->entropy));
     json_object_set_new(row, "mse", json_real(l->mse));
     json_object_set_new(row, "bytes", json_integer(l->bytes));
+    if (!isnan(l->harm)) json_object_set_new(row, "harm", json_real(l->harm));
     return row;
 }
 
 static json_t *report_json(const skive_share_report *r) {
     json_t *layers = json_array();
     for (size_t i = 0; i < r->n_layers; i++) json_array_append_new(layers, layer_json(&r->layers[i]));
-    return json_pack("{s:o, s:I, s:I, s:o}", "layers", layers, "weights", (json_int_t)r->count, "shared_bytes",
-                     (json_int_t)r->bytes, "training", cli_train_json(&r->training));
+    json_t *j = json_pack("{s:o, s:I, s:I, s:o}", "layers", layers, "weights", (json_int_t)r->count, "shared_bytes",
+                          (json_int_t)r->bytes, "training", cli_train_json(&r->training));
+    if (r->budget > 0) {
+        json_object_set_new(j, "budget", json_real(r->budget));
+        json_object_set_new(j, "harm", json_real(r->allocation.harm));
+        json_object_set_new(j, "exact", json_boolean(r->allocation.exact));
+    }
+    if (r->control.n_trials)
+        json_object_set_new(j, "control", cli_control_json(&r->control, SKIVE_SHARE_LEVELS));
+    return j;
 }
 
 static void print_advice(const skive_share_options *o, const skive_share_report *r, const char *output) {
@@ -162,8 +181,8 @@ static skive_status tie(cli_args *a, skive_graph *g) {
 
 /* Is --tie the only method asked for? Each option of the others asks for them. */
 static bool only_ties(const cli_args *a) {
-    static const char *const others[] = {"bits",         "hash",  "one-codebook", "init",
-                                         "no-keep-zero", "plain", "only",         "skip"};
+    static const char *const others[] = {"bits", "hash", "one-codebook", "init",  "no-keep-zero",
+                                         "plain", "only", "skip",         "bytes", "max-drop"};
     bool only = cli_has(a, "tie");
     for (size_t i = 0; i < CLI_COUNT(others); i++) only = only && !cli_has(a, others[i]);
     return only;
@@ -172,7 +191,11 @@ static bool only_ties(const cli_args *a) {
 /* ---- the command ---- */
 
 static skive_status open_all(cli_job *j) {
-    const skive_status status = cli_job_load(j, j->how->epochs > 0);
+    const skive_share_options *o = skive_options_share(j->options);
+    if (o->max_drop >= 0 && !cli_has(j->a, "data") && !j->dry)
+        return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "--max-drop needs labelled samples: give --data SET");
+    const bool chooses = (o->bytes || o->max_drop >= 0) && cli_has(j->a, "data");
+    const skive_status status = cli_job_load(j, j->how->epochs > 0 || chooses);
     return status == SKIVE_OK ? cli_job_open_rest(j) : status;
 }
 
@@ -242,9 +265,13 @@ const cli_command cli_command_share = {
     .details =
         "The weights of each layer are clustered to 2^bits values, which --finetune then trains.\n"
         "The file stores a codebook and one byte per weight (standard ONNX: Gather and Cast), or dense weights with\n"
-        "--plain. Zeros stay exactly zero. With --hash, a hash of a weight's position selects its value.\n"
+        "--plain. Zeros stay exactly zero. With --bytes each layer gets the bits with which the shared weights fit at\n"
+        "the least harm; with --max-drop as few bits as lose at most so many points on the validation split of --data;\n"
+        "with both, as much of the way to the budget. With --hash, a hash of a weight's position selects its value.\n"
         "--tie A=B makes two parameters one; given alone, nothing else is changed.",
     .examples = "  skive share student.onnx --bits 4 --data fashion-mnist --finetune 2 -o shared.onnx\n"
+                "  skive share student.onnx --bytes 0.1 --data fashion-mnist -o shared.onnx\n"
+                "  skive share student.onnx --max-drop 0.5 --data fashion-mnist -o shared.onnx\n"
                 "  skive share pruned.onnx --bits 5 --init density -o shared.onnx\n"
                 "  skive share mlp.onnx --hash 1/64 --data fashion-mnist --finetune 10 -o hashed.onnx",
     .saves = true,

@@ -244,7 +244,7 @@ static void set_weights(weights *w, float *x, int64_t n) {
     *w = (weights){.storage = {.tensor = {.dtype = SKIVE_F32, .rank = 1, .dims = {n}, .data = x}}};
     w->value.storage = &w->storage;
     w->value.name = "w";
-    w->layer = (skv_shareable){.value = &w->value, .n = n};
+    w->layer = (skv_shareable){.value = &w->value, .n = n, .bits = 4};
     for (int64_t i = 0; i < n; i++) w->layer.zeros += x[i] == 0;
 }
 
@@ -259,7 +259,7 @@ static void zeros_have_an_entry(void **state) {
     skive_share_options o = skive_share_options_default();
     (void)state;
     set_weights(&w, x, 10);
-    o.bits = 2;
+    w.layer.bits = 2;
     skv_test_ok(ctx, skv_codebook_create(ctx, &o, &w.layer, 1, &c, &distinct));
     assert_int_equal(distinct, 8);
     assert_int_equal(c.k, 4);
@@ -295,7 +295,7 @@ static void few_values_are_kept_as_they_are(void **state) {
     for (int bits = 2; bits <= 8; bits++) {
         skive_share_options o = skive_share_options_default();
         skive_share_layer row = {0};
-        o.bits = bits;
+        w.layer.bits = bits;
         skv_test_ok(ctx, skv_codebook_create(ctx, &o, &w.layer, 1, &c, &distinct));
         assert_int_equal(c.k, 4);
         assert_int_equal(distinct, 4);
@@ -332,7 +332,7 @@ static void encoding_is_to_the_nearest(void **state) {
             skive_share_options o = skive_share_options_default();
             for (int k = 0; k < N; k++) x[k] = datum(0, (uint64_t)bits, (uint64_t)k);
             set_weights(&w, x, N);
-            o.bits = bits;
+            w.layer.bits = bits;
             o.init = starts[i];
             skv_test_ok(ctx, skv_codebook_create(ctx, &o, &w.layer, 1, &c, &distinct));
             skv_codebook_encode(&c, &w.layer, at, &row);

@@ -28,8 +28,9 @@ typedef struct skive_factorize_options {
      * absolute: multiply-accumulates ("200M"), parameters ("1.5M"), bytes of the parameters ("200k"), time of one run
      * with one sample, measured on this machine ("2ms"). */
     const char *macs, *params, *bytes, *latency;
-    /* Percentage points that may be lost on the validation set: the smallest model within. Negative (default): no
-     * limit. */
+    /* Percentage points that may be lost on the validation set: the smallest model within, or with a budget as many
+     * parts of SKIVE_FACTORIZE_LEVELS of the way to it as stay within, found by bisection (skive_control_drop), before
+     * any fine-tuning. Negative (default): no limit. A dry run tells the whole way. */
     double max_drop;
     const char *const *layers; /* "NAME=METHOD:RANK" or "NAME=keep": what this node gets, whatever the others do */
     size_t n_layers;
@@ -51,6 +52,7 @@ typedef struct skive_factorize_options {
      * rank, with measured times; nothing is trained and the graph is not changed. */
     bool dry_run;
 } skive_factorize_options;
+enum { SKIVE_FACTORIZE_LEVELS = 24 };
 SKIVE_API skive_factorize_options skive_factorize_options_default(void);
 /* Training options for fine-tuning: epochs 0, learning rate 0.01, no warm-up, gradients clipped to a
  * norm of 5. */

@@ -237,9 +237,9 @@ static skive_status reach_time(choosing *c, double budget) {
     return SKIVE_OK;
 }
 
-static skive_status within_budget(choosing *c, const char *text) {
+/* What the model has of what is measured, and what of it no choice changes. */
+static skive_status open_measure(choosing *c) {
     skv_lowrank *l = c->l;
-    skv_option_values v;
     skive_cost cost;
     SKV_TRY(skive_graph_cost(l->work, &cost));
     c->all = c->by == MACS ? (double)cost.macs : (c->by == BYTES ? 4 : 1) * (double)cost.parameters;
@@ -249,35 +249,45 @@ static skive_status within_budget(choosing *c, const char *text) {
         if (isnan(size.seconds))
             return SKV_FAIL(l->ctx, SKIVE_ERR_UNSUPPORTED, "the model cannot be timed: a size is not known");
         c->all = size.seconds;
-        SKV_TRY(time_all(c));
-    } else {
-        c->rest = c->all;
-        for (size_t i = 0; i < l->n_sites; i++) c->rest -= cost_of(&l->ways[i].items[0], c->by);
+        return time_all(c);
     }
+    c->rest = c->all;
+    for (size_t i = 0; i < l->n_sites; i++) c->rest -= cost_of(&l->ways[i].items[0], c->by);
+    return SKIVE_OK;
+}
+
+static skive_status take_budget(const choosing *c, const char *text, double *budget) {
+    const skv_lowrank *l = c->l;
+    skv_option_values v;
     skv_options_default(budgets, SKV_LENGTH(budgets), &v);
     SKV_TRY(skv_option_set(l->ctx, NULL, &v, (size_t)c->by, text));
-    const double budget = skv_option_budget(&v, budgets[c->by].name, c->all);
+    *budget = skv_option_budget(&v, budgets[c->by].name, c->all);
     const double unit = unit_of(c);
-    if (budget >= c->all)
+    if (*budget >= c->all)
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, budgets[c->by].name,
-                           "the budget of %.4g %s is not below what the model has, %.4g", budget * unit,
+                           "the budget of %.4g %s is not below what the model has, %.4g", *budget * unit,
                            measures[c->by], c->all * unit);
+    return SKIVE_OK;
+}
+
+static skive_status meet(choosing *c, double budget) {
     return c->by == LATENCY ? reach_time(c, budget) : fit_in(c, budget);
 }
 
 /* ---- a limit on the loss ---- */
 
-enum { LEVELS = 24 };
+enum { LEVELS = SKIVE_FACTORIZE_LEVELS };
 
 typedef struct searching {
     choosing c;
-    double least;
+    double end; /* the budget, or without one the least that can be reached */
 } searching;
 
-/* The more of the levels, the smaller the model. */
+/* The more of the levels, the smaller the model. On the way times are the layers' sums; at its end the model's. */
 static skive_status choose_level(searching *s, size_t level) {
     const double share = (double)level / LEVELS;
-    return level == 0 ? SKIVE_OK : fit_in(&s->c, s->c.all - share * (s->c.all - s->least));
+    if (level == 0) return SKIVE_OK;
+    return level == LEVELS ? meet(&s->c, s->end) : fit_in(&s->c, s->c.all - share * (s->c.all - s->end));
 }
 
 static skive_status evaluate(void *user, size_t applied, skive_eval_report *out) {
@@ -291,21 +301,20 @@ static skive_status evaluate(void *user, size_t applied, skive_eval_report *out)
     return status;
 }
 
-static skive_status within_drop(skv_lowrank *l) {
-    searching s = {.c = {.l = l, .by = MACS}};
-    skive_control_report *r = &l->report.control;
-    skive_eval_report original = {0};
+/* Multiply-accumulates, if there are any to save: embeddings have none. */
+static measure usual_measure(const skv_lowrank *l) {
     double saved = 0;
     for (size_t i = 0; i < l->n_sites; i++)
         for (size_t k = 1; k < l->ways[i].n; k++)
             saved += (double)(l->ways[i].items[0].macs - l->ways[i].items[k].macs);
-    if (saved <= 0) s.c.by = PARAMS; /* embeddings */
-    skive_cost cost;
-    SKV_TRY(skive_graph_cost(l->work, &cost));
-    s.c.all = (double)(s.c.by == MACS ? cost.macs : cost.parameters);
-    s.c.rest = s.c.all;
-    for (size_t i = 0; i < l->n_sites; i++) s.c.rest -= cost_of(&l->ways[i].items[0], s.c.by);
-    s.least = least_of(&s.c);
+    return saved > 0 ? MACS : PARAMS;
+}
+
+static skive_status within_drop(const choosing *c, double end) {
+    skv_lowrank *l = c->l;
+    searching s = {.c = *c, .end = end};
+    skive_control_report *r = &l->report.control;
+    skive_eval_report original = {0};
     SKV_TRY(skv_evaluate(l->ctx, l->work, l->validation, &(skv_evaluation){0}, &original));
     const skive_status status = skive_control_drop(l->ctx, LEVELS, &original, l->o.max_drop, evaluate, &s, r);
     skive_eval_report_free(l->ctx, &original);
@@ -317,6 +326,17 @@ static skive_status within_drop(skv_lowrank *l) {
             "loses %.3g",
             l->o.max_drop, (long long)r->samples, r->trials[r->best].drop);
     return choose_level(&s, r->applied);
+}
+
+/* A budget, a limit on the loss, or as much of the way to the one as the other allows. */
+static skive_status choose_within(choosing *c, const char *text) {
+    double end;
+    if (!text) c->by = usual_measure(c->l);
+    SKV_TRY(open_measure(c));
+    end = least_of(c);
+    if (text) SKV_TRY(take_budget(c, text, &end));
+    if (!(c->l->o.max_drop >= 0) || c->l->o.dry_run) return meet(c, end);
+    return end < least_of(c) * (1 - 1e-12) ? refuse(c, end) : within_drop(c, end);
 }
 
 /* ---- without either ---- */
@@ -381,10 +401,8 @@ skive_status skv_lowrank_choose(skv_lowrank *l) {
     choosing c = {.l = l, .by = NONE};
     for (int i = 0; i < NONE; i++)
         if (texts[i]) c.by = (measure)i;
-    if (c.by != NONE) {
-        SKV_TRY(within_budget(&c, texts[c.by]));
-    } else if (l->o.max_drop >= 0) {
-        SKV_TRY(within_drop(l));
+    if (c.by != NONE || l->o.max_drop >= 0) {
+        SKV_TRY(choose_within(&c, c.by != NONE ? texts[c.by] : NULL));
     } else {
         best_of_each(l);
         for (size_t i = 0; l->o.round && l->rank == 0 && i < l->n_sites; i++)

@@ -68,7 +68,6 @@ static skive_status check(skv_lowrank *l) {
     for (size_t i = 0; i < SKV_LENGTH(budgets); i++) n += budgets[i] != NULL;
     const bool rank_given = strcmp(o->rank, "auto") != 0;
     if (n > 1) return contradiction(l, "macs, params, bytes, latency", "one budget at a time");
-    if (n && o->max_drop >= 0) return contradiction(l, "max-drop", "a budget and a limit on the loss at once");
     if (o->max_drop >= 0 && !l->validation && !o->dry_run)
         return contradiction(l, "max-drop", "the limit on the loss needs a validation set");
     if (o->latency && !o->measure) return contradiction(l, "measure", "a budget of time needs measured times");
@@ -185,9 +184,8 @@ static skive_status factorize(skv_lowrank *l, const skive_graph *graph, skive_gr
     SKV_TRY(skv_lowrank_probe(l));
     SKV_TRY(skv_lowrank_list(l));
     if (l->o.dry_run && l->o.max_drop >= 0)
-        skv_note(l->ctx, "a dry run does not look for the limit on the loss: nothing is chosen");
-    else
-        SKV_TRY(skv_lowrank_choose(l));
+        skv_note(l->ctx, "a dry run does not look for the limit on the loss: it tells the whole way");
+    SKV_TRY(skv_lowrank_choose(l));
     SKV_TRY(skv_lowrank_size(l, l->work, true, &l->report.before)); /* while there is no other model in memory */
     SKV_TRY(make(l, made));
     SKV_TRY(skv_lowrank_rows(l));

@@ -69,7 +69,8 @@ static const skv_option options[] = {
      .most = 100,
      .fallback = -1,
      SKV_FIELD(DOUBLE, skive_factorize_options, max_drop),
-     .brief = "percentage points that may be lost on the validation split: the smallest model within"},
+     .brief = "percentage points that may be lost on the validation split: the smallest model, or as much of the way "
+              "to the budget, as stays within"},
     {.name = "weighting",
      .type = SKV_OPTION_CHOICE,
      .choices = weighting_at,

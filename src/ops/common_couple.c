@@ -87,6 +87,27 @@ typedef struct rest {
     int i, i_end, o, o_end;
 } rest;
 
+/* Behind a size that is not known on one side, its last axis may be the inner part of the other's: batch x heads x width
+ * from batch and channels. The outer part is within the open axis and stays. */
+static bool take_inner(skv_couple *c, const skive_type *in, const skive_type *out, rest *r) {
+    if (r->i == r->i_end || r->o == r->o_end) return false;
+    const int64_t a = in->dims[r->i_end - 1].size, b = out->dims[r->o_end - 1].size;
+    const bool open_in = b > a; /* heads are in an axis of the input */
+    const skv_slot x = SKV_CIN(0, r->i_end - 1), y = SKV_COUT(0, r->o_end - 1);
+    if (a < 2 || b < 2 || a == b || (open_in ? b % a : a % b)) return false;
+    if (open_in ? r->i_end - r->i < 2 || in->dims[r->i_end - 2].size >= 0
+                : r->o_end - r->o < 2 || out->dims[r->o_end - 2].size >= 0)
+        return false;
+    const skv_slot outer = skv_couple_factor(c, open_in ? b / a : a / b);
+    skv_couple_fix(c, outer, "it is part of an axis whose size is open");
+    skv_couple_free(c, x);
+    skv_couple_free(c, y);
+    skv_couple_product(c, open_in ? y : x, 0, outer, open_in ? x : y);
+    r->i_end--;
+    r->o_end--;
+    return true;
+}
+
 /* Takes axes from the front or the back of both sides until their sizes agree. False, and nothing is taken, if that
  * does not happen before a size that is not known. */
 static bool take_run(skv_couple *c, const skive_type *in, const skive_type *out, rest *r, bool front) {
@@ -132,6 +153,7 @@ void skv_couple_reshape(skv_couple *c) {
     }
     /* What lies behind the unknown sizes is in the same order on both sides. */
     while ((r.i < r.i_end || r.o < r.o_end) && take_run(c, in, out, &r, false)) continue;
+    (void)take_inner(c, in, out, &r);
     static const char *const unknown = "the sizes before or after a reshape are unknown";
     for (int a = r.i; a < r.i_end; a++) skv_couple_fix(c, SKV_CIN(0, a), unknown);
     for (int a = r.o; a < r.o_end; a++) skv_couple_fix(c, SKV_COUT(0, a), unknown);
@@ -142,7 +164,7 @@ void skv_couple_reshape(skv_couple *c) {
 bool skv_couple_constant(skv_couple *c, int input) {
     if (!skv_node_in(skv_couple_node(c), (size_t)input)) return true;
     if (skv_node_constant(skv_couple_node(c), (size_t)input)) return true;
-    skv_couple_fix_all(c, "its sizes are computed while it runs");
+    skv_couple_fix_all(c, SKV_COMPUTED_SIZES);
     return false;
 }
 

@@ -87,6 +87,26 @@ const skive_tensor *skv_node_constant(const skive_node *n, size_t i) {
     return t && t->data ? t : NULL;
 }
 
+bool skv_list_element(const skive_node *n, size_t i, int64_t index, int64_t *out) {
+    const skive_value *v = skv_node_in(n, i);
+    const skive_tensor *t = skv_value_tensor(v);
+    int64_t list[SKIVE_MAX_RANK];
+    if (t) {
+        const int length = t->data ? skv_read_ints(t, list, SKIVE_MAX_RANK) : -1;
+        if (index >= 0 || length + index < 0) return false;
+        *out = list[length + index];
+        return true;
+    }
+    if (!v || !v->producer || !skv_node_is(v->producer, SKV_OP_CONCAT)) return false;
+    for (uint32_t k = v->producer->n_inputs; k-- > 0;) {
+        const skive_value *part = v->producer->inputs[k];
+        if (!part || part->type.rank != 1 || part->type.dims[0].size < 0) return false;
+        if (-index <= part->type.dims[0].size) return skv_list_element(v->producer, k, index, out);
+        index += part->type.dims[0].size;
+    }
+    return false;
+}
+
 int64_t skv_infer_list_length(const skv_infer *c, size_t i) {
     const skive_type *t = skv_infer_in(c, i);
     if (t->rank == 0) return 1;

@@ -34,6 +34,9 @@ skive_status skv_infer_ints(skv_infer *c, size_t i, const char *what, int64_t *o
 skive_status skv_eval_ints(const skv_eval *c, size_t i, const char *what, int64_t *out, int limit, int *n);
 /* Constant data of input i in the graph; NULL if absent, computed or not dense. */
 const skive_tensor *skv_node_constant(const skive_node *n, size_t i);
+/* An element of the list in input i, counted from its end (-1 is the last), where it is a constant: the list, or the
+ * part of it that a Concat puts there. False: it is computed. */
+bool skv_list_element(const skive_node *n, size_t i, int64_t index, int64_t *out);
 /* The number of elements of list operand i, from its type; -1: unknown. */
 int64_t skv_infer_list_length(const skv_infer *c, size_t i);
 
@@ -57,6 +60,7 @@ skive_status skv_grad_zero(skv_grad *c);
 /* Coupling: a reshape of in 0 to out 0. Runs of axes with equal products are divided into common factors, so that
  * channels that become runs of features, and heads x width, are followed both ways. */
 void skv_couple_reshape(skv_couple *c);
+#define SKV_COMPUTED_SIZES "its sizes are computed while it runs"
 /* Is input i a constant or absent? Otherwise all axes are fixed: what it says of sizes could not be changed. */
 bool skv_couple_constant(skv_couple *c, int input);
 /* Input i as a list; -1 if it is not a constant one. */

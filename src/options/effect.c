@@ -38,8 +38,9 @@ static const char *next_wish(const char *text, wish *out) {
 
 static bool is_set(const skv_option *o, const void *object) {
     const char *text = skv_option_field_text(o, object);
-    if ((int)o->field != SKV_FIELD_TEXT) return skv_option_field_number(o, object) != 0;
-    return text && *text;
+    if ((int)o->field == SKV_FIELD_TEXT) return text && *text;
+    /* A default outside of the range means none: of a limit, 0 is one. */
+    return skv_option_field_number(o, object) != (o->fallback < o->least ? o->fallback : 0);
 }
 
 static bool is_chosen(const skv_option *o, const void *object, const char *name, size_t length) {

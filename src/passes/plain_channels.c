@@ -7,7 +7,11 @@ skive_status skv_pass_plain_channels(skive_context *ctx, skive_graph *g) {
     const skv_pass_env env = {.ctx = ctx, .for_file = true};
     size_t changes;
     SKV_TRY(skv_pass_run(skv_pass_find("fold-constants"), &env, g, &changes));
-    SKV_TRY(skv_pass_run(skv_pass_find("plain-shapes"), &env, g, &changes));
+    do { /* sizes that have become known are computed with */
+        SKV_TRY(skv_pass_run(skv_pass_find("plain-shapes"), &env, g, &changes));
+        if (changes) SKV_TRY(skive_graph_infer(g));
+        if (changes) SKV_TRY(skv_pass_run(skv_pass_find("fold-constants"), &env, g, &changes));
+    } while (changes);
     (void)skv_graph_sweep(g);
     SKV_TRY(skive_graph_infer(g));
     return skive_graph_untie_constants(g);

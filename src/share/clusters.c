@@ -4,7 +4,7 @@
 #include "graph/shared.h"
 
 static void note_lossless(const skv_sharing *s, const skv_shareable *layer, const skv_codebook *c, int64_t distinct) {
-    if ((int64_t)c->k < distinct || c->k == (size_t)1 << s->o.bits) return;
+    if ((int64_t)c->k < distinct || c->k == (size_t)1 << layer->bits) return;
     skv_note(s->ctx, "'%s' has %lld different values: its codebook contains exactly these, without loss",
              layer->value->name, (long long)distinct);
 }

@@ -49,7 +49,7 @@ skive_status skv_codebook_create(skive_context *ctx, const skive_share_options *
     *out = (skv_codebook){.has_zero = o->keep_zero && zeros > 0};
     SKV_TRY(collect(ctx, layers, n, out->has_zero, &x, &count));
     SKV_TRY(skv_sorted_create(ctx, x, count, &s));
-    const size_t first = out->has_zero, k = ((size_t)1 << o->bits) - first;
+    const size_t first = out->has_zero, k = ((size_t)1 << layers[0].bits) - first;
     *distinct = (int64_t)(s.n + first);
     const skive_status status = cluster(ctx, o, layers[0].value->name, &s, k, &clusters);
     if (status == SKIVE_OK) {

@@ -1,6 +1,7 @@
 /* Weight sharing: selection of the parameters, the working graph, and the result. */
 #include "share/share.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,8 @@ skive_share_options skive_share_options_default(void) {
                                  .init = "linear",
                                  .keep_zero = true,
                                  .max_iterations = 1000,
-                                 .seed = 1};
+                                 .seed = 1,
+                                 .max_drop = -1};
 }
 
 skive_train_options skive_share_finetune_default(void) {
@@ -46,13 +48,28 @@ void skive_share_report_free(skive_context *ctx, skive_share_report *r) {
 
 static const skv_option options_of_sharing[] = {
     {.name = "bits",
-     .needs = "!hash",
+     .needs = "!hash,!bytes,!max-drop",
      .type = SKV_OPTION_INTEGER,
      .least = 1,
      .most = SKIVE_SHARE_MAX_BITS,
      .fallback = 4,
      SKV_FIELD(INT, skive_share_options, bits),
      .brief = "bits of an index: a codebook has at most 2^bits values"},
+    {.name = "bytes",
+     .needs = "!hash,!one-codebook",
+     .type = SKV_OPTION_BUDGET,
+     .most = 1,
+     .above = true,
+     .unit = "B",
+     SKV_FIELD(TEXT, skive_share_options, bytes),
+     .brief = "bytes of the shared weights that remain: each layer gets the bits that harm least"},
+    {.name = "max-drop",
+     .needs = "!hash,!one-codebook",
+     .type = SKV_OPTION_REAL,
+     .most = 100,
+     .fallback = -1,
+     SKV_FIELD(DOUBLE, skive_share_options, max_drop),
+     .brief = "percentage points that may be lost on the validation split: as few bits as stay within"},
     {.name = "init",
      .needs = "!hash",
      .type = SKV_OPTION_RECORD,
@@ -158,11 +175,12 @@ static skive_status add_layer(skv_sharing *s, const skv_weight *w) {
     const char *refused = why_refused(s, w);
     SKV_TRY(skv_strdup(s->ctx, v->name, &row->parameter));
     s->report.n_layers++;
+    row->harm = NAN;
     SKV_TRY(skv_node_path(s->ctx, n, &row->node));
     row->count = v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
     if (refused) return skv_strdup(s->ctx, refused, &row->refused);
     skv_shareable *l = &s->layers[s->n++];
-    *l = (skv_shareable){.value = v, .node = n, .row = s->report.n_layers - 1, .n = row->count};
+    *l = (skv_shareable){.value = v, .node = n, .row = s->report.n_layers - 1, .n = row->count, .bits = s->o.bits};
     s->report.count += l->n;
     return look_at_weights(s, l);
 }
@@ -248,9 +266,11 @@ static skive_status share(skv_sharing *s, const skive_graph *graph, skive_datase
     if (s->o.finetune->epochs > 0 && !train)
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
     SKV_TRY(skv_quantized_refuse(graph, "shared", SKV_QUANTIZED_ALL));
-    if (s->o.finetune->epochs < 1 && train) skv_note(s->ctx, "the data set is not used: there is no fine-tuning");
+    if (s->o.finetune->epochs < 1 && train && !skv_share_chooses(&s->o))
+        skv_note(s->ctx, "the data set is not used: there is no fine-tuning");
     SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
     SKV_TRY(find_layers(s));
+    SKV_TRY(skv_share_choose_bits(s, train));
     SKV_TRY((s->o.hash > 0 ? skv_share_by_hash : skv_share_by_clusters)(s));
     SKV_TRY(skive_graph_infer(s->work));
     const skive_status status = tune(s, train, validation);
@@ -262,29 +282,34 @@ static skive_status share(skv_sharing *s, const skive_graph *graph, skive_datase
 }
 
 /* The same on a copy, without training. */
-static skive_status only_tell(skive_context *ctx, const skive_graph *graph, const skive_share_options *options,
-                              skive_share_report *report) {
+static skive_status only_tell(skive_context *ctx, const skive_graph *graph, skive_dataset *train,
+                              const skive_share_options *options, skive_share_report *report) {
+    const skive_train_options none = skive_share_finetune_default();
     skive_share_options o = *options;
     skive_graph *copy = NULL;
     SKV_TRY(skive_graph_copy(ctx, graph, &copy));
-    o.finetune = NULL;
+    o.finetune = &none;
     o.dry_run = false;
-    const skive_status status = skive_share(ctx, copy, NULL, NULL, &o, report);
+    const skive_status status = skv_share_part(ctx, copy, skv_share_chooses(&o) ? train : NULL, NULL, &o, 1, report);
     skive_graph_free(copy);
     return status;
 }
 
-skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
-                         const skive_share_options *options, skive_share_report *report) {
-    SKV_NEED(ctx, "ctx, graph", ctx, graph);
-    skv_sharing s = {.ctx = ctx, .o = skive_share_options_default()};
-    if (report) *report = (skive_share_report){0};
-    skive_train_options finetune = skive_share_finetune_default();
-    SKV_TRY(skv_options_take(ctx, "skive_share_options", options, &s.o, sizeof s.o));
-    SKV_TRY(skv_table_resolve(ctx, &skv_share_table, &s.o));
-    SKV_TRY(skv_finetune_options_take(ctx, s.o.finetune, &finetune));
-    if (s.o.dry_run) return only_tell(ctx, graph, &s.o, report);
-    s.o.finetune = &finetune;
+static skive_status check_choice(skive_context *ctx, const skive_share_options *o) {
+    if (!skv_share_chooses(o)) return SKIVE_OK;
+    const char *const of = o->bytes ? "bytes" : "max_drop";
+    if (o->hash > 0)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, of,
+                           "bits are chosen for indices of codebooks; hashing has no indices");
+    if (o->one_codebook)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, of,
+                           "each layer gets bits of its own; one codebook for all layers has the same for all");
+    return SKIVE_OK;
+}
+
+skive_status skv_share_part(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                            const skive_share_options *o, double reach, skive_share_report *report) {
+    skv_sharing s = {.ctx = ctx, .o = *o, .reach = reach, .report.budget = NAN};
     skive_status status = skv_graph_check_finite(ctx, graph);
     if (status == SKIVE_OK) status = skive_graph_to_inference(graph);
     if (status == SKIVE_OK) status = share(&s, graph, train, validation);
@@ -300,4 +325,20 @@ skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_graph_free(s.work);
     skive_share_report_free(ctx, &s.report);
     return status;
+}
+
+skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                         const skive_share_options *options, skive_share_report *report) {
+    SKV_NEED(ctx, "ctx, graph", ctx, graph);
+    skive_share_options o = skive_share_options_default();
+    skive_train_options finetune = skive_share_finetune_default();
+    if (report) *report = (skive_share_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_share_options", options, &o, sizeof o));
+    SKV_TRY(skv_table_resolve(ctx, &skv_share_table, &o));
+    SKV_TRY(check_choice(ctx, &o));
+    SKV_TRY(skv_finetune_options_take(ctx, o.finetune, &finetune));
+    o.finetune = &finetune;
+    if (o.dry_run) return only_tell(ctx, graph, train, &o, report);
+    if (o.max_drop >= 0) return skv_share_within(ctx, graph, train, validation, &o, report);
+    return skv_share_part(ctx, graph, train, validation, &o, 1, report);
 }

@@ -77,6 +77,7 @@ typedef struct skv_shareable {
     const skive_node *node;
     size_t row; /* of the report */
     int64_t n, zeros;
+    int bits; /* of an index */
 } skv_shareable;
 
 /* Entries of a codebook: zero first if it has its own entry, the others ascending. */
@@ -86,7 +87,7 @@ typedef struct skv_codebook {
     float entry[SKV_SHARE_MAX_ENTRIES];
     float edge[SKV_SHARE_MAX_ENTRIES]; /* smallest weight of an entry; -infinity for the first */
 } skv_codebook;
-/* Clusters the weights of n layers together. *distinct is the number of their different values, including zero. */
+/* Clusters the weights of n layers together, to the first one's bits. *distinct is the number of their different values, including zero. */
 skive_status skv_codebook_create(skive_context *ctx, const skive_share_options *o, const skv_shareable *layers,
                                  size_t n, skv_codebook *out, int64_t *distinct);
 /* The index of each of the layer's weights; adds the error to the row. */
@@ -101,9 +102,20 @@ typedef struct skv_sharing {
     skive_graph *work;
     skv_shareable *layers;
     size_t n;
-    bool tuned; /* an epoch of fine-tuning is done */
+    bool tuned;   /* an epoch of fine-tuning is done */
+    double reach; /* the part of the way from 8 bits to the budget that is gone */
     skive_share_report report;
 } skv_sharing;
+/* Bits for each layer: those of the options, or what a budget leaves. `train` may be NULL. */
+skive_status skv_share_choose_bits(skv_sharing *s, skive_dataset *train);
+/* As far as the option max_drop allows. */
+skive_status skv_share_within(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                              const skive_share_options *o, skive_share_report *report);
+/* The method with a part of the way, and without the limit on the loss; `o` are checked. */
+skive_status skv_share_part(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                            const skive_share_options *o, double reach, skive_share_report *report);
+/* Is there a budget, or a limit on the loss, that decides the bits? */
+static inline bool skv_share_chooses(const skive_share_options *o) { return o->bytes || o->max_drop >= 0; }
 /* A codebook of n entries as a parameter named after `weight`, or with a generic name if several weights use it. */
 skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t n, const skv_shareable *weight,
                                     skive_value **out);

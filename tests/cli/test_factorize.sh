@@ -29,6 +29,8 @@ done
 expect 0 'wrote b.onnx' "$skive" factorize model.onnx --macs 0.6 --data $data --samples 64 --no-measure -o b.onnx
 expect 0 'accuracy +(9[0-9]|100)' "$skive" eval b.onnx --data $data
 expect 0 'loses [-0-9.e]+ points' "$skive" factorize model.onnx --data $data --max-drop 2 --samples 64 --no-measure -o c.onnx
+expect 0 'limit on the loss: [0-9]+ of 24 parts' "$skive" factorize model.onnx --data $data --max-drop 2 --params 0.7 --samples 64 --no-measure -o c.onnx
+expect 0 '"of": 24' "$skive" factorize model.onnx --data $data --max-drop 2 --samples 64 --no-measure --json -q -o c.onnx
 expect 0 'wrote c.onnx' "$skive" factorize model.onnx --macs 0.6 --data $data --weighting fisher --samples 32 --no-measure -o c.onnx
 expect 0 'wrote c.onnx' "$skive" factorize model.onnx --macs 0.6 --data $data --samples 64 --refit --no-measure -o c.onnx
 

@@ -36,6 +36,17 @@ expect 0 'differ by 0|"max_difference": 0' "$skive" simplify shared.onnx -o simp
 holds 'simplifying does not blow the file up' [ $((3 * $(bytes simple.onnx))) -lt $((2 * $(bytes model.onnx))) ]
 expect 0 'quantized 3 nodes' "$skive" quantize shared.onnx --data $data --samples 50 -o int8.onnx
 
+# A budget, and a limit on the loss: bits of each layer.
+expect 0 'bits chosen for .*, the least possible' "$skive" share model.onnx --bytes 0.1 -o budget.onnx
+expect 0 '"exact": true' "$skive" share model.onnx --bytes 3k --data $data --json -q -o budget.onnx
+expect 0 'limit on the loss: [0-9]+ of 24 parts' "$skive" share model.onnx --data $data --max-drop 5 -o within.onnx
+expect 0 '"of": 24' "$skive" share model.onnx --data $data --max-drop 5 --bytes 0.1 --json -q -o within.onnx
+expect 0 'indices and codebooks would take' "$skive" share model.onnx --bytes 0.1 --dry-run
+expect 11 'smallest that can be reached' "$skive" share model.onnx --bytes 10 -o never.onnx
+expect 2 'needs labelled samples' "$skive" share model.onnx --max-drop 1 -o never.onnx
+expect 2 'bits' "$skive" share model.onnx --bits 3 --bytes 0.1 -o never.onnx
+expect 2 'one-codebook|one codebook' "$skive" share model.onnx --one-codebook --bytes 0.1 -o never.onnx
+
 # Fine-tuning: the zeros stay, the same seed gives the same bits, and a checkpoint is gone on from.
 expect 0 'epoch [12] was best' "$skive" share thin.onnx --bits 2 --data $data --finetune 2 --batch 32 -o tuned.onnx
 expect 0 'total .* 78\.[0-9] %$' "$skive" inspect tuned.onnx

@@ -15,7 +15,12 @@ static skive_status infer(skv_infer *c) {
                                   (long long)length, SKIVE_MAX_RANK);
         if (length < 0 || c->in[0]->rank < 0) return SKIVE_OK;
         c->out[0].rank = length > c->in[0]->rank ? (int)length : c->in[0]->rank;
-        for (int d = 0; d < c->out[0].rank; d++) c->out[0].dims[d] = skv_dim_unknown();
+        /* Whatever the list says, it does not change a dimension that is not 1. */
+        for (int d = 0; d < c->out[0].rank; d++) {
+            const int from = d - (c->out[0].rank - c->in[0]->rank);
+            const int64_t size = from >= 0 ? c->in[0]->dims[from].size : -1;
+            c->out[0].dims[d] = size >= 0 && size != 1 ? skv_dim(size) : skv_dim_unknown();
+        }
         return SKIVE_OK;
     }
     for (int d = 0; d < n; d++) {
@@ -49,15 +54,22 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
+/* A list that is computed may not name the size of channels, since that could not be changed. */
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
-    if (!x || !y || x->rank < 0 || y->rank < x->rank || !skv_couple_constant(c, 1)) return;
+    const skive_node *n = skv_couple_node(c);
+    if (!x || !y || x->rank < 0 || y->rank < x->rank) return;
     for (int d = 0; d < y->rank; d++) {
         const int from = d - (y->rank - x->rank);
-        if (from >= 0 && x->dims[from].size != 1)
-            skv_couple_same(c, SKV_CIN(0, from), SKV_COUT(0, d));
-        else
+        int64_t named;
+        if (from < 0 || x->dims[from].size == 1) {
             skv_couple_free(c, SKV_COUT(0, d));
+        } else if (skv_node_constant(n, 1) || (skv_list_element(n, 1, d - y->rank, &named) && named == 1)) {
+            skv_couple_same(c, SKV_CIN(0, from), SKV_COUT(0, d));
+        } else {
+            skv_couple_fix(c, SKV_CIN(0, from), SKV_COMPUTED_SIZES);
+            skv_couple_fix(c, SKV_COUT(0, d), SKV_COMPUTED_SIZES);
+        }
     }
 }
 

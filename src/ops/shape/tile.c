@@ -14,11 +14,16 @@ static skive_status infer(skv_infer *c) {
                               x->rank);
     c->out[0].rank = x->rank;
     for (int d = 0; d < x->rank; d++) {
-        int64_t size = -1;
-        if (n >= 0 && (repeats[d] < 0 || (x->dims[d].size >= 0 && !skv_mul_i64(x->dims[d].size, repeats[d], &size))))
+        int64_t size = -1, times;
+        if (n < 0) { /* of a list that is computed some elements may be constant */
+            const bool known = skv_list_element(c->node, 1, d - x->rank, &times);
+            c->out[0].dims[d] = known && times == 1 ? x->dims[d] : skv_dim_unknown();
+            continue;
+        }
+        if ((repeats[d] < 0 || (x->dims[d].size >= 0 && !skv_mul_i64(x->dims[d].size, repeats[d], &size))))
             return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld repeats along axis %d are not valid",
                                   c->node->name, (long long)repeats[d], d);
-        c->out[0].dims[d] = n >= 0 && repeats[d] == 1 ? x->dims[d] : skv_dim(size);
+        c->out[0].dims[d] = repeats[d] == 1 ? x->dims[d] : skv_dim(size);
     }
     return skv_infer_limit(c, &c->out[0]);
 }
@@ -64,9 +69,16 @@ static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 6, 1
 /* All copies of a channel go with it; copies of an axis of one element may go by themselves. */
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
-    if (!x || !y || x->rank < 0 || y->rank != x->rank || !skv_couple_constant(c, 1)) return;
+    const skive_node *node = skv_couple_node(c);
+    if (!x || !y || x->rank < 0 || y->rank != x->rank) return;
     for (int d = 0; d < x->rank; d++) {
         const int64_t n = x->dims[d].size, to = y->dims[d].size;
+        int64_t times;
+        if (!skv_node_constant(node, 1) && !(skv_list_element(node, 1, d - x->rank, &times) && times == 1)) {
+            skv_couple_fix(c, SKV_CIN(0, d), SKV_COMPUTED_SIZES);
+            skv_couple_fix(c, SKV_COUT(0, d), SKV_COMPUTED_SIZES);
+            continue;
+        }
         if (n == to) skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
         if (n < 1 || to < 1) continue;
         skv_couple_free(c, SKV_COUT(0, d));
