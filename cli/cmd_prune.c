@@ -155,8 +155,7 @@ static json_t *report_json(const skive_prune_report *r) {
                           (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
     if (r->n_channels) add_channels(j, r);
     if (r->scratch.n_epochs) json_object_set_new(j, "scratch", cli_train_json(&r->scratch));
-    if (r->control.n_trials) 
-        json_object_set_new(j, "control", cli_control_json(&r->control, SKIVE_PRUNE_LEVELS));
+    if (r->control.n_trials) json_object_set_new(j, "control", cli_control_json(&r->control, SKIVE_PRUNE_LEVELS));
     return j;
 }
 

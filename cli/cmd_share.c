@@ -95,8 +95,7 @@ static json_t *report_json(const skive_share_report *r) {
         json_object_set_new(j, "harm", json_real(r->allocation.harm));
         json_object_set_new(j, "exact", json_boolean(r->allocation.exact));
     }
-    if (r->control.n_trials)
-        json_object_set_new(j, "control", cli_control_json(&r->control, SKIVE_SHARE_LEVELS));
+    if (r->control.n_trials) json_object_set_new(j, "control", cli_control_json(&r->control, SKIVE_SHARE_LEVELS));
     return j;
 }
 
@@ -181,7 +180,7 @@ static skive_status tie(cli_args *a, skive_graph *g) {
 
 /* Is --tie the only method asked for? Each option of the others asks for them. */
 static bool only_ties(const cli_args *a) {
-    static const char *const others[] = {"bits", "hash", "one-codebook", "init",  "no-keep-zero",
+    static const char *const others[] = {"bits",  "hash", "one-codebook", "init",  "no-keep-zero",
                                          "plain", "only", "skip",         "bytes", "max-drop"};
     bool only = cli_has(a, "tie");
     for (size_t i = 0; i < CLI_COUNT(others); i++) only = only && !cli_has(a, others[i]);
@@ -266,7 +265,8 @@ const cli_command cli_command_share = {
         "The weights of each layer are clustered to 2^bits values, which --finetune then trains.\n"
         "The file stores a codebook and one byte per weight (standard ONNX: Gather and Cast), or dense weights with\n"
         "--plain. Zeros stay exactly zero. With --bytes each layer gets the bits with which the shared weights fit at\n"
-        "the least harm; with --max-drop as few bits as lose at most so many points on the validation split of --data;\n"
+        "the least harm; with --max-drop as few bits as lose at most so many points on the validation split of "
+        "--data;\n"
         "with both, as much of the way to the budget. With --hash, a hash of a weight's position selects its value.\n"
         "--tie A=B makes two parameters one; given alone, nothing else is changed.",
     .examples = "  skive share student.onnx --bits 4 --data fashion-mnist --finetune 2 -o shared.onnx\n"

@@ -37,8 +37,7 @@ static void all_widths(const skive_graph *g, double harm[LAYERS][BITS], double b
             const skive_share_layer *row = &r.layers[l];
             assert_true(isnan(row->harm));
             bytes[l][bits - 1] = (double)row->bytes;
-            harm[l][bits - 1] =
-                row->mse * (double)row->count / squares_of(g, row->parameter, row->count);
+            harm[l][bits - 1] = row->mse * (double)row->count / squares_of(g, row->parameter, row->count);
         }
         assert_true(isnan(r.budget));
         skive_share_report_free(ctx, &r);

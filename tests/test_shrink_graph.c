@@ -7,6 +7,7 @@
 #include <skive/session.h>
 #include <skive/zoo.h>
 
+#include "passes/pass.h"
 #include "shrink_fixtures.h"
 #include "support.h"
 
@@ -49,13 +50,15 @@ static skive_value *param(net *n, const char *name, int rank, const int64_t *dim
 #define INTS(...) \
     skv_emit_ints(&n.b, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
+static int64_t open_size = 2; /* of inputs whose size is open */
+
 static void run(skive_context *ctx, const skive_graph *g, skive_tensor *out, size_t n_out) {
     skive_session *s = NULL;
     skive_tensor in[4];
     for (uint32_t i = 0; i < g->n_inputs; i++) {
         const skive_type *t = &g->inputs[i]->type;
         int64_t dims[SKIVE_MAX_RANK];
-        for (int d = 0; d < t->rank; d++) dims[d] = t->dims[d].size < 0 ? 2 : t->dims[d].size;
+        for (int d = 0; d < t->rank; d++) dims[d] = t->dims[d].size < 0 ? open_size : t->dims[d].size;
         in[i] = skv_test_random(ctx, t->dtype, t->rank, dims, 77 + i, -1, 1);
     }
     skv_test_ok(ctx, skive_session_create(ctx, g, NULL, &s));
@@ -189,6 +192,65 @@ static void transformer(void **state) {
     y = EMIT_WITH((SKV_INT("keepdims", 0)), "ReduceMean", x, INTS(1));
     /* embedding, head, width of queries and keys, width of values, inner width */
     end(&n, linear(&n, y, E, 4), 5, "transformer");
+}
+
+static skive_value *size_at(net *n, skive_value *sizes, int64_t axis) {
+    return skv_emit(&n->b, "Gather", SKV_IN(sizes, skv_emit_ints(&n->b, &axis, 1)), SKV_NONE);
+}
+
+static skive_value *list_of(net *n, skive_value *a, skive_value *b, skive_value *c) {
+    return skv_emit(&n->b, "Concat", SKV_IN(a, b, c), SKV_ATTRS(SKV_INT("axis", 0)));
+}
+
+/* A vision transformer as exporters write it with an open batch: lists of sizes that are computed, a class token that is
+ * repeated for each sample, positions, steps in front of the batch, heads within an axis that is open, a scale that is
+ * computed from the width. */
+static void open_batch(void **state) {
+    enum { E = 12, H = 3, W = 4, F = 10, STEPS = 5 };
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "batch"}, {2, NULL}, {4, NULL}, {4, NULL}}};
+    const int64_t strides[2] = {2, 2}, swapped[] = {0, 2, 1}, steps_first[] = {1, 0, 2}, turned[] = {1, 2, 0},
+                  heads_first[] = {1, 0, 2};
+    net n = begin();
+    skive_value *input = NULL, *part[3];
+    (void)state;
+    skv_test_ok(n.ctx, skive_graph_add_input(n.g, "x", &type, &input));
+    skive_value *batch = size_at(&n, EMIT("Shape", input), 0);
+    skive_value *x = EMIT_WITH((SKV_INTS("strides", strides, 2)), "Conv", input, param(&n, NULL, DIMS(E, 2, 2, 2)),
+                               param(&n, NULL, DIMS(E)));
+    x = EMIT("Reshape", x, list_of(&n, batch, INTS(E), INTS(STEPS - 1)));
+    x = EMIT_WITH((SKV_INTS("perm", swapped, 3)), "Transpose", x);
+    skive_value *list = list_of(&n, size_at(&n, EMIT("Shape", x), 0), INTS(-1), INTS(-1));
+    list = EMIT("Where", EMIT("Equal", list, INTS(-1, -1, -1)), INTS(1, 1, 1), list);
+    skive_value *token = EMIT("Expand", param(&n, "token", DIMS(1, 1, E)), list);
+    x = EMIT_WITH((SKV_INT("axis", 1)), "Concat", token, x);
+    x = EMIT("Add", x, param(&n, "positions", DIMS(1, STEPS, E)));
+    skive_value *y = EMIT_WITH((SKV_INTS("perm", steps_first, 3)), "Transpose", normalise(&n, x, E));
+    skive_value *sizes = EMIT("Shape", y), *all = EMIT("Mul", size_at(&n, sizes, 1), INTS(H));
+    skive_value *width = EMIT("Div", size_at(&n, sizes, 2), INTS(H));
+    for (int i = 0; i < 3; i++) {
+        part[i] = EMIT("Reshape", linear(&n, y, E, H * W), list_of(&n, INTS(STEPS), all, width));
+        part[i] = EMIT_WITH((SKV_INTS("perm", i == 1 ? turned : heads_first, 3)), "Transpose", part[i]);
+    }
+    skive_value *root = EMIT("Sqrt", EMIT_WITH((SKV_INT("to", SKIVE_F32)), "Cast", width));
+    skive_value *scores = EMIT("Div", EMIT("MatMul", part[0], part[1]), root);
+    y = EMIT("MatMul", EMIT_WITH((SKV_INT("axis", -1)), "Softmax", scores), part[2]);
+    y = EMIT_WITH((SKV_INTS("perm", heads_first, 3)), "Transpose", y);
+    y = EMIT("Reshape", y, list_of(&n, INTS(STEPS), size_at(&n, sizes, 1), INTS(H * W)));
+    y = EMIT_WITH((SKV_INTS("perm", steps_first, 3)), "Transpose", linear(&n, y, H * W, E));
+    x = EMIT("Add", x, y);
+    x = EMIT("Add", x, linear(&n, EMIT("Gelu", linear(&n, normalise(&n, x, E), E, F)), F, E));
+    y = EMIT_WITH((SKV_INT("axis", 1)), "Gather", normalise(&n, x, E), skv_emit_scalar(&n.b, SKIVE_I64, 0));
+    y = linear(&n, y, E, 4);
+    skv_test_ok(n.ctx, n.b.status);
+    skv_test_ok(n.ctx, skive_graph_add_output(n.g, y));
+    skv_test_ok(n.ctx, skive_graph_infer(n.g));
+    skv_test_ok(n.ctx, skv_pass_plain_channels(n.ctx, n.g));
+    assert_true(n.g->outputs[0]->type.rank == 2 && n.g->outputs[0]->type.dims[0].size < 0);
+    for (open_size = 1; open_size <= 3; open_size += 2) /* embedding, widths of queries and values, inner width */
+        try_graph(n.ctx, n.g, 4, "open batch");
+    open_size = 2;
+    skive_graph_free(n.g);
+    skv_test_context_end(n.ctx);
 }
 
 /* One product for queries, keys and values, divided by Split; and fused attention with grouped queries. */
@@ -348,7 +410,8 @@ static void zoo(void **state) {
                 {"resnet18:0.125", 8},
                 {"resnet50:0.125", 12},
                 {"lstm", 1},
-                {"gru", 1}};
+                {"gru", 1},
+                {"vit:dim=16,depth=1,heads=2,patch=8", 5}};
     (void)state;
     for (size_t i = 0; i < SKV_COUNT(list); i++) {
         skive_context *ctx = skv_test_context();
@@ -357,6 +420,7 @@ static void zoo(void **state) {
         const bool sequence = strcmp(list[i].spec, "lstm") == 0 || strcmp(list[i].spec, "gru") == 0;
         if (!sequence && i > 2) o.dims[0] = 3, o.dims[1] = o.dims[2] = 32;
         skv_test_ok(ctx, skive_zoo_build(ctx, list[i].spec, &o, &g));
+        skv_test_ok(ctx, skv_pass_plain_channels(ctx, g));
         try_graph(ctx, g, list[i].families, list[i].spec);
         skive_graph_free(g);
         skv_test_context_end(ctx);
@@ -542,6 +606,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transformer),
+        cmocka_unit_test(open_batch),
         cmocka_unit_test(attention),
         cmocka_unit_test(shuffle),
         cmocka_unit_test(groups),

@@ -73,8 +73,8 @@ typedef struct skive_share_report {
     skive_share_layer *layers;
     int64_t count, bytes; /* over the shared layers */
     skive_train_report training;
-    double budget;               /* bytes; NaN without one */
-    skive_allocation allocation; /* of bits to layers under the budget; zeros without one */
+    double budget;                /* bytes; NaN without one */
+    skive_allocation allocation;  /* of bits to layers under the budget; zeros without one */
     skive_control_report control; /* with `max_drop`: the trials; otherwise there are none */
 } skive_share_report;
 SKIVE_API void skive_share_report_free(skive_context *ctx, skive_share_report *report);

@@ -14,7 +14,7 @@ enum { DEEP = 24 };
  * such ones. */
 typedef struct element {
     int64_t number;
-    bool open; /* it is not known */
+    bool open;             /* it is not known */
     const skive_value *of; /* whose dimension it is; NULL: computed */
     int dim;
 } element;
@@ -298,9 +298,10 @@ static void declare(skive_node *node, const list *l) {
     skive_type *y = &node->outputs[0]->type;
     if (y->rank >= 0 && y->rank != l->n) return;
     for (int i = 0; i < l->n; i++) {
-        if (y->rank == l->n && (y->dims[i].size >= 0 || y->dims[i].symbol)) continue;
-        y->dims[i] =
-            (skv_node_is(node, SKV_OP_TILE) ? tiled : expanded)(&l->items[i], beside(node, l, i));
+        const skive_dim d = (skv_node_is(node, SKV_OP_TILE) ? tiled : expanded)(&l->items[i], beside(node, l, i));
+        const bool named = y->rank == l->n && (y->dims[i].size >= 0 || y->dims[i].symbol);
+        if (!named || (y->dims[i].size < 0 && d.size >= 0))
+            y->dims[i] = d; /* a name of its own says less than a size */
     }
     y->rank = l->n;
 }
@@ -341,8 +342,8 @@ static skive_status make_size(const skv_pass_env *env, skive_graph *g, const ski
         sizes[i] = l.items[i].number;
     }
     skv_builder b = skv_build(g);
-    skive_value *constant = v->type.rank == 0 ? skv_emit_scalar(&b, SKIVE_I64, (double)sizes[0])
-                                              : skv_emit_ints(&b, sizes, (size_t)l.n);
+    skive_value *constant =
+        v->type.rank == 0 ? skv_emit_scalar(&b, SKIVE_I64, (double)sizes[0]) : skv_emit_ints(&b, sizes, (size_t)l.n);
     SKV_TRY(b.status);
     SKV_TRY(skv_value_replace_uses(v, constant, true));
     ++*made;
@@ -357,8 +358,7 @@ static skive_status make_some(const skv_pass_env *env, skive_graph *g, skive_nod
     for (uint32_t i = 0; i < n; i++) {
         skive_node *node = order[i];
         const bool reshape = skv_node_is(node, SKV_OP_RESHAPE);
-        if (skv_node_is(node, SKV_OP_GATHER) || skv_node_is(node, SKV_OP_SLICE))
-            SKV_TRY(make_size(env, g, node, made));
+        if (skv_node_is(node, SKV_OP_GATHER) || skv_node_is(node, SKV_OP_SLICE)) SKV_TRY(make_size(env, g, node, made));
         if (!reshape && !skv_node_is(node, SKV_OP_EXPAND) && !skv_node_is(node, SKV_OP_TILE)) continue;
         if (!skv_node_in(node, 0) || !skv_node_in(node, 1) || skv_value_tensor(node->inputs[1])) continue;
         list l = evaluate(node->inputs[1], DEEP);

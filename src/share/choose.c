@@ -153,8 +153,7 @@ static skive_status allocate(skv_sharing *s, const tried *t) {
     SKV_GO(status, done, skv_alloc_array(s->ctx, s->n + 1, sizeof *chosen, &chosen));
     for (size_t i = 0; i < s->n; i++)
         layers[i] = (skive_choices){.layer = s->layers[i].value->name, .items = t[i].items, .n = t[i].n};
-    SKV_GO(status, done,
-           skive_allocate(s->ctx, layers, s->n, &s->report.budget, 1, chosen, &s->report.allocation));
+    SKV_GO(status, done, skive_allocate(s->ctx, layers, s->n, &s->report.budget, 1, chosen, &s->report.allocation));
     for (size_t i = 0; i < s->n; i++) {
         s->layers[i].bits = t[i].bits[chosen[i]];
         s->report.layers[s->layers[i].row].harm = t[i].items[chosen[i]].harm;

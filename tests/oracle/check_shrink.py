@@ -3,7 +3,8 @@ zero, both run by onnxruntime:
 
     check_shrink.py SKIVE [MODEL.onnx ...]
 
-Without models: built-in networks, and those of ../shared/models if that is there. Needs build/shrink_model beside
+Without models: built-in networks, vision transformers as exporters write them with an open batch (run with batches of
+1, 2 and 3), and those of ../shared/models if that is there. Needs build/shrink_model beside
 SKIVE. Prints a row per model and the reasons why layers keep their channels."""
 import collections
 import pathlib
@@ -15,8 +16,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+import export_graphs
+
 BUILT_IN = ["mlp", "lenet5", "vgg-small:0.25", "resnet20", "resnet18:0.25", "resnet50:0.25", "mobilenet:0.25",
-            "mobilenetv2:0.35", "lstm", "gru"]
+            "mobilenetv2:0.35", "lstm", "gru", "vit:dim=64,depth=2,heads=4,patch=32"]
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64,
          "tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(bool)": np.bool_}
 
@@ -28,10 +31,10 @@ def session(path):
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def feeds(model, rng):
+def feeds(model, rng, batch):
     result = {}
     for value in model.get_inputs():
-        dims = [d if isinstance(d, int) and d > 0 else (2 if i == 0 else 48) for i, d in enumerate(value.shape)]
+        dims = [d if isinstance(d, int) and d > 0 else (batch if i == 0 else 48) for i, d in enumerate(value.shape)]
         kind = TYPES[value.type]
         if np.issubdtype(kind, np.floating):
             result[value.name] = rng.uniform(-1, 1, dims).astype(kind)
@@ -45,8 +48,8 @@ def feeds(model, rng):
 def gap(small, masked, rng):
     a, b = session(small), session(masked)
     worst = 0.0
-    for _ in range(3):
-        x = feeds(b, rng)
+    for batch in (1, 2, 3):  # where it is open
+        x = feeds(b, rng, batch)
         for p, q in zip(a.run(None, x), b.run(None, x)):
             assert p.shape == q.shape and np.isfinite(np.asarray(p, np.float64)).all()
             p, q = p.astype(np.float64), q.astype(np.float64)
@@ -94,6 +97,9 @@ def main():
         models = sys.argv[2:]
         if not models:
             models = ["zoo:" + spec for spec in BUILT_IN]
+            for make in (export_graphs.vit_joint, export_graphs.vit_whole, export_graphs.vit_batch):
+                make(folder)
+                models.append(str(folder / f"{make.__name__}.onnx"))
             models += sorted(str(p) for p in pathlib.Path("../shared/models").glob("**/*.onnx"))
         for model in models:
             right, text = check(tool, model, folder, rng)

@@ -225,6 +225,72 @@ def attention(name, heads, kv_heads, folder):
     n.save(folder, n.linear(n.op("ReduceMean", x, axes=[1], keepdims=0), width, 5))
 
 
+def vit(name, how, folder):
+    """A vision transformer as PyTorch exports it with an open batch: view(x.size(0), ...), token.expand(x.size(0), -1, -1)
+    or repeat, and heads by a reshape, a product of all three, or inside the axis of the batch (nn.MultiheadAttention)."""
+    n = Net(name, ["batch", 3, 32, 32])
+    width, heads, steps = 64, 4, 17
+    d = width // heads
+    number = lambda k: n.constant(np.array(k, np.int64))
+    size = lambda x, axis: n.op("Gather", n.op("Shape", x), number(axis), axis=0)
+    listed = lambda *parts: n.op("Concat", *[p if isinstance(p, str) and p.startswith("p") else
+                                             n.op("Unsqueeze", p, n.ints(0)) for p in parts], axis=0)
+    x = n.op("Conv", "x", n.weight(width, 3, 8, 8), n.weight(width, scale=0.1), kernel_shape=[8, 8], strides=[8, 8])
+    x = n.op("Transpose", n.op("Reshape", x, listed(size(x, 0), n.ints(width), n.ints(-1))), perm=[0, 2, 1])
+    token = n.weight(1, 1, width)
+    if how == "whole":
+        token = n.op("Tile", token, listed(size(x, 0), n.ints(1), n.ints(1)))
+    else:
+        sizes = n.op("Reshape", listed(size(x, 0), n.ints(-1), n.ints(-1)), n.ints(-1))
+        ones = n.op("ConstantOfShape", n.op("Shape", sizes), value=helper.make_tensor("one", TensorProto.INT64, [1], [1]))
+        stays = n.op("Equal", sizes, n.op("Mul", ones, number(-1)))
+        token = n.op("Expand", token, n.op("Where", stays, ones, sizes))
+    x = n.op("Add", n.op("Concat", token, x, axis=1), n.weight(1, steps, width, scale=0.2))
+    norm = lambda y: n.op("LayerNormalization", y, n.weight(width, scale=0.5), n.weight(width, scale=0.1), axis=-1)
+    for _ in range(2):
+        y = norm(x)
+        if how == "batch":
+            y = n.op("Transpose", y, perm=[1, 0, 2])
+            both = n.op("Mul", size(y, 1), number(heads))
+            parts = [n.op("Reshape", n.linear(y, width, width), listed(n.ints(steps), both, n.ints(d))) for _ in "qkv"]
+            q, k, v = [n.op("Transpose", p, perm=[1, 0, 2]) for p in parts]
+            turn, back = [0, 2, 1], [1, 0, 2]
+        elif how == "joint":
+            y = n.linear(y, width, 3 * width)
+            shape = listed(size(y, 0), size(y, 1), n.ints(3), n.ints(heads), n.op("Div", size(x, 2), number(heads)))
+            y = n.op("Transpose", n.op("Reshape", y, shape), perm=[2, 0, 3, 1, 4])
+            q, k, v = [n.op("Gather", y, number(i), axis=0) for i in range(3)]
+            turn, back = [0, 1, 3, 2], [0, 2, 1, 3]
+        else:
+            shape = listed(size(y, 0), size(y, 1), n.ints(heads), n.ints(d))
+            q, k, v = [n.op("Transpose", n.op("Reshape", n.linear(y, width, width), shape), perm=[0, 2, 1, 3])
+                       for _ in "qkv"]
+            turn, back = [0, 1, 3, 2], [0, 2, 1, 3]
+        scale = n.op("Sqrt", n.op("Cast", n.op("Div", size(x, 2), number(heads)), to=TensorProto.FLOAT))
+        score = n.op("Div", n.op("MatMul", q, n.op("Transpose", k, perm=turn)), scale)
+        y = n.op("Transpose", n.op("MatMul", n.op("Softmax", score, axis=-1), v), perm=back)
+        if how == "batch":
+            y = n.linear(n.op("Reshape", y, listed(n.ints(steps), size(x, 0), n.ints(width))), width, width)
+            y = n.op("Transpose", y, perm=[1, 0, 2])
+        else:
+            y = n.linear(n.op("Reshape", y, listed(size(x, 0), size(x, 1), n.ints(width))), width, width)
+        x = n.op("Add", x, y)
+        x = n.op("Add", x, n.linear(n.op("Relu", n.linear(norm(x), width, 128)), 128, width))
+    n.save(folder, n.gemm(n.op("Gather", norm(x), number(0), axis=1), width, 5))
+
+
+def vit_joint(folder):
+    vit("vit_joint", "joint", folder)
+
+
+def vit_whole(folder):
+    vit("vit_whole", "whole", folder)
+
+
+def vit_batch(folder):
+    vit("vit_batch", "batch", folder)
+
+
 def mha(folder):
     attention("mha", 4, 4, folder)
 
@@ -257,7 +323,7 @@ def shared(folder):
 
 
 ALL = [residual, residual_direct, concat, dense_block, grouped, shuffle, split, depthwise, squeeze_excite, transposed,
-       u_net, pixel_shuffle, gru, bi_lstm, mha, gqa, ssd, shared]
+       u_net, pixel_shuffle, gru, bi_lstm, mha, gqa, vit_joint, vit_whole, vit_batch, ssd, shared]
 
 
 def main():
