@@ -1,16 +1,9 @@
 /* The list of factorizations. */
-#include "base/list.h"
 #include "lowrank/lowrank.h"
 
-#define X(id) extern const skv_factorization skv_factorization_##id;
-#include "lowrank/factorizations.inc"
-#undef X
+#define SKV_KIND    factorization
+#define SKV_ARRAY   factorizations
+#define SKV_RECORDS "lowrank/factorizations.inc"
+#include "base/records.h"
 
-static const skv_factorization *const factorizations[] = {
-#define X(id) &skv_factorization_##id,
-#include "lowrank/factorizations.inc"
-#undef X
-};
-
-SKV_LIST_ACCESS(factorization, factorizations)
 SKV_FAMILY(factorization, factorizations, "factorization")

@@ -4,19 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/list.h"
-
-#define X(id) extern const skv_coder skv_coder_##id;
-#include "pack/coders.inc"
-#undef X
-
-static const skv_coder *const coders[] = {
-#define X(id) &skv_coder_##id,
-#include "pack/coders.inc"
-#undef X
-};
-
-SKV_LIST_ACCESS(coder, coders)
+#define SKV_KIND    coder
+#define SKV_ARRAY   coders
+#define SKV_RECORDS "pack/coders.inc"
+#include "base/records.h"
 
 const skv_coder *skv_coder_by_code(unsigned code) {
     for (size_t i = 0; i < skv_coder_count(); i++) {

@@ -1,16 +1,9 @@
 /* The list of observers. */
-#include "base/list.h"
 #include "quant/quant.h"
 
-#define X(id) extern const skv_observer skv_observer_##id;
-#include "quant/observers.inc"
-#undef X
+#define SKV_KIND    observer
+#define SKV_ARRAY   all
+#define SKV_RECORDS "quant/observers.inc"
+#include "base/records.h"
 
-static const skv_observer *const all[] = {
-#define X(id) &skv_observer_##id,
-#include "quant/observers.inc"
-#undef X
-};
-
-SKV_LIST_ACCESS(observer, all)
 SKV_FAMILY(observer, all, "calibration method")

@@ -4,18 +4,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "kernels/sgemm.h"
 #include "passes/fuse.h"
 #include "quant/equalize.h"
 
-static const skv_rounding *const all[] = {
-#define X(id) &skv_rounding_##id,
-#include "quant/roundings.inc"
-#undef X
-};
+#define SKV_KIND    rounding
+#define SKV_ARRAY   all
+#define SKV_RECORDS "quant/roundings.inc"
+#include "base/records.h"
 
-SKV_LIST_ACCESS(rounding, all)
 SKV_FAMILY(rounding, all, "rounding")
 
 skive_status skv_layer_product(skive_context *ctx, int64_t n, int64_t out, int64_t k, const float *x, const float *w,

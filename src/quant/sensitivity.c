@@ -3,20 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "quant/sensitivity.h"
 
-#define X(id) extern const skv_sensitivity skv_sensitivity_##id;
-#include "quant/sensitivities.inc"
-#undef X
-
-static const skv_sensitivity *const all[] = {
-#define X(id) &skv_sensitivity_##id,
-#include "quant/sensitivities.inc"
-#undef X
-};
-
-SKV_LIST_ACCESS(sensitivity, all)
+#define SKV_KIND    sensitivity
+#define SKV_ARRAY   all
+#define SKV_RECORDS "quant/sensitivities.inc"
+#include "base/records.h"
 
 static const skv_option options_of_sensitivity[] = {
     {.name = "grids",

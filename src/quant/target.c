@@ -3,19 +3,10 @@
 
 #include <string.h>
 
-#include "base/list.h"
-
-#define X(id) extern const skv_quant_target skv_quant_target_##id;
-#include "quant/targets.inc"
-#undef X
-
-static const skv_quant_target *const all[] = {
-#define X(id) &skv_quant_target_##id,
-#include "quant/targets.inc"
-#undef X
-};
-
-SKV_LIST_ACCESS(quant_target, all)
+#define SKV_KIND    quant_target
+#define SKV_ARRAY   all
+#define SKV_RECORDS "quant/targets.inc"
+#include "base/records.h"
 
 const skv_quant_target *skv_quant_target_of(const skive_quantize_options *o) {
     return o->target ? skv_quant_target_find(o->target) : NULL;

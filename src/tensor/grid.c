@@ -3,17 +3,13 @@
 
 #include <stdlib.h>
 
-#include "base/list.h"
-
 enum { CHUNK = 256 };
 
-static const skv_grid *const all[] = {
-#define X(id) &skv_grid_##id,
-#include "tensor/grids.inc"
-#undef X
-};
+#define SKV_KIND    grid
+#define SKV_ARRAY   all
+#define SKV_RECORDS "tensor/grids.inc"
+#include "base/records.h"
 
-SKV_LIST_ACCESS(grid, all)
 SKV_FAMILY(grid, all, "number grid")
 
 const skv_grid *skv_grid_of_dtype(skive_dtype dtype) {

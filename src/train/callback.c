@@ -1,17 +1,10 @@
 /* See callback.h. */
-#include "base/list.h"
 #include "train/train.h"
 
-#define X(id) extern const skv_callback skv_callback_##id;
-#include "train/callbacks.inc"
-#undef X
-
-static const skv_callback *const callbacks[] = {
-#define X(id) &skv_callback_##id,
-#include "train/callbacks.inc"
-#undef X
-};
-SKV_LIST_ACCESS(callback, callbacks)
+#define SKV_KIND    callback
+#define SKV_ARRAY   callbacks
+#define SKV_RECORDS "train/callbacks.inc"
+#include "base/records.h"
 
 skive_status skv_callbacks_check(skive_context *ctx, const skive_train_options *o) {
     for (size_t i = 0; i < SKV_COUNT(callbacks); i++)

@@ -6,21 +6,14 @@
 
 #include <skive/pack.h>
 
-#include "base/list.h"
 #include "train/train.h"
 
-#define X(id) extern const skv_curriculum skv_curriculum_##id;
-#include "train/curricula.inc"
-#undef X
-
-static const skv_curriculum *const curricula[] = {
-#define X(id) &skv_curriculum_##id,
-#include "train/curricula.inc"
-#undef X
-};
+#define SKV_KIND    curriculum
+#define SKV_ARRAY   curricula
+#define SKV_RECORDS "train/curricula.inc"
+#include "base/records.h"
 
 SKV_FAMILY(curriculum, curricula, "curriculum")
-SKV_LIST_ACCESS(curriculum, curricula)
 
 enum { STREAM = 0x6772 }; /* of the random numbers */
 

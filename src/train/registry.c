@@ -1,61 +1,34 @@
 /* The lists of losses, optimizers, schedules and recasts. */
 #include <math.h>
 
-#include "base/list.h"
 #include "train/train.h"
 
-#define X(id) extern const skv_loss skv_loss_##id;
-#include "train/losses.inc"
-#undef X
-#define X(id) extern const skv_teaching skv_loss_##id;
-#include "train/terms.inc"
-#undef X
-#define X(id) extern const skv_optimizer skv_optimizer_##id;
-#include "train/optimizers.inc"
-#undef X
-#define X(id) extern const skv_schedule skv_schedule_##id;
-#include "train/schedules.inc"
-#undef X
-#define X(id) extern const skv_recast skv_recast_##id;
-#include "train/recasts.inc"
-#undef X
-
-static const skv_loss *const losses[] = {
-#define X(id) &skv_loss_##id,
-#include "train/losses.inc"
-#undef X
-};
-static const skv_teaching *const terms[] = {
-#define X(id) &skv_loss_##id,
-#include "train/terms.inc"
-#undef X
-};
-static const skv_optimizer *const optimizers[] = {
-#define X(id) &skv_optimizer_##id,
-#include "train/optimizers.inc"
-#undef X
-};
-static const skv_schedule *const schedules[] = {
-#define X(id) &skv_schedule_##id,
-#include "train/schedules.inc"
-#undef X
-};
-static const skv_recast *const recasts[] = {
-#define X(id) &skv_recast_##id,
-#include "train/recasts.inc"
-#undef X
-};
+#define SKV_KIND    loss
+#define SKV_ARRAY   losses
+#define SKV_RECORDS "train/losses.inc"
+#include "base/records.h"
+#define SKV_KIND    teaching
+#define SKV_ARRAY   terms
+#define SKV_RECORDS "train/terms.inc"
+#define SKV_PREFIX  loss
+#include "base/records.h"
+#define SKV_KIND    optimizer
+#define SKV_ARRAY   optimizers
+#define SKV_RECORDS "train/optimizers.inc"
+#include "base/records.h"
+#define SKV_KIND    schedule
+#define SKV_ARRAY   schedules
+#define SKV_RECORDS "train/schedules.inc"
+#include "base/records.h"
+#define SKV_KIND    recast
+#define SKV_ARRAY   recasts
+#define SKV_RECORDS "train/recasts.inc"
+#include "base/records.h"
 
 SKV_FAMILY(loss, losses, "loss")
 SKV_FAMILY(teaching, terms, "term")
 SKV_FAMILY(optimizer, optimizers, "optimizer")
 SKV_FAMILY(schedule, schedules, "schedule of the learning rate")
-
-SKV_LIST_ACCESS(loss, losses)
-SKV_LIST_ACCESS(teaching, terms)
-SKV_LIST_ACCESS(optimizer, optimizers)
-SKV_LIST_ACCESS(schedule, schedules)
-SKV_LIST_ACCESS(recast, recasts)
 
 skive_status skv_optimizer_pick(skive_context *ctx, const char *text, const skv_optimizer **out,
                                 skv_option_values *values) {

@@ -2,19 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "train/train.h"
 
-#define X(id) extern const skv_rule skv_rule_##id;
-#include "train/rules.inc"
-#undef X
-
-static const skv_rule *const rules[] = {
-#define X(id) &skv_rule_##id,
-#include "train/rules.inc"
-#undef X
-};
-SKV_LIST_ACCESS(rule, rules)
+#define SKV_KIND    rule
+#define SKV_ARRAY   rules
+#define SKV_RECORDS "train/rules.inc"
+#include "base/records.h"
 SKV_FAMILY(rule, rules, "rule")
 
 skive_status skv_param_detach(skive_context *ctx, skv_param *p) {

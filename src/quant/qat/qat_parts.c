@@ -3,19 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "quant/qat.h"
 
-#define X(id) extern const skv_qat_method skv_qat_method_##id;
-#include "quant/qat_methods.inc"
-#undef X
-
-static const skv_qat_method *const qat_methods[] = {
-#define X(id) &skv_qat_method_##id,
-#include "quant/qat_methods.inc"
-#undef X
-};
-SKV_LIST_ACCESS(qat_method, qat_methods)
+#define SKV_KIND    qat_method
+#define SKV_ARRAY   qat_methods
+#define SKV_RECORDS "quant/qat_methods.inc"
+#include "base/records.h"
 SKV_FAMILY(qat_method, qat_methods, "rounding rule")
 
 const char *skive_qat_method_name(size_t i, bool *weights, bool *activations) {

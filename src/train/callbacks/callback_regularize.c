@@ -2,19 +2,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "train/regularizer.h"
 
-#define X(id) extern const skv_regularizer skv_regularizer_##id;
-#include "train/regularizers.inc"
-#undef X
-
-static const skv_regularizer *const regularizers[] = {
-#define X(id) &skv_regularizer_##id,
-#include "train/regularizers.inc"
-#undef X
-};
-SKV_LIST_ACCESS(regularizer, regularizers)
+#define SKV_KIND    regularizer
+#define SKV_ARRAY   regularizers
+#define SKV_RECORDS "train/regularizers.inc"
+#include "base/records.h"
 SKV_FAMILY(regularizer, regularizers, "regularizer")
 
 const char *skv_unit_name(size_t i) {

@@ -4,16 +4,13 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/list.h"
 #include "train/metrics/choices.h"
 #include "train/evaluation/statistics.h"
 
-static const skv_metric *const metrics[] = {
-#define X(id) &skv_metric_##id,
-#include "train/metrics.inc"
-#undef X
-};
-SKV_LIST_ACCESS(metric, metrics)
+#define SKV_KIND    metric
+#define SKV_ARRAY   metrics
+#define SKV_RECORDS "train/metrics.inc"
+#include "base/records.h"
 SKV_FAMILY(metric, metrics, "figure")
 
 size_t skive_metric_count(void) { return skv_metric_count(); }

@@ -1,19 +1,13 @@
 /* See combine.h. */
 #include "train/combine.h"
 
-#include "base/list.h"
 #include "train/terms/term.h"
 
-#define X(id) extern const skv_combine skv_combine_##id;
-#include "train/combines.inc"
-#undef X
-static const skv_combine *const combines[] = {
-#define X(id) &skv_combine_##id,
-#include "train/combines.inc"
-#undef X
-};
+#define SKV_KIND    combine
+#define SKV_ARRAY   combines
+#define SKV_RECORDS "train/combines.inc"
+#include "base/records.h"
 SKV_FAMILY(combine, combines, "way to combine teachers")
-SKV_LIST_ACCESS(combine, combines)
 
 /* Weights of the sum 1: those without one share what the others leave, or get their mean where nothing is left. */
 static skive_status find_given(skive_context *ctx, const skv_teacher *const *teachers, size_t n, double *given,
