@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "probe/probe.h"
+#include "probe/stateless.h"
 #include "quant/quant.h"
 
 enum { BLOCK = 1024, STREAM = 77 };
@@ -144,35 +144,8 @@ static skive_status add(const skv_reduction *r, void *state, const skv_seen *see
     return SKIVE_OK;
 }
 
-static skive_status open_state(skive_context *ctx, const skv_reduction *r, void **state) {
-    (void)ctx;
-    *state = r->item->user;
-    return SKIVE_OK;
-}
-static void close_state(skive_context *ctx, const skv_reduction *r, void *state) {
-    (void)ctx;
-    (void)r;
-    (void)state;
-}
-static size_t bytes(const skv_reduction *r) {
-    (void)r;
-    return 0;
-}
-/* Each run has numbers of its own. */
-static void merge(const skv_reduction *r, void *into, void *part) {
-    (void)r;
-    (void)into;
-    (void)part;
-}
-
-static const skv_reducer costs = {.name = "harm",
-                                  .brief = "what each range proposed for a value costs",
-                                  .exact = true,
-                                  .bytes = bytes,
-                                  .open = open_state,
-                                  .close = close_state,
-                                  .add = add,
-                                  .merge = merge};
+static const skv_reducer costs = {
+    .name = "harm", .brief = "what each range proposed for a value costs", SKV_STATELESS, .add = add};
 
 static skive_status feed(void *user, int64_t *run, skive_tensor *inputs, size_t n) {
     const harm *h = user;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "ops/conv/common_conv.h"
-#include "probe/probe.h"
+#include "probe/stateless.h"
 #include "tensor/tensor.h"
 
 #define MOST_BYTES ((size_t)256 << 20)
@@ -130,39 +130,14 @@ static void take_run(const gathering *t, const float *x, int64_t run) {
     }
 }
 
-static skive_status open_nothing(skive_context *ctx, const skv_reduction *r, void **state) {
-    (void)ctx;
-    *state = r->item->user;
-    return SKIVE_OK;
-}
-static void close_nothing(skive_context *ctx, const skv_reduction *r, void *state) {
-    (void)ctx;
-    (void)r;
-    (void)state;
-}
-static size_t no_bytes(const skv_reduction *r) {
-    (void)r;
-    return 0;
-}
-static void merge_nothing(const skv_reduction *r, void *into, void *part) {
-    (void)r;
-    (void)into;
-    (void)part;
-}
 /* Each run has rows of its own. */
 static skive_status add_run(const skv_reduction *r, void *state, const skv_seen *seen) {
     (void)state;
     take_run(r->item->user, seen->x, seen->run);
     return SKIVE_OK;
 }
-static const skv_reducer gather = {.name = "rows",
-                                   .brief = "what a layer multiplies its weights by",
-                                   .exact = true,
-                                   .bytes = no_bytes,
-                                   .open = open_nothing,
-                                   .close = close_nothing,
-                                   .add = add_run,
-                                   .merge = merge_nothing};
+static const skv_reducer gather = {
+    .name = "rows", .brief = "what a layer multiplies its weights by", SKV_STATELESS, .add = add_run};
 
 static skive_status feed_kept(void *user, int64_t *run, skive_tensor *inputs, size_t n_inputs) {
     const gathering *t = user;
