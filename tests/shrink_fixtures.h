@@ -244,9 +244,20 @@ done:
     return status;
 }
 
+/* Of n channels of a family, how many go: the share, at least one, and of families wide enough so many that what remains
+ * is the nearest multiple. */
+static inline size_t wanted_of(size_t n, double share, size_t multiple) {
+    const size_t want = (size_t)((double)n * share);
+    if (want == 0) return n >= 2;
+    if (n < 2 * multiple) return want;
+    const size_t rounded = (n - want + multiple / 2) / multiple * multiple;
+    return rounded >= multiple && rounded < n ? n - rounded : want;
+}
+
 /* About `share` of the channels of each family, at random, at least one where there are two or more. Channels of
  * several kinds that meet are chosen in each kind. Returns their number; list[skive_coupling_count]. */
-static inline size_t choose_channels(const skive_coupling *k, double share, uint64_t seed, size_t *list) {
+static inline size_t choose_channels(const skive_coupling *k, double share, uint64_t seed, size_t multiple,
+                                     size_t *list) {
     const size_t count = skive_coupling_count(k);
     size_t n = 0;
     int families = 0;
@@ -262,8 +273,7 @@ static inline size_t choose_channels(const skive_coupling *k, double share, uint
             skive_coupling_get(k, i, NULL, NULL, &family);
             of_family += family == f;
         }
-        size_t want = (size_t)((double)of_family * share);
-        if (want == 0 && of_family >= 2) want = 1;
+        const size_t want = wanted_of(of_family, share, multiple);
         left = of_family;
         for (size_t i = 0; i < count && chosen < want; i++) {
             int family;

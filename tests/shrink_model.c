@@ -83,7 +83,7 @@ static int least_first(const void *a, const void *b) {
 }
 
 /* Of each family the channels of least L1 norm. */
-static size_t choose_least(const skive_coupling *k, double share, size_t *list) {
+static size_t choose_least(const skive_coupling *k, double share, size_t multiple, size_t *list) {
     const size_t count = skive_coupling_count(k);
     ranked *r = calloc(count + 1, sizeof *r);
     int *family = calloc(count + 1, sizeof *family);
@@ -96,8 +96,7 @@ static size_t choose_least(const skive_coupling *k, double share, size_t *list) 
         want[family[i]]++;
         for (size_t s = 0; s < n_slices; s++) r[i].norm += norm_of(&slices[s]);
     }
-    for (size_t f = 0; r && family && want && f < count; f++)
-        want[f] = want[f] >= 2 && (double)want[f] * share < 1 ? 1 : (size_t)((double)want[f] * share);
+    for (size_t f = 0; r && family && want && f < count; f++) want[f] = wanted_of(want[f], share, multiple);
     if (r) qsort(r, count, sizeof *r, least_first);
     for (size_t i = 0; r && family && want && i < count; i++) {
         if (want[family[r[i].at]] == 0) continue;
@@ -160,13 +159,16 @@ int main(int argc, char **argv) {
     int families = 0, result = 1;
     bool known = false;
     if (argc < 4) {
-        (void)fprintf(stderr, "usage: shrink_model IN.onnx SMALL.onnx MASKED.onnx [SHARE [SEED [random|l1 [time]]]]\n");
+        (void)fprintf(
+            stderr,
+            "usage: shrink_model IN.onnx SMALL.onnx MASKED.onnx [SHARE [SEED [random|l1 [time [MULTIPLE]]]]]\n");
         return 2;
     }
     const bool by_norm = argc > 6 && strcmp(argv[6], "l1") == 0;
     const double share = argc > 4 ? strtod(argv[4], NULL) : 0.25;
     const uint64_t seed = argc > 5 ? strtoull(argv[5], NULL, 10) : 1;
-    if (skive_context_create(NULL, &ctx) != SKIVE_OK) return 1;
+    const size_t multiple = argc > 8 ? strtoull(argv[8], NULL, 10) : 1; /* of what remains of a family */
+    if (multiple < 1 || skive_context_create(NULL, &ctx) != SKIVE_OK) return 1;
     if (load(ctx, argv[1], &g) != SKIVE_OK) return failed(ctx, argv[1]);
     if (skive_simplify(ctx, g, NULL, NULL) != SKIVE_OK) return failed(ctx, "simplify");
     if (skive_graph_untie_constants(g) != SKIVE_OK) return failed(ctx, "untie");
@@ -175,7 +177,7 @@ int main(int argc, char **argv) {
     const double coupled = seconds();
     print_layers(k);
     list = calloc(skive_coupling_count(k) + 1, sizeof *list);
-    if (list) n = by_norm ? choose_least(k, share, list) : choose_channels(k, share, seed, list);
+    if (list) n = by_norm ? choose_least(k, share, multiple, list) : choose_channels(k, share, seed, multiple, list);
     for (size_t i = 0; i < skive_coupling_count(k); i++) {
         int family;
         skive_coupling_get(k, i, NULL, NULL, &family);

@@ -131,11 +131,11 @@ static void try_graph(skive_context *ctx, const skive_graph *g, int families, co
     }
     if (found < families) fail_msg("%s: %d kinds of channels, expected %d", what, found, families);
     for (uint64_t seed = 0; seed < 2; seed++) {
-        const size_t n = choose_channels(k, seed ? 0.5 : 0.25, seed, list);
+        const size_t n = choose_channels(k, seed ? 0.5 : 0.25, seed, 1, list);
         assert_true(n > 0);
         remove_and_compare(ctx, g, k, list, n, what);
     }
-    const size_t n = choose_channels(k, 0.4, 9, list);
+    const size_t n = choose_channels(k, 0.4, 9, 1, list);
     for (int f = 0; f < found && found <= 12; f++) {
         size_t m = 0;
         for (size_t i = 0; i < n; i++) {
@@ -505,7 +505,7 @@ static void forms_stay(void **state) {
             }
             skive_tensor_free(ctx, &t);
             skv_test_ok(ctx, skive_coupling_create(g[coded], &k));
-            skv_test_ok(ctx, skive_graph_remove_channels(g[coded], k, list, choose_channels(k, 0.3, 4, list)));
+            skv_test_ok(ctx, skive_graph_remove_channels(g[coded], k, list, choose_channels(k, 0.3, 4, 1, list)));
             skive_coupling_free(k);
         }
         const skive_value *w = skive_graph_find_value(g[1], "conv2.weight");
