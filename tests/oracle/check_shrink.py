@@ -19,7 +19,7 @@ import onnxruntime as ort
 import export_graphs
 
 BUILT_IN = ["mlp", "lenet5", "vgg-small:0.25", "resnet20", "resnet18:0.25", "resnet50:0.25", "mobilenet:0.25",
-            "mobilenetv2:0.35", "lstm", "gru", "vit:dim=64,depth=2,heads=4,patch=32"]
+            "mobilenetv2:0.35", "lstm", "gru", "vit:dim=64,depth=2,heads=4,patch=4"]
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64,
          "tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(bool)": np.bool_}
 
