@@ -51,7 +51,7 @@ static bool products(skive_node *n, pair *p) {
 }
 
 static skive_status merge_products(skive_context *ctx, const pair *p) {
-    int64_t in, between, same, out;
+    int64_t in = 0, between = 0, same = 0, out = 0;
     double *a = NULL, *b = NULL, *c = NULL;
     skv_storage *s = NULL;
     skive_status status;
