@@ -1,5 +1,5 @@
-/* Gemm, FusedGemm and MatMul by one matrix, in f32. The bias is written first and the product added to it; an
- * activation follows. Weights that never change are packed ahead of time. */
+/* Gemm, FusedGemm and MatMul by one matrix, in f32. The bias is written first and the product added to it; residual and
+ * activation follow, block by block. Weights that never change are packed ahead of time. */
 #include <string.h>
 
 #include "kernels/finish.h"
@@ -23,7 +23,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
             return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     if (n->in[0].type.rank < 2 || n->in[1].type.rank != 2) return skv_decline(why, "not a product of two matrices");
-    if (!skv_node_is(n->node, SKV_OP_MAT_MUL) && n->in[0].type.rank != 2)
+    if (skv_node_is(n->node, SKV_OP_GEMM) && n->in[0].type.rank != 2)
         return skv_decline(why, "not a product of two matrices");
     if (!skv_kernel_f32(&n->out[0])) return skv_decline(why, "empty output");
     return true;
@@ -39,10 +39,8 @@ static skive_status fill_state(skv_kernel_node *n, gemm_state *st) {
     st->beta = plain_product ? 0.0f : (float)skv_attr_float(n->node, "beta", 1);
     st->n = b->dims[st->trans_b ? 0 : 1].size;
     st->k = b->dims[st->trans_b ? 1 : 0].size;
-    st->m = 1;
-    /* Leading dimensions of a MatMul's first operand are rows like any other. */
-    for (int d = 0; d < a->rank - (plain_product ? 1 : 0); d++) st->m *= a->dims[d].size;
-    if (!plain_product) st->m = a->dims[st->trans_a ? 1 : 0].size;
+    /* Leading dimensions of the first operand are rows like any other. */
+    st->m = skv_type_count(a) / st->k;
     SKV_TRY(skv_finish_read(n, &st->finish));
     st->has_bias = skv_kernel_has_input(n, 2) && st->beta != 0;
     if (st->has_bias) {
@@ -74,23 +72,42 @@ static skive_status prepare(skv_kernel_node *n) {
     return status;
 }
 
-static void write_bias(const gemm_state *st, const float *c, float *y) {
-    for (int64_t i = 0; i < st->m; i++) {
-        const float *row = c + i * st->bias_row;
-        for (int64_t j = 0; j < st->n; j++) y[i * st->n + j] = st->beta * row[j * st->bias_column];
+/* ---- beside the product, block by block ---- */
+
+typedef struct gemm_call {
+    const gemm_state *st;
+    const float *c, *z; /* bias and residual; NULL: none */
+} gemm_call;
+
+static void write_bias(const void *user, int64_t i, int64_t j, int64_t rows, int64_t columns, float *y) {
+    const gemm_call *call = user;
+    const gemm_state *st = call->st;
+    const float *c = call->c + i * st->bias_row + j * st->bias_column;
+    for (int64_t r = 0; r < rows; r++, c += st->bias_row, y += st->n) {
+        const float first = st->beta * c[0];
+        for (int64_t k = 0; k < columns; k++) y[k] = st->bias_column ? st->beta * c[k] : first;
     }
 }
 
-static void finish(const gemm_state *st, const float *z, float *y) {
-    const int64_t count = st->m * st->n;
-    for (int64_t i = 0; z && i < count; i++) y[i] += z[i];
-    skv_finish_run(&st->finish, y, count);
+static void finish(const void *user, int64_t i, int64_t j, int64_t rows, int64_t columns, float *y) {
+    const gemm_call *call = user;
+    const gemm_state *st = call->st;
+    const float *z = call->z ? call->z + i * st->n + j : NULL;
+    if (columns == st->n) { /* whole rows are one */
+        columns *= rows;
+        rows = 1;
+    }
+    for (int64_t r = 0; r < rows; r++, y += st->n) {
+        for (int64_t k = 0; z && k < columns; k++) y[k] += z[k];
+        if (z) z += st->n;
+        skv_finish_run(&st->finish, y, columns);
+    }
 }
 
 static skive_status run(const skv_kernel_call *c) {
     const gemm_state *st = c->n->state;
-    float *y = c->out[0];
-    if (st->has_bias) write_bias(st, c->in[2], y);
+    const gemm_call beside = {
+        .st = st, .c = st->has_bias ? c->in[2] : NULL, .z = st->residual ? c->in[st->residual] : NULL};
     const skv_sgemm product = {.trans_a = st->trans_a,
                                .trans_b = st->trans_b,
                                .m = st->m,
@@ -101,12 +118,14 @@ static skive_status run(const skv_kernel_call *c) {
                                .lda = st->trans_a ? st->m : st->k,
                                .ldb = st->trans_b ? st->k : st->n,
                                .ldc = st->n,
-                               .c = y,
+                               .c = c->out[0],
                                .alpha = st->alpha,
                                .add = st->has_bias,
-                               .packed = st->packed};
+                               .packed = st->packed,
+                               .begin = st->has_bias ? write_bias : NULL,
+                               .end = beside.z || st->finish.kind != SKV_PW_NONE ? finish : NULL,
+                               .user = &beside};
     skv_sgemm_run(&product, c->n->threads, c->scratch);
-    finish(st, st->residual ? c->in[st->residual] : NULL, y);
     return SKIVE_OK;
 }
 

@@ -1,6 +1,8 @@
-/* erf and log in float32 as plain arithmetic, which compilers turn into vector code. */
+/* erf, Gelu and log in float32 as plain arithmetic, which compilers turn into vector code. */
 #ifndef SKV_MATH_F32_H
 #define SKV_MATH_F32_H
+
+#include <math.h>
 
 #include "kernels/exp_f32.h"
 
@@ -24,6 +26,19 @@ static inline float erf_f32(float x) {
     q = q * t + 2.284557521e-01f;
     const float far = 1.0f - q * t * exp_f32(-z), sided = x < 0 ? -far : far;
     return a < 1.0f ? x * p : sided;
+}
+
+/* x Phi(x). 1 - erf(z) = q(t) exp(-z^2), t = 1 / (1 + 0.3275911 z): Abramowitz & Stegun 7.1.26, 1.5e-7 off; the result is
+ * off by 5e-7 max(1, |x|) at most. */
+static inline float gelu_f32(float x) {
+    const float z = fabsf(x) * 0.70710678f, t = 1.0f / (1.0f + 0.3275911f * z);
+    float q = 1.061405429f;
+    q = q * t - 1.453152027f;
+    q = q * t + 1.421413741f;
+    q = q * t - 0.284496736f;
+    q = q * t + 0.254829592f;
+    q = 0.5f * q * t * exp_f32(-z * z);
+    return x * (x < 0 ? q : 1.0f - q);
 }
 
 /* x = m 2^e with m between the roots of 1/2 and 2; log m = 2 atanh((m - 1) / (m + 1)) by its series. Within 2 units in

@@ -1,20 +1,19 @@
 /* What works on rows by themselves, f32: LayerNormalization, RMSNormalization, InstanceNormalization,
- * GroupNormalization, Softmax and LogSoftmax over any axis, Gelu. Rows go to threads whole, so that their number
+ * GroupNormalization, Softmax and LogSoftmax over any axis. Rows go to threads whole, so that their number
  * changes nothing. */
 #include "kernels/rows.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "kernels/kernel.h"
 
-enum { PARALLEL_FROM = 1 << 14, CHUNK = 1024 };
-typedef enum row_kind { LAYER, RMS, SOFTMAX, LOG_SOFTMAX, GROUP, GELU, GELU_TANH } row_kind;
+enum { PARALLEL_FROM = 1 << 14 };
+typedef enum row_kind { LAYER, RMS, SOFTMAX, LOG_SOFTMAX, GROUP } row_kind;
 
 typedef struct row_state {
     row_kind kind;
     const skv_row_loops *loops;
-    int64_t rows, n, count; /* Gelu: chunks of `count` elements */
+    int64_t rows, n, count;
     int64_t inner, strips;  /* Softmax over an axis with others behind it: rows stand across, in strips of columns */
     int64_t channels, each; /* of groups: all channels, and those of one */
     double epsilon;
@@ -26,8 +25,7 @@ static row_kind kind_of(const skive_node *n) {
     if (skv_node_is(n, SKV_OP_RMS_NORMALIZATION)) return RMS;
     if (skv_node_is(n, SKV_OP_SOFTMAX)) return SOFTMAX;
     if (skv_node_is(n, SKV_OP_LOG_SOFTMAX)) return LOG_SOFTMAX;
-    if (SKV_NODE_IS_ANY(n, SKV_OP_INSTANCE_NORMALIZATION, SKV_OP_GROUP_NORMALIZATION)) return GROUP;
-    return strcmp(skv_attr_string(n, "approximate", "none"), "tanh") == 0 ? GELU_TANH : GELU;
+    return GROUP;
 }
 
 /* Elements of a row: of the axes from `axis` on. */
@@ -46,7 +44,6 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     }
     if (skv_type_count(x) < 1) return skv_decline(why, "empty");
-    if (kind == GELU || kind == GELU_TANH) return true;
     if (x->rank < 1) return skv_decline(why, "a scalar");
     if (kind == SOFTMAX || kind == LOG_SOFTMAX) return true;
     if (kind == GROUP) {
@@ -96,14 +93,6 @@ static skive_status prepare(skv_kernel_node *n) {
     st->epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
     if (st->kind == SOFTMAX || st->kind == LOG_SOFTMAX || st->kind == GROUP) {
         divide(n, st);
-    } else if (st->kind == GELU || st->kind == GELU_TANH) {
-        size_t bytes;
-        skv_kernel_follow_layout(n); /* the padding's zeros stay zeros */
-        if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes))
-            return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too large");
-        st->count = (int64_t)(bytes / sizeof(float));
-        st->n = CHUNK;
-        st->rows = (st->count + CHUNK - 1) / CHUNK;
     } else {
         for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
         st->count = skv_type_count(&n->in[0].type);
@@ -144,7 +133,7 @@ static void one_row(const skv_kernel_call *c, const row_state *st, int64_t row) 
         one_softmax(c, st, row);
         return;
     }
-    const int64_t at = row * st->n, left = st->count - at < st->n ? st->count - at : st->n;
+    const int64_t at = row * st->n;
     const float *x = (const float *)c->in[0] + at;
     float *y = (float *)c->out[0] + at, mean, inverse;
     switch (st->kind) {
@@ -157,8 +146,6 @@ static void one_row(const skv_kernel_call *c, const row_state *st, int64_t row) 
     case SOFTMAX:
     case LOG_SOFTMAX: one_softmax(c, st, row); break;
     case GROUP: one_group(c, st, row); break;
-    case GELU: st->loops->gelu(x, y, left); break;
-    case GELU_TANH: st->loops->gelu_tanh(x, y, left); break;
     }
 }
 
@@ -174,11 +161,11 @@ static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
 static const skv_op_kind ops[] = {
     SKV_OP_LAYER_NORMALIZATION,    SKV_OP_RMS_NORMALIZATION,   SKV_OP_SOFTMAX, SKV_OP_LOG_SOFTMAX,
-    SKV_OP_INSTANCE_NORMALIZATION, SKV_OP_GROUP_NORMALIZATION, SKV_OP_GELU,    SKV_OP_NONE};
+    SKV_OP_INSTANCE_NORMALIZATION, SKV_OP_GROUP_NORMALIZATION, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_rows_f32 = {
     .name = "rows_f32",
-    .brief = "normalization of rows and groups, Softmax and LogSoftmax over any axis, Gelu",
+    .brief = "normalization of rows and groups, Softmax and LogSoftmax over any axis",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

@@ -21,9 +21,6 @@ typedef struct skv_row_loops {
     void (*layer)(const float *x, const float *scale, const float *bias, double epsilon, float *y, int64_t n,
                   float *mean, float *inverse);
     void (*rms)(const float *x, const float *scale, double epsilon, float *y, int64_t n);
-    /* Off by 5e-7 * max(1, |x|) at most. */
-    void (*gelu)(const float *x, float *y, int64_t n);
-    void (*gelu_tanh)(const float *x, float *y, int64_t n);
 } skv_row_loops;
 extern const skv_row_loops skv_row_loops_scalar, skv_row_loops_avx2, skv_row_loops_avx512;
 

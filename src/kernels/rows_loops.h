@@ -170,29 +170,5 @@ static void rms(const float *x, const float *scale, double epsilon, float *y, in
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * by * scale[i];
 }
 
-/* 1 - erf(z) = q(t) exp(-z^2), t = 1 / (1 + 0.3275911 z): Abramowitz & Stegun 7.1.26, 1.5e-7 off. */
-static void gelu(const float *x, float *y, int64_t n) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const float v = x[i], z = fabsf(v) * 0.70710678f, t = 1.0f / (1.0f + 0.3275911f * z);
-        float q = 1.061405429f;
-        q = q * t - 1.453152027f;
-        q = q * t + 1.421413741f;
-        q = q * t - 0.284496736f;
-        q = q * t + 0.254829592f;
-        q = 0.5f * q * t * exp_f32(-z * z);
-        y[i] = v * (v < 0 ? q : 1.0f - q);
-    }
-}
-
-/* (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)) */
-static void gelu_tanh(const float *x, float *y, int64_t n) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const float v = x[i];
-        y[i] = v / (1.0f + exp_f32(-1.59576912f * (v + 0.044715f * v * v * v)));
-    }
-}
-
-const skv_row_loops ROW_LOOPS = {softmax, log_softmax, softmax_columns, log_softmax_columns, moments, affine, layer,
-                                 rms,     gelu,        gelu_tanh};
+const skv_row_loops ROW_LOOPS = {softmax, log_softmax, softmax_columns, log_softmax_columns,
+                                 moments, affine,      layer,           rms};

@@ -12,6 +12,7 @@ enum {
     BAND = 1152,          /* columns of B that are packed at once */
     HEIGHT = 96,          /* rows of A that are packed at once; a multiple of each tile's rows */
     UNPACKED_BELOW = 160, /* rows of C for which B is not worth packing */
+    AHEAD_PARTS = 4,      /* strips that bring the next panel near */
 };
 #define PARALLEL_FROM ((int64_t)1 << 21) /* multiplications, some 20 us: less is not worth waking a thread for */
 
@@ -130,7 +131,24 @@ static void multiply_strip(const job *w, int rows, const float *strip, int64_t i
             w->t->wide(rows, depth, strip, b.at, b.step, b.apart, w->alpha, add, g->c + i * g->ldc + j, g->ldc);
     }
     for (; j < last; j += columns, b.at += b.apart)
-        w->t->run(rows, depth, strip, b.at, b.step, w->alpha, add, g->c + i * g->ldc + j, g->ldc, g->n - j);
+        w->t->run(rows, depth, strip, b.at, b.step, b.at, 0, w->alpha, add, g->c + i * g->ldc + j, g->ldc, g->n - j);
+}
+
+/* All strips of a packed block against one panel after another, so that B, which may be far away, is read once; the
+ * strips bring the next panel near, each a part of it. */
+static void multiply_panels(const job *w, const float *strips, int64_t i, int64_t height, int64_t depth, bool add,
+                            panel b, int64_t first, int64_t last) {
+    const skv_sgemm *g = w->g;
+    const int rows = w->t->rows, columns = w->t->columns;
+    const int64_t n_strips = (height + rows - 1) / rows, parts = least(n_strips, AHEAD_PARTS), spread = columns / parts;
+    for (int64_t j = first; j < last; j += columns, b.at += b.apart) {
+        for (int64_t s = 0; s < n_strips; s++) {
+            const bool brings = s < parts && j + columns < last;
+            const float *ahead = brings ? b.at + b.apart + s * depth * spread : b.at;
+            w->t->run((int)least(rows, height - s * rows), depth, strips + s * rows * depth, b.at, b.step, ahead,
+                      brings ? spread : 0, w->alpha, add, g->c + (i + s * rows) * g->ldc + j, g->ldc, g->n - j);
+        }
+    }
 }
 
 /* Rows [from, to) of C, columns [first, last) (panels whole), steps [p, p + depth). */
@@ -140,11 +158,18 @@ static void multiply_block(const job *w, float *strips, int64_t from, int64_t to
     const int rows = w->t->rows;
     for (int64_t i = from; i < to; i += HEIGHT) {
         const int64_t height = least(HEIGHT, to - i);
+        float *c = g->c + i * g->ldc + first;
+        if (p == 0 && g->begin) g->begin(g->user, i, first, height, last - first, c);
         pack_a(rows, g->trans_a, height, depth, g->trans_a ? g->a + p * g->lda + i : g->a + i * g->lda + p, g->lda,
                strips);
-        for (int64_t r = 0; r < height; r += rows)
-            multiply_strip(w, (int)least(rows, height - r), strips + r * depth, i + r, depth, p > 0 || g->add, b, first,
-                           last);
+        const bool add = p > 0 || g->add;
+        if (b.step == w->t->columns && height > rows) {
+            multiply_panels(w, strips, i, height, depth, add, b, first, last);
+        } else {
+            for (int64_t r = 0; r < height; r += rows)
+                multiply_strip(w, (int)least(rows, height - r), strips + r * depth, i + r, depth, add, b, first, last);
+        }
+        if (p + depth == g->k && g->end) g->end(g->user, i, first, height, last - first, c);
     }
 }
 
@@ -219,6 +244,10 @@ static void run_dots(const skv_sgemm *g, const skv_sgemm_tile *t, float alpha, i
     }
 }
 
+static void whole(const skv_sgemm *g, skv_sgemm_block *block) {
+    if (block) block(g->user, 0, 0, g->m, g->n, g->c);
+}
+
 static void run_nothing(const skv_sgemm *g) {
     for (int64_t i = 0; i < g->m && !g->add; i++) memset(g->c + i * g->ldc, 0, (size_t)g->n * sizeof *g->c);
 }
@@ -233,13 +262,17 @@ void skv_sgemm_run(const skv_sgemm *g, int threads, void *scratch) {
     job w = {.g = g, .t = t, .alpha = g->alpha, .deep = least(g->k, DEPTH), .panels = scratch};
     if (g->m < 1 || g->n < 1) return;
     if (g->k < 1) {
+        whole(g, g->begin);
         run_nothing(g);
+        whole(g, g->end);
         return;
     }
     w.threads = g->m * g->n < PARALLEL_FROM / g->k + 1 ? 1 : threads;
     w.strips = w.panels + up_to(least(g->n, BAND), t->columns) * w.deep;
     if (!g->packed && g->trans_b && !g->trans_a && g->m <= SKV_SGEMM_FEW_ROWS) {
+        whole(g, g->begin);
         run_dots(g, t, w.alpha, w.threads);
+        whole(g, g->end);
         return;
     }
     if (w.threads == 1) {

@@ -24,16 +24,17 @@ INLINE void put_part(float *c, VECTOR v, float alpha, bool add, int64_t n) {
     for (int64_t i = 0; i < n; i++) c[i] = add ? c[i] + alpha * part[i] : alpha * part[i];
 }
 
-INLINE void tile_of(const int rows, int64_t k, const float *a, const float *b, int64_t b_step, float alpha, bool add,
-                    float *c, int64_t ldc, int64_t n) {
+INLINE void tile_of(const int rows, int64_t k, const float *a, const float *b, int64_t b_step, const float *ahead,
+                    int64_t ahead_step, float alpha, bool add, float *c, int64_t ldc, int64_t n) {
     VECTOR sum[TILE_ROWS][TILE_VECTORS];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 2
         for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = ZERO();
     }
-    for (int64_t p = 0; p < k; p++, a += TILE_ROWS, b += b_step) {
+    for (int64_t p = 0; p < k; p++, a += TILE_ROWS, b += b_step, ahead += ahead_step) {
         const VECTOR b0 = LOAD(b), b1 = LOAD(b + LANES);
+        __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
             const VECTOR x = SET(a[i]);
@@ -56,9 +57,9 @@ INLINE void tile_of(const int rows, int64_t k, const float *a, const float *b, i
 }
 
 #define FULL_ROWS(r) \
-    case r: tile_of(r, k, a, b, b_step, alpha, add, c, ldc, n); return;
-static void run_tile(int rows, int64_t k, const float *a, const float *b, int64_t b_step, float alpha, bool add,
-                     float *c, int64_t ldc, int64_t n) {
+    case r: tile_of(r, k, a, b, b_step, ahead, ahead_step, alpha, add, c, ldc, n); return;
+static void run_tile(int rows, int64_t k, const float *a, const float *b, int64_t b_step, const float *ahead,
+                     int64_t ahead_step, float alpha, bool add, float *c, int64_t ldc, int64_t n) {
     switch (rows) {
         FULL_ROWS(1)
         FULL_ROWS(2)
@@ -75,7 +76,7 @@ static void run_tile(int rows, int64_t k, const float *a, const float *b, int64_
         FULL_ROWS(10)
         FULL_ROWS(11)
 #endif
-    default: tile_of(TILE_ROWS, k, a, b, b_step, alpha, add, c, ldc, n); return;
+    default: tile_of(TILE_ROWS, k, a, b, b_step, ahead, ahead_step, alpha, add, c, ldc, n); return;
     }
 }
 

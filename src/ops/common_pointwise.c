@@ -15,6 +15,10 @@
 
 static double sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
 
+/* What Gelu by tanh takes tanh of: sqrt(2/pi) (x + 0.044715 x^3). */
+static double gelu_inner(double x) { return M_SQRT2 * 0.5 * M_2_SQRTPI * (x + 0.044715 * x * x * x); }
+static double gelu_inner_slope(double x) { return M_SQRT2 * 0.5 * M_2_SQRTPI * (1 + 3 * 0.044715 * x * x); }
+
 /* ---- a function for each expression ---- */
 
 #define OF_X(name, expression)                      \
@@ -60,6 +64,8 @@ static const skv_pointwise_fn all[SKV_PW_COUNT] = {
 const skv_pointwise_fn *skv_pointwise_at(skv_pointwise f) { return f == SKV_PW_NONE ? NULL : &all[f]; }
 
 skv_pointwise skv_pointwise_of(const skive_node *n) {
+    if (skv_node_is(n, SKV_OP_GELU)) /* one operator, two functions */
+        return strcmp(skv_attr_string(n, "approximate", "none"), "tanh") == 0 ? SKV_PW_GELU_TANH : SKV_PW_GELU;
     for (int i = SKV_PW_NONE + 1; n->kind != SKV_OP_NONE && i < SKV_PW_COUNT; i++)
         if (all[i].op == n->kind) return (skv_pointwise)i;
     return SKV_PW_NONE;

@@ -1,14 +1,20 @@
-/* A convolution or matrix product is fused with what follows it: a sum with another value of the same shape, and an
- * activation. The fused node computes the tail while its result is still in registers. */
+/* A convolution or matrix product is fused with what follows it: a bias, a sum with another value of the same shape, and
+ * an activation. The fused node computes the tail while its result is still in registers or near. */
 #include <math.h>
 #include <string.h>
 
 #include "ops/common_pointwise.h"
 #include "passes/fuse.h"
 
-/* Conv or Gemm, alone or fused with a sum only: more may be fused. */
+static bool is_float_matrix(const skive_value *v, int most) {
+    return v && v->type.dtype == SKIVE_F32 && v->type.rank >= 2 && v->type.rank <= most;
+}
+
+/* Conv, Gemm or MatMul by one matrix, alone or fused without an activation: more may be fused. */
 static bool is_head(const skive_node *n) {
     if (SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM)) return true;
+    if (skv_node_is(n, SKV_OP_MAT_MUL))
+        return is_float_matrix(skv_node_in(n, 0), SKIVE_MAX_RANK) && is_float_matrix(skv_node_in(n, 1), 2);
     return SKV_NODE_IS_ANY(n, SKV_OP_FUSED_CONV, SKV_OP_FUSED_GEMM, SKV_OP_DEQUANTIZE_GEMM) &&
            skv_attr_string(n, "activation", "")[0] == '\0';
 }
@@ -19,20 +25,20 @@ static skive_node *hidden_head(const skv_pass_env *env, const skive_value *v) {
     return skv_pass_hidden(env, v) ? v->producer : NULL;
 }
 
-enum { RESIDUAL = 3, MAX_INPUTS = 6 };
+enum { BIAS = 2, RESIDUAL = 3, MAX_INPUTS = 6 };
 
 static const char *fused_name(const skive_node *head) {
     if (skv_node_is(head, SKV_OP_DEQUANTIZE_GEMM)) return "DequantizeGemm";
     return SKV_NODE_IS_ANY(head, SKV_OP_CONV, SKV_OP_FUSED_CONV) ? "FusedConv" : "FusedGemm";
 }
 
-/* Replaces `head` and `tail` by a fused node. */
-static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, skive_value *residual,
+/* Replaces `head` and `tail` by a fused node, with `added` (if it is not NULL) as its input `slot`. */
+static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, skive_value *added, size_t slot,
                          const skv_attr_init *extra, size_t n_extra) {
     skive_value *inputs[MAX_INPUTS];
     size_t n_inputs = 0;
     for (size_t i = 0; i < MAX_INPUTS; i++) {
-        inputs[i] = i == RESIDUAL && residual ? residual : skv_node_in(head, i);
+        inputs[i] = i == slot && added ? added : skv_node_in(head, i);
         if (inputs[i]) n_inputs = i + 1;
     }
     const skv_fusion f = {
@@ -49,6 +55,28 @@ static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, ski
     return skv_fuse(g, &f);
 }
 
+/* One number a column of a result of this type. */
+static bool is_row(const skive_value *v, const skive_type *of) {
+    const skive_type *t = &v->type;
+    return t->dtype == of->dtype && (t->rank == 1 || (t->rank == 2 && t->dims[0].size == 1)) && of->rank >= 2 &&
+           t->dims[t->rank - 1].size > 0 && t->dims[t->rank - 1].size == of->dims[of->rank - 1].size;
+}
+
+/* The sum of a product without a bias and one number a column. */
+static skive_status fuse_bias(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    if (!skv_node_is(n, SKV_OP_ADD) || n->domain[0]) return SKIVE_OK;
+    for (int i = 0; i < 2; i++) {
+        skive_node *head = hidden_head(env, n->inputs[i]);
+        skive_value *other = n->inputs[1 - i];
+        if (!head || SKV_NODE_IS_ANY(head, SKV_OP_CONV, SKV_OP_FUSED_CONV)) continue;
+        if (skv_node_in(head, BIAS) || skv_node_in(head, RESIDUAL) || skv_attr_float(head, "beta", 1) != 1) continue;
+        if (!other || !is_row(other, &n->inputs[i]->type)) continue;
+        *done = true;
+        return fuse(g, head, n, other, BIAS, NULL, 0);
+    }
+    return SKIVE_OK;
+}
+
 /* The sum of a head's result and another computed value. */
 static skive_status fuse_sum(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
     if (!skv_node_is(n, SKV_OP_ADD) || n->domain[0]) return SKIVE_OK;
@@ -58,7 +86,7 @@ static skive_status fuse_sum(const skv_pass_env *env, skive_graph *g, skive_node
         if (!head || skv_node_in(head, 3) || !other || other->storage || other == n->inputs[i]) continue;
         if (!skv_type_same_static(&other->type, &n->inputs[i]->type)) continue;
         *done = true;
-        return fuse(g, head, n, other, NULL, 0);
+        return fuse(g, head, n, other, RESIDUAL, NULL, 0);
     }
     return SKIVE_OK;
 }
@@ -81,14 +109,15 @@ static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, ski
     if (f->params > 0) extra[n_extra++] = SKV_FLT("activation_alpha", p[0]);
     if (f->params > 1) extra[n_extra++] = SKV_FLT("activation_beta", p[1]);
     *done = true;
-    return fuse(g, head, n, NULL, extra, n_extra);
+    return fuse(g, head, n, NULL, 0, extra, n_extra);
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     /* Fused nodes are appended to the list, so that the preceding nodes may match again. */
     for (uint32_t i = 0; i < g->n_nodes;) {
         bool done = false;
-        SKV_TRY(fuse_sum(env, g, g->nodes[i], &done));
+        SKV_TRY(fuse_bias(env, g, g->nodes[i], &done));
+        if (!done) SKV_TRY(fuse_sum(env, g, g->nodes[i], &done));
         if (!done) SKV_TRY(fuse_activation(env, g, g->nodes[i], &done));
         *changes += done;
         if (!done)

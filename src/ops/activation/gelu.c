@@ -2,26 +2,15 @@
  * y = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_pointwise.h"
 
 static const skv_attr_spec attrs[] = {{"approximate", SKV_ATTR_STRING, SKV_OPTIONAL}};
-
-static double value(double x) { return 0.5 * x * (1 + erf(x * M_SQRT1_2)); }
-
-static double value_tanh(double x) {
-    double root = M_SQRT2 * 0.5 * M_2_SQRTPI; /* sqrt(2 / pi) */
-    return 0.5 * x * (1 + tanh(root * (x + 0.044715 * x * x * x)));
-}
 
 static skive_status infer(skv_infer *c) {
     const char *how = skv_attr_string(c->node, "approximate", "none");
     if (strcmp(how, "none") != 0 && strcmp(how, "tanh") != 0)
         return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "approximate is \"%s\"; it may be none or tanh", how);
     return skv_infer_unary_float(c);
-}
-
-static skive_status run(const skv_eval *c) {
-    bool by_tanh = strcmp(skv_attr_string(c->node, "approximate", "none"), "tanh") == 0;
-    return skv_unary_run(c, by_tanh ? value_tanh : value);
 }
 
 static skive_status grad(skv_grad *c) {
@@ -61,7 +50,7 @@ const skv_op skv_op_gelu = {
     .since = 20,
     SKV_LIST(attrs),
     .infer = infer,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
     .range = range,
     SKV_LIST(cases),

@@ -4,7 +4,8 @@
 
 #include "ops/common_nn.h"
 
-/* Shape and type of output 0 from inputs A [m][k], B [k][n] and C (broadcast to [m][n]). */
+/* Shape and type of output 0 from inputs A [m][k], B [k][n] and C (broadcast to [m][n]). A of FusedGemm may have more
+ * axes of rows: [..][m][k] gives [..][m][n], with C broadcast to [1][n]. */
 skive_status skv_infer_gemm(skv_infer *c);
 /* Input 2 against a product of m rows and n columns (below 0: not known), to which it is broadcast. */
 skive_status skv_infer_gemm_bias(skv_infer *c, int64_t m, int64_t n);

@@ -3,7 +3,8 @@
  *     Y = activation(alpha A' B' + beta C + Z)
  *
  * with Z of Y's shape. alpha and beta are those of Gemm; the activation's parameters are activation_alpha and
- * activation_beta. The reference computes all of it in double and rounds once. */
+ * activation_beta. A that is not transposed may have more than two axes, as in MatMul: all but the last are rows. The
+ * reference computes all of it in double and rounds once. */
 #include "ops/common_activation.h"
 #include "ops/matrix/common_gemm.h"
 
@@ -70,7 +71,18 @@ static const skv_attr_init at_clip[] = {A_STR("activation", "Clip"), A_FLT("acti
 static const skv_attr_init at_leaky[] = {A_STR("activation", "LeakyRelu"), A_FLT("alpha", 0.5),
                                          A_FLT("activation_alpha", 0.2)};
 static const double leaky[] = {2.5, -0.1, 4.5, -0.7};
+/* [2][1][2] by the same B: the same numbers. */
+static const skv_case_in in_deep[] = {{.dtype = SKIVE_F32, .rank = 3, .dims = {2, 1, 2}, .values = a},
+                                      {.dtype = SKIVE_F32, .rank = 2, .dims = {2, 2}, .values = b},
+                                      {.dtype = SKIVE_F32, .rank = 1, .dims = {2}, .values = c2},
+                                      {.dtype = SKIVE_F32, .rank = 3, .dims = {2, 1, 2}, .values = z}};
 static const skv_op_case cases[] = {
+    {.name = "three axes", CASE_ATTRS_OF(at_relu), CASE_IN_OF(in_deep), .n_out = 1, CASE_EXPECT_OF(relu)},
+    {.name = "Gelu, random",
+     CASE_ATTRS(CASE_STR("activation", "Gelu")),
+     CASE_IN({CASE_F32(2, 3, 4), .lo = -1, .hi = 1}, {CASE_F32(4, 5), .lo = -1, .hi = 1},
+             {CASE_F32(5), .lo = -1, .hi = 1}),
+     .n_out = 1},
     {.name = "Relu", CASE_ATTRS_OF(at_relu), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(relu)},
     {.name = "Clip", CASE_ATTRS_OF(at_clip), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(clip)},
     {.name = "alpha and LeakyRelu", CASE_ATTRS_OF(at_leaky), CASE_IN_OF(in_plain), .n_out = 1, CASE_EXPECT_OF(leaky)},
