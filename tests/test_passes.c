@@ -621,8 +621,95 @@ static void einsum_is_a_product(void **state) {
     }
 }
 
+/* ---- fuse-swish, fuse-tail ---- */
+
+/* As passed(), where results may round otherwise. */
+static skive_graph *nearly_passed(skive_context *ctx, const skive_graph *g, const char *name, size_t changes) {
+    const skv_pass_env env = {.ctx = ctx};
+    skive_graph *copy = NULL;
+    skive_tensor before, after, fast;
+    size_t made = 0;
+    skv_test_ok(ctx, skive_graph_copy(ctx, g, &copy));
+    skv_test_ok(ctx, skive_graph_infer(copy));
+    skv_test_ok(ctx, skv_pass_find(name)->run(&env, copy, &made));
+    assert_int_equal(made, changes);
+    skv_test_ok(ctx, skive_graph_infer(copy));
+    skv_test_ok(ctx, skive_graph_check(copy));
+    run(ctx, g, true, &before);
+    run(ctx, copy, true, &after);
+    run(ctx, g, false, &fast);
+    skv_test_tensors(&after, &before, 1e-6, 1e-6);
+    skv_test_tensors(&fast, &before, 1e-5, 1e-5);
+    skive_tensor_free(ctx, &before);
+    skive_tensor_free(ctx, &after);
+    skive_tensor_free(ctx, &fast);
+    return copy;
+}
+
+static void swish_is_found(void **state) {
+    const int64_t dims[2] = {3, 40};
+    (void)state;
+    for (int form = 0; form < 5; form++) {
+        skive_context *ctx = skv_test_context();
+        maker m = start(ctx);
+        skive_value *x = input(&m, SKIVE_F32, 2, dims), *argument = x;
+        if (form == 1) argument = skv_emit(&m.b, "Mul", SKV_IN(x, number(&m, SKIVE_F32, 1.702)), SKV_NONE);
+        if (form == 2) argument = one(&m, "Neg", x);
+        skive_value *gate = one(&m, "Sigmoid", argument);
+        output(&m, form == 4 ? skv_emit(&m.b, "Mul", SKV_IN(gate, gate), SKV_NONE)
+                             : skv_emit(&m.b, "Mul", SKV_IN(gate, x), SKV_NONE));
+        if (form == 3) output(&m, gate); /* wanted for itself */
+        skive_graph *copy = nearly_passed(ctx, m.g, "fuse-swish", form < 2);
+        assert_int_equal(count(copy, "Swish"), form < 2);
+        end(m.g, copy, ctx);
+    }
+}
+
+/* x [2][5][12] by a matrix, and what follows: one node in the end, or what cannot join stays. */
+static void products_take_their_tails(void **state) {
+    static const struct {
+        int bias_rank; /* 0: none */
+        bool wrong_bias, residual, two_matrices;
+        const char *activation;
+        size_t changes;
+    } cases[] = {
+        {.bias_rank = 1, .activation = "Gelu", .changes = 2},
+        {.bias_rank = 2, .residual = true, .activation = "Relu", .changes = 3},
+        {.residual = true, .changes = 1},
+        {.activation = "Tanh", .changes = 1},
+        {.bias_rank = 1, .wrong_bias = true},
+        {.bias_rank = 1, .two_matrices = true, .activation = "Relu"},
+    };
+    const int64_t left[3] = {2, 5, 12}, right[3] = {2, 12, 8}, result[3] = {2, 5, 8}, row[2] = {1, 8}, one_number = 1;
+    (void)state;
+    for (size_t k = 0; k < SKV_COUNT(cases); k++) {
+        skive_context *ctx = skv_test_context();
+        maker m = start(ctx);
+        skive_value *x = input(&m, SKIVE_F32, 3, left), *w = cases[k].two_matrices
+                                                                 ? parameter(&m, SKIVE_F32, 3, right, -1, 1)
+                                                                 : parameter(&m, SKIVE_F32, 2, right + 1, -1, 1);
+        skive_value *y = skv_emit(&m.b, "MatMul", SKV_IN(x, w), SKV_NONE);
+        if (cases[k].bias_rank) {
+            skive_value *bias = cases[k].wrong_bias
+                                    ? parameter(&m, SKIVE_F32, 1, &one_number, -1, 1)
+                                    : parameter(&m, SKIVE_F32, cases[k].bias_rank, row + 2 - cases[k].bias_rank, -1, 1);
+            y = k % 2 ? skv_emit(&m.b, "Add", SKV_IN(y, bias), SKV_NONE)
+                      : skv_emit(&m.b, "Add", SKV_IN(bias, y), SKV_NONE);
+        }
+        if (cases[k].residual) y = skv_emit(&m.b, "Add", SKV_IN(y, input(&m, SKIVE_F32, 3, result)), SKV_NONE);
+        if (cases[k].activation) y = one(&m, cases[k].activation, y);
+        output(&m, y);
+        skive_graph *copy = nearly_passed(ctx, m.g, "fuse-tail", cases[k].changes);
+        assert_int_equal(count(copy, "FusedGemm"), cases[k].changes > 0);
+        assert_int_equal(count(copy, "MatMul"), cases[k].changes == 0);
+        end(m.g, copy, ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(swish_is_found),
+        cmocka_unit_test(products_take_their_tails),
         cmocka_unit_test(known_branches_are_taken),
         cmocka_unit_test(what_branches_see_stays),
         cmocka_unit_test(computed_shapes_become_constant),

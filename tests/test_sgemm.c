@@ -30,8 +30,23 @@ static void *scratch_of(const shape *s, int threads) {
     return scratch;
 }
 
+/* What is done beside the product, which shows when it is done twice, or to a wrong element. */
+static void begin(const void *user, int64_t i, int64_t j, int64_t rows, int64_t columns, float *c) {
+    const skv_sgemm *g = user;
+    assert_true(c == g->c + i * g->ldc + j && rows > 0 && columns > 0 && i + rows <= g->m && j + columns <= g->n);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < columns; k++) c[r * g->ldc + k] += (float)((i + r) % 7 + (j + k) % 5);
+}
+
+static void end(const void *user, int64_t i, int64_t j, int64_t rows, int64_t columns, float *c) {
+    const skv_sgemm *g = user;
+    assert_true(c == g->c + i * g->ldc + j && rows > 0 && columns > 0 && i + rows <= g->m && j + columns <= g->n);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < columns; k++) c[r * g->ldc + k] *= 2;
+}
+
 /* Lines of A, B and C are a little longer than what is read or written; the rest must stay as it was. */
-static void one_shape(const shape *s, bool trans_a, bool trans_b, bool add, bool packed) {
+static void one_shape(const shape *s, bool trans_a, bool trans_b, bool add, bool packed, bool beside) {
     const int64_t lda = (trans_a ? s->m : s->k) + 3, ldb = (trans_b ? s->k : s->n) + 5, ldc = s->n + 2;
     float *a = random_floats((trans_a ? s->k : s->m) * lda, 1), *b = random_floats((trans_b ? s->n : s->k) * ldb, 2);
     float *before = random_floats(s->m * ldc, 3), *c[2], *panels = NULL;
@@ -47,6 +62,11 @@ static void one_shape(const shape *s, bool trans_a, bool trans_b, bool add, bool
                    .ldc = ldc,
                    .alpha = add ? 0.5f : 1,
                    .add = add};
+    if (beside) {
+        g.begin = add ? begin : NULL;
+        g.end = end;
+        g.user = &g;
+    }
     if (packed) {
         panels = aligned_alloc(64, (skv_sgemm_packed(s->n, s->k) * sizeof(float) + 63) / 64 * 64);
         assert_non_null(panels);
@@ -73,12 +93,15 @@ static void one_shape(const shape *s, bool trans_a, bool trans_b, bool add, bool
                 sum += x;
                 size += fabs(x);
             }
-            const double old = (double)before[i * ldc + j], want = j >= s->n ? old : add ? old + 0.5 * sum : sum;
-            const double got = (double)c[0][i * ldc + j], most = j >= s->n ? 0 : 1e-6 * (1 + size);
+            const double old = (double)before[i * ldc + j], begun = beside ? (double)(i % 7 + j % 5) : 0;
+            const double product = add ? old + begun + 0.5 * sum : sum;
+            const double want = j >= s->n ? old : beside ? 2 * product : product;
+            const double got = (double)c[0][i * ldc + j],
+                         most = j >= s->n ? 0 : (beside ? 2e-6 * (10 + size) : 1e-6 * (1 + size));
             if (!(fabs(got - want) <= most)) {
-                fail_msg("%d x %d x %d %s%s%s%s at %d, %d: %g instead of %g", (int)s->m, (int)s->n, (int)s->k,
-                         trans_a ? "T" : "N", trans_b ? "T" : "N", add ? " add" : "", packed ? " packed" : "", (int)i,
-                         (int)j, got, want);
+                fail_msg("%d x %d x %d %s%s%s%s%s at %d, %d: %g instead of %g", (int)s->m, (int)s->n, (int)s->k,
+                         trans_a ? "T" : "N", trans_b ? "T" : "N", add ? " add" : "", packed ? " packed" : "",
+                         beside ? " beside" : "", (int)i, (int)j, got, want);
             }
         }
     }
@@ -97,7 +120,7 @@ static void shapes(void **state) {
                                 {30, 1200, 500}, {5, 1300, 3},  {200, 200, 2}, {64, 3, 770}};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        for (int form = 0; form < 16; form++) one_shape(&all[i], form & 1, form & 2, form & 4, form & 8);
+        for (int form = 0; form < 32; form++) one_shape(&all[i], form & 1, form & 2, form & 4, form & 8, form & 16);
     }
 }
 

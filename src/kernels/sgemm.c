@@ -156,7 +156,7 @@ static void multiply_block(const job *w, float *strips, int64_t from, int64_t to
                            int64_t first, int64_t last) {
     const skv_sgemm *g = w->g;
     const int rows = w->t->rows;
-    for (int64_t i = from; i < to; i += HEIGHT) {
+    for (int64_t i = from; first < last && i < to; i += HEIGHT) {
         const int64_t height = least(HEIGHT, to - i);
         float *c = g->c + i * g->ldc + first;
         if (p == 0 && g->begin) g->begin(g->user, i, first, height, last - first, c);
