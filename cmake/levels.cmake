@@ -16,6 +16,7 @@ set(SKIVE_PROCESSOR_avx2 x86_64)
 set(SKIVE_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(SKIVE_FILES_avx2
   kernels/attention_avx2.c
+  kernels/conv_planes_avx2.c
   kernels/convert_avx2.c
   kernels/depthwise_avx2.c
   kernels/elements_avx2.c
@@ -44,6 +45,7 @@ set(SKIVE_PROCESSOR_avx512 x86_64)
 set(SKIVE_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c)
 set(SKIVE_FILES_avx512
   kernels/attention_avx512.c
+  kernels/conv_planes_avx512.c
   kernels/convert_avx512.c
   kernels/depthwise_avx512.c
   kernels/elements_avx512.c
@@ -88,6 +90,7 @@ set(SKIVE_PROCESSOR_neon aarch64)
 set(SKIVE_FLAGS_neon)
 set(SKIVE_FILES_neon
   kernels/attention_neon.c
+  kernels/conv_planes_neon.c
   kernels/depthwise_neon.c
   kernels/int8/gemm_neon.c
   kernels/int8/loops_neon.c

@@ -1,13 +1,17 @@
-/* Convolutions at the level of any CPU, where no library serves: along rows and depthwise, of many shapes, with what is
+/* Convolutions at the level of any CPU, where no library serves: along rows, over planes and depthwise, of many shapes, with what is
  * fused to them, against the reference. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <skive/choices.h>
 #include <skive/exec.h>
 
+#include "exec/choices.h"
+#include "exec/plan.h"
 #include "graph/graph.h"
 #include "graph/op.h"
 #include "support.h"
@@ -70,6 +74,28 @@ static skive_graph *graph_of(skive_context *ctx, const conv_form *f) {
     return g;
 }
 
+/* This kernel for the first convolution, wherever another one would be chosen. */
+static void force(skive_context *ctx, const skive_graph *g, const char *kernel) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_plan *plan = NULL;
+    skive_kernel_choices *c = NULL;
+    char op[32], own[40], usual[] = "the usual one";
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    skv_test_ok(ctx, skv_alloc_array(ctx, 1, sizeof *c, &c));
+    c->ctx = ctx;
+    for (uint32_t i = 0; i < plan->n_steps; i++) {
+        if (plan->steps[i].is_reorder) continue;
+        (void)snprintf(op, sizeof op, "%s", plan->steps[i].node->op_type);
+        (void)snprintf(own, sizeof own, "%s", kernel);
+        const skv_choice entry = {skv_choice_key(&plan->steps[i].kernel), op, own, usual, 0.001, 0.002};
+        skv_test_ok(ctx, skv_choice_add(c, &entry));
+        break;
+    }
+    skv_test_ok(ctx, skive_context_use_choices(ctx, c));
+    skive_kernel_choices_free(c);
+    skive_plan_free(plan);
+}
+
 static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, const char *kernel, double first,
                       skive_tensor *out) {
     skive_plan *plan = NULL;
@@ -77,6 +103,7 @@ static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, 
     skive_plan_options o = skive_plan_options_default();
     bool used = false;
     o.reference = reference;
+    if (!reference) force(ctx, g, kernel);
     skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
     for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
         skive_plan_step step;
@@ -125,7 +152,8 @@ static const conv_form shapes[SHAPES] = {
     {.size = {23, 29}, .kernel = {3, 3}, .stride = {2, 2}, .dilation = {1, 1}, .pads = {0, 0, 1, 1}},
 };
 
-static void each_shape(const char *kernel, const int64_t *in, const int64_t *out, int channels, bool depthwise) {
+static void each_shape(const char *kernel, const int64_t *in, const int64_t *out, int channels, bool depthwise,
+                       bool planes) {
     for (int which = 0; which < SHAPES * channels * 2; which++) {
         conv_form f = shapes[which % SHAPES];
         f.rank = which / SHAPES % 2 ? 4 : 3;
@@ -135,41 +163,54 @@ static void each_shape(const char *kernel, const int64_t *in, const int64_t *out
         f.tail = which % 6;
         f.bias = which % 5 != 0;
         if (f.rank == 3) f.pads[1] = f.pads[2];
-        check(&f, kernel);
+        /* Over planes: windows, and positions of which few are in vain. */
+        const int a = f.rank - 3;
+        const int64_t reach = (f.kernel[a] - 1) * f.dilation[a],
+                      last = (f.size[a] + f.pads[a] + f.pads[f.rank - 2 + a] - reach - 1) / f.stride[a] + 1;
+        if (!planes || (f.kernel[0] > 1 && 3 * (f.kernel[a] - 1) <= last)) check(&f, kernel);
     }
 }
 
 static void along_rows(void **unused) {
     (void)unused;
-    each_shape("conv_rows_f32", (int64_t[]){1, 3, 5, 16, 19, 40}, (int64_t[]){4, 8, 3, 1, 21, 33}, 6, false);
+    each_shape("conv_rows_f32", (int64_t[]){1, 3, 5, 16, 19, 40}, (int64_t[]){4, 8, 3, 1, 21, 33}, 6, false, false);
 }
 
 static void depthwise(void **unused) {
     static const int64_t channels[] = {2, 3, 4, 7, 8, 19, 32};
     (void)unused;
-    each_shape("conv_depthwise_f32", channels, channels, 7, true);
+    each_shape("conv_depthwise_f32", channels, channels, 7, true, false);
+}
+
+static void over_planes(void **unused) {
+    (void)unused;
+    each_shape("conv_planes_f32", (int64_t[]){1, 3, 5, 16, 19, 32}, (int64_t[]){4, 8, 3, 1, 21, 33}, 6, false, true);
 }
 
 static void grouped(void **unused) {
-    static const int64_t channels[][2] = {{4, 8}, {6, 6}};
+    static const int64_t channels[][3] = {{4, 8, 4}, {6, 6, 3}, {40, 16, 2}, {66, 4, 2}, {9, 45, 3}};
+    static const char *const kernels[] = {"conv_columns_f32", "conv_planes_f32"};
     (void)unused;
-    for (int i = 0; i < 2; i++) {
-        conv_form f = shapes[2];
-        f.rank = 4, f.groups = i ? 3 : 4, f.in = channels[i][0], f.out = channels[i][1], f.tail = 1, f.bias = true;
-        check(&f, "conv_columns_f32");
+    for (int i = 0; i < 5 * SHAPES; i++) {
+        conv_form f = shapes[i % SHAPES];
+        const int64_t *c = channels[i / SHAPES];
+        f.rank = 4, f.in = c[0], f.out = c[1], f.groups = c[2], f.tail = i % 6, f.bias = i % 4 != 0;
+        for (int k = 0; k < 2; k++)
+            if (k == 0 || f.in / f.groups <= 32) check(&f, kernels[k]);
     }
 }
 
 /* NaN goes through every activation that is fused. */
 static void nan_is_kept(void **unused) {
     (void)unused;
-    for (int which = 0; which < 12; which++) {
+    for (int which = 0; which < 18; which++) {
+        static const char *const kernels[] = {"conv_depthwise_f32", "conv_rows_f32", "conv_planes_f32"};
         conv_form f = shapes[2];
         f.rank = 4, f.in = f.out = 8, f.groups = which < 6 ? 8 : 1, f.tail = which % 6, f.bias = true;
         skive_context *ctx = skv_test_context();
         skive_graph *g = graph_of(ctx, &f);
         skive_tensor y;
-        run_graph(ctx, g, false, which < 6 ? "conv_depthwise_f32" : "conv_rows_f32", NAN, &y);
+        run_graph(ctx, g, false, kernels[which / 6], NAN, &y);
         assert_true(isnan(skive_tensor_get(&y, 0)));
         skive_tensor_free(ctx, &y);
         skive_graph_free(g);
@@ -179,10 +220,8 @@ static void nan_is_kept(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(along_rows),
-        cmocka_unit_test(depthwise),
-        cmocka_unit_test(grouped),
-        cmocka_unit_test(nan_is_kept),
+        cmocka_unit_test(along_rows), cmocka_unit_test(depthwise),   cmocka_unit_test(over_planes),
+        cmocka_unit_test(grouped),    cmocka_unit_test(nan_is_kept),
     };
     setenv("SKIVE_ISA", "scalar", 1); /* read once, at the first plan */
     return cmocka_run_group_tests(tests, NULL, NULL);

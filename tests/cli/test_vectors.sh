@@ -47,11 +47,11 @@ kernels/int8/loops_scalar        dequantize_s8              mulps 4
 kernels/sgemm_scalar             run_tile                   mulps 16
 kernels/sgemm_scalar             run_wide                   mulps 16
 kernels/sgemm_scalar             dot                        mulps 4
+kernels/conv_planes_scalar       run_tile                   mulps 12
 kernels/depthwise_scalar         run                        mulps 10
 kernels/depthwise_scalar         sums                       mulps 5
 kernels/unary_scalar             skv_unary_scalar           mulps 30
 kernels/rows_scalar              softmax                    mulps 8
-kernels/rows_scalar              gelu                       mulps 8
 kernels/rows_scalar              layer                      mulps 3
 kernels/attention_scalar         product                    mulps 4
 kernels/attention_scalar         add_product                mulps 4
