@@ -175,10 +175,9 @@ static int command_line(int argc, char **argv) {
         if (!SKIVE_WITH_PNG) printf("without libpng: PNG images cannot be read\n");
         if (!SKIVE_WITH_JPEG) printf("without libjpeg-turbo: JPEG images cannot be read\n");
         if (!SKIVE_WITH_SNDFILE) printf("without libsndfile: sounds cannot be read\n");
-        if (skive_factorize_library())
-            printf("%s: matrices are factorized by it\n", skive_factorize_library());
-        else
-            printf("without LAPACKE: matrices are factorized by skive's own code, slower\n");
+        /* Whether it can be loaded shows where it is needed: loading it starts threads and takes memory. */
+        printf(SKIVE_WITH_LAPACKE ? "LAPACKE: factorize loads it where it is installed\n"
+                                  : "without LAPACKE: matrices are factorized by skive's own code, slower\n");
         return finish_output(SKIVE_OK);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {

@@ -836,7 +836,7 @@ static void every_allocation_may_fail(void **state) {
 
 static skive_status bad_feed(void *user, int64_t *run, skive_tensor *inputs, size_t n_inputs) {
     SKV_TRY(feed(user, run, inputs, n_inputs));
-    if (*run == 4) ((float *)inputs[0].data)[0] = NAN;
+    if (*run == 4) ((float *)inputs[0].data)[0] = INFINITY; /* oneDNN's Relu makes 0 of NaN */
     return SKIVE_OK;
 }
 

@@ -245,6 +245,8 @@ skive_status skive_factorize(skive_context *ctx, skive_graph *graph, skive_datas
     SKV_TRY(skv_finetune_options_take(ctx, l.o.finetune, &finetune));
     l.o.finetune = &finetune;
     SKV_TRY(check(&l));
+    if (SKIVE_WITH_LAPACKE && !skv_linear_library())
+        skv_note(ctx, "LAPACKE cannot be loaded: matrices are factorized by skive's own code, slower");
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &l.work));
     SKV_GO(status, done, skive_graph_to_inference(l.work));

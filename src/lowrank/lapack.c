@@ -2,7 +2,7 @@
  * threads is put back behind each call, and nothing else of it is set.
  *
  * The library is loaded when it is first needed and is not linked: OpenBLAS starts threads of its own as soon as it is
- * loaded, in every program, and a signal may then arrive at one of these. */
+ * loaded, in every program, and a signal may then arrive at one of these. With little address space it is not loaded. */
 #include "lowrank/linear.h"
 
 #if SKIVE_WITH_LAPACKE
@@ -11,6 +11,7 @@
 #include <lapacke.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 
 typedef struct library {
     void *handle; /* NULL: it is not there */
@@ -39,7 +40,14 @@ static bool find(void *handle, const char *name, void *pointer) {
     return found != NULL;
 }
 
+/* OpenBLAS takes memory for each of its threads when it is loaded, and where it gets none it tries again for ever. */
+static bool address_space_is_short(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < (rlim_t)2 << 30;
+}
+
 static void load(void) {
+    if (address_space_is_short()) return;
     library l = {.handle = dlopen("liblapacke.so.3", RTLD_NOW | RTLD_LOCAL)};
     if (!l.handle) return;
     bool all = find(l.handle, "LAPACKE_dgesdd", &l.dgesdd) && find(l.handle, "LAPACKE_dsyevd", &l.dsyevd);
