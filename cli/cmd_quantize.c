@@ -161,7 +161,7 @@ static skive_status check_how(cli_args *a, bool *data_free) {
         "data",           "input",       "max-drop", "calibration", "samples",         "quantize-batch",
         "shape",          "activations", "equalize", "absorb-bias", "bias-correction", "bytes",
         "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples",   "for",
-        "multiplier"};
+        "multiplier",     "input-type"};
     /* With samples --weights is the grid of static quantization. */
     const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
     const int ways =

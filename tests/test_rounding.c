@@ -208,9 +208,14 @@ static void layers_of_models(void **state) {
     assert_true(sqnr_of("lenet5:0.3", &o, 4) > nearest + 1);
     o.weights = "int4:5"; /* groups of the matrices */
     (void)sqnr_of("mlp:12", &o, 2);
-    o = options("awq");
+    o = options("awq:clip=no");
     o.weights = "int4:4";
-    (void)sqnr_of("mlp:12", &o, 1);
+    (void)sqnr_of("mlp:12", &o, 3);
+    o = options("awq"); /* factors of one layer, scales of two; none loses by it */
+    o.weights = "int4:4,fit=range";
+    (void)sqnr_of("mlp:12", &o, 3);
+    o.weights = "int4:tensor,fit=range";
+    (void)sqnr_of("mlp:12", &o, 3);
     o = options("nearest");
     o.weights = "int8:tensor";
     o.smooth = true;

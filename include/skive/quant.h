@@ -69,6 +69,11 @@ typedef struct skive_quantize_options {
      * as processors without a float unit do. Written in the model's metadata (skive.multipliers), which every plan for
      * inference follows, so that whatever is measured is measured with it. */
     const char *multiplier;
+    /* "float" (default), or "uint8": float32 inputs (of "uint8:NAME" the one of that name) become uint8 pixels, and the
+     * normalisation of the model's metadata is folded into the layers that read them, or stays in front of them as two
+     * float operators where a layer pads with zeros and no pixel is 0 after it; a note says which. The samples are
+     * those of the float model, normalised; numbers that are no pixels are refused (ERR_DATA). */
+    const char *input_type;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 

@@ -7,6 +7,7 @@
 #include "quant/equalize.h"
 #include "quant/gridded.h"
 #include "quant/migrate.h"
+#include "quant/pixels.h"
 #include "quant/quant.h"
 #include "quant/rounding.h"
 #include "quant/target.h"
@@ -37,7 +38,9 @@ typedef struct quantization {
     const skv_rounding *rounding;
     skv_option_values how; /* its options */
     skv_inputs inputs;     /* for what is done layer by layer */
-    double (*range)[2];    /* [points] */
+    bool takes_pixels;     /* the option `input_type` */
+    skv_pixels pixels;
+    double (*range)[2]; /* [points] */
     skive_quantize_report report;
 } quantization;
 
@@ -48,6 +51,7 @@ skive_quantize_options skive_quantize_options_default(void) {
                                     .bias_correction = "none",
                                     .rounding = "nearest",
                                     .multiplier = "float",
+                                    .input_type = "float",
                                     .layer_samples = 512,
                                     .percentile = 99.99,
                                     .samples = 1000,
@@ -167,6 +171,12 @@ static const skv_option options_of_quantization[] = {
      .choices = multiplier_name,
      SKV_FIELD(TEXT, skive_quantize_options, multiplier),
      .brief = "how sums become 8 bits: by a float, or by an int32 and a shift, as processors without a float unit do"},
+    {.name = "input-type",
+     .type = SKV_OPTION_TEXT,
+     .text = "float",
+     SKV_FIELD(TEXT, skive_quantize_options, input_type),
+     .brief = "uint8: the model takes pixels, and the normalisation is folded into the first layer; uint8:NAME for one "
+              "input only"},
     {.name = "equalize",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_quantize_options, equalize),
@@ -270,6 +280,7 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_quant_check_choices(q->ctx, q->work, q->o));
     SKV_TRY(edit_floats(q));
+    if (q->takes_pixels) SKV_TRY(skv_pixels_fold(q->ctx, q->work, q->o, &q->pixels));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     q->points.q = q->activations;
@@ -283,7 +294,8 @@ static void set_grids(quantization *q) {
     const skv_quantizer *a = &q->points.q;
     for (size_t k = 0; k < q->points.n; k++) {
         skv_point *p = &q->points.items[k];
-        if (p->source == k) a->grid->solve_range(a, q->range[k][0], q->range[k][1], &p->grid);
+        if (p->source != k || skv_pixels_grid(&q->pixels, q->work, p->value, &p->grid)) continue;
+        a->grid->solve_range(a, q->range[k][0], q->range[k][1], &p->grid);
     }
     for (size_t i = 0; i < q->points.n; i++) q->points.items[i].grid = q->points.items[q->points.items[i].source].grid;
 }
@@ -452,6 +464,11 @@ static skive_status correct_biases(quantization *q) {
 static skive_status ranges_without_data(quantization *q, const skive_graph *whole) {
     SKV_TRY(make_codes(q));
     SKV_TRY(skv_quant_input_range(q->ctx, whole, q->o, &q->input_low, &q->input_high));
+    for (size_t i = 0; i < q->pixels.n; i++) { /* whatever their normalisation was: all bytes */
+        const skv_pixel_input *p = &q->pixels.items[i];
+        q->input_low = i && q->input_low < -p->zero ? q->input_low : -p->zero;
+        q->input_high = i && q->input_high > 255 - p->zero ? q->input_high : 255 - p->zero;
+    }
     SKV_TRY(follow_moments(q));
     SKV_TRY(skv_quant_ranges_without_data(q->ctx, q->work, q->moments, &q->normals, &q->points, q->range));
     set_grids(q);
@@ -642,6 +659,7 @@ static void clean_up(quantization *q) {
     skv_moments_free(q->ctx, q->moments, q->n_moments);
     skv_normals_free(q->ctx, &q->normals);
     skv_inputs_free(q->ctx, &q->inputs);
+    skv_pixels_free(q->ctx, &q->pixels);
     skive_graph_free(q->exact);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->part.items);
@@ -731,6 +749,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     SKV_TRY(skv_quant_target_take(ctx, &o));
     SKV_TRY(skv_quant_grids(ctx, &o, &q.weights, &q.activations));
     SKV_TRY(skv_quant_check_multiplier(ctx, &o, &q.activations));
+    SKV_TRY(skv_pixels_asked(ctx, &o, &q.activations, &q.takes_pixels));
     SKV_TRY(pick_rounding(&q));
     q.report.fixed_multipliers = strcmp(o.multiplier, "fixed") == 0;
     skive_graph *own = NULL;
@@ -742,6 +761,19 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     SKV_GO(status, done, skv_quant_check_model(ctx, graph, &o));
     SKV_GO(status, done, skv_normals_find(ctx, graph, &q.normals));
     SKV_GO(status, done, skv_quant_split_make(ctx, graph, &o, &split));
+    if (split.part && q.takes_pixels) {
+        status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "input-type",
+                             "shapes or paths of this model depend on its data, and a part of it stays float: its "
+                             "inputs cannot become pixels");
+        goto done;
+    }
+    if (feed && q.takes_pixels) {
+        q.pixels.ctx = ctx;
+        q.pixels.feed = feed;
+        q.pixels.user = user;
+        feed = skv_pixels_feed;
+        user = &q.pixels;
+    }
     if (split.part) SKV_GO(status, done, skv_quant_split_report(ctx, &split, &q.report));
     SKV_GO(status, done, prepare_graph(&q, split.part ? split.part : graph));
     SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
@@ -757,6 +789,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     if (feed) SKV_GO(status, done, report_outputs(&q, &m));
     SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.part, &q.report));
     SKV_GO(status, done, report_worst(&q));
+    if (q.takes_pixels) SKV_GO(status, done, skv_pixels_finish(q.work, &q.pixels));
     skv_calibration_data_free(ctx, q.work, &q.data);
     if (split.part) {
         skive_graph_take(split.part, q.work);

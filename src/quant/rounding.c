@@ -42,6 +42,7 @@ typedef struct fitting {
     float *w, *rounded;      /* [out][k] */
     int64_t *group;          /* [out][k] */
     int32_t *code, *nearest; /* [out][k] */
+    skv_grid_params *before; /* [groups of the grid] */
     float *target, *y;       /* [n][out] */
     double *error[2];        /* [out] of the nearest codes and the others */
     skive_quantize_fit *told;
@@ -72,6 +73,8 @@ static skive_status open_fitting(fitting *f) {
     SKV_TRY(skv_alloc_array(ctx, (size_t)n, sizeof(int32_t), &f->nearest));
     SKV_TRY(skv_alloc_array(ctx, (size_t)outputs, sizeof(float), &f->target));
     SKV_TRY(skv_alloc_array(ctx, (size_t)outputs, sizeof(float), &f->y));
+    SKV_TRY(skv_alloc_array(ctx, (size_t)f->c->groups + 1, sizeof *f->before, &f->before));
+    memcpy(f->before, f->c->params, (size_t)f->c->groups * sizeof *f->before);
     for (int k = 0; k < 2; k++) SKV_TRY(skv_alloc_array(ctx, (size_t)f->l.out, sizeof(double), &f->error[k]));
     SKV_TRY(skv_alloc_array(ctx, (size_t)skv_mul_sat(f->l.groups, f->l.out), sizeof(float), &f->bias));
     const skive_tensor *b = skv_value_tensor(skv_node_in(f->l.node, 2));
@@ -84,8 +87,8 @@ static void close_fitting(fitting *f) {
     skive_context *ctx = f->job->ctx;
     skv_layer_rows_free(ctx, &f->real);
     skv_layer_rows_free(ctx, &f->seen);
-    void *const all_of_it[] = {f->w,      f->rounded, f->group,    f->code,     f->nearest,
-                               f->target, f->y,       f->error[0], f->error[1], f->bias};
+    void *const all_of_it[] = {f->w, f->rounded,  f->group,    f->code, f->nearest, f->target,
+                               f->y, f->error[0], f->error[1], f->bias, f->before};
     for (size_t i = 0; i < SKV_COUNT(all_of_it); i++) skv_free(ctx, all_of_it[i]);
 }
 
@@ -128,16 +131,33 @@ static skive_status measure(fitting *f, int64_t g, const int32_t *code, double *
     return SKIVE_OK;
 }
 
-/* No output channel gets codes that are worse for it than the nearest. */
+/* The nearest codes, and the scales that they had. */
+static void put_back(fitting *f, int64_t o) {
+    memcpy(f->code + o * f->l.k, f->nearest + o * f->l.k, (size_t)f->l.k * sizeof *f->code);
+    for (int64_t i = 0; i < f->l.k; i++) {
+        const int64_t group = f->group[o * f->l.k + i];
+        f->c->params[group] = f->before[group];
+    }
+}
+
+static bool changed(const fitting *f, int64_t o) {
+    return memcmp(f->code + o * f->l.k, f->nearest + o * f->l.k, (size_t)f->l.k * sizeof *f->code) != 0;
+}
+
+/* No output channel gets codes that are worse for it than the nearest; where all have one scale and it was changed, all
+ * channels together. */
 static void keep_better(fitting *f) {
+    const bool together = f->c->q.per == SKV_PER_TENSOR && f->c->params[0].scale != f->before[0].scale;
+    double sum[2] = {0};
+    for (int64_t o = 0; o < f->l.out; o++)
+        for (int k = 0; k < 2; k++) sum[k] += f->error[k][o];
     for (int64_t o = 0; o < f->l.out; o++) {
-        const bool worse = !(f->error[1][o] < f->error[0][o]);
-        const bool same = memcmp(f->code + o * f->l.k, f->nearest + o * f->l.k, (size_t)f->l.k * sizeof *f->code) == 0;
-        if (worse) memcpy(f->code + o * f->l.k, f->nearest + o * f->l.k, (size_t)f->l.k * sizeof *f->code);
+        const bool worse = together ? !(sum[1] < sum[0]) : !(f->error[1][o] < f->error[0][o]);
         f->told->channels++;
-        f->told->kept += worse && !same;
+        f->told->kept += worse && changed(f, o);
         f->told->before += f->error[0][o];
         f->told->after += f->error[worse ? 0 : 1][o];
+        if (worse) put_back(f, o);
     }
 }
 
@@ -158,6 +178,7 @@ static skive_status round_group(fitting *f, int64_t g) {
                                  .high = job->rounding->activation ? f->high : INFINITY,
                                  .grid = f->c,
                                  .group = f->group,
+                                 .params = f->c->params,
                                  .code = f->code,
                                  .stream = (uint64_t)f->l.node->id * 4096 + (uint64_t)g};
     SKV_TRY(skv_layer_product(job->ctx, from->n, f->l.out, f->l.k, from->x + g * from->n * f->l.k, f->w,
@@ -233,7 +254,8 @@ static skive_status add_told(const skv_rounding_job *job, const skive_node *n, s
     skive_quantize_report *r = job->report;
     SKV_TRY(skv_grow(job->ctx, &r->fits, r->n_fits, r->n_fits + 1, sizeof *r->fits));
     *out = &r->fits[r->n_fits];
-    **out = (skive_quantize_fit){.method = job->rounding->name, .alpha = NAN};
+    const char *step = job->rounding->step;
+    **out = (skive_quantize_fit){.method = step ? step : job->rounding->name, .alpha = NAN};
     SKV_TRY(skv_strdup(job->ctx, n->name, &(*out)->node));
     r->n_fits++;
     return SKIVE_OK;
@@ -247,6 +269,7 @@ static skive_status do_layer(const skv_rounding_job *job, skive_node *const *ord
     if (!skv_layer_of(n, &f.l)) return SKIVE_OK;
     if (same) {
         memcpy(f.c->code, same->code, (size_t)skive_tensor_count(f.c->t) * sizeof *same->code);
+        memcpy(f.c->params, same->params, (size_t)f.c->groups * sizeof *same->params);
         return SKIVE_OK;
     }
     skive_status status = job->rounding && job->rounding->round ? add_told(job, n, &f.told) : SKIVE_OK;

@@ -18,9 +18,10 @@ typedef struct skv_rounding_task {
     const float *bias;   /* [out] */
     double low, high;
     const skv_gridded *grid;
-    const int64_t *group; /* [out][k] of the grid's scales */
-    int32_t *code;        /* [out][k] the nearest, to be replaced */
-    uint64_t stream;      /* of random numbers */
+    const int64_t *group;    /* [out][k] of the grid's scales */
+    skv_grid_params *params; /* the grid's, of which those of this group of the layer may be changed */
+    int32_t *code;           /* [out][k] the nearest, to be replaced */
+    uint64_t stream;         /* of random numbers */
 } skv_rounding_task;
 static inline const skv_grid_params *skv_task_params(const skv_rounding_task *t, int64_t i) {
     return &t->grid->params[t->group[i]];
@@ -33,12 +34,11 @@ typedef struct skv_rounding {
     const char *name, *brief;
     const skv_option *options;
     size_t n_options;
-    bool uniform;    /* only for grids of evenly spaced codes */
-    bool of_floats;  /* its target is the float model; otherwise the same inputs with float weights */
-    bool activation; /* its error is that behind the activation function */
-    /* Before anything is observed, factors of channels move between layers (migrate.h); then weights are rounded to the
-     * nearest. */
-    bool migrates;
+    bool uniform;     /* only for grids of evenly spaced codes */
+    bool of_floats;   /* its target is the float model; otherwise the same inputs with float weights */
+    bool activation;  /* its error is that behind the activation function */
+    bool migrates;    /* before anything is observed, factors of channels move between layers (migrate.h) */
+    const char *step; /* what `round` is called in the report; NULL: by the record's name */
     skive_status (*round)(const skv_rounding_task *t); /* NULL: the nearest */
 } skv_rounding;
 size_t skv_rounding_count(void);

@@ -40,6 +40,11 @@ expect 2 'stay float' "$skive" quantize m.onnx --data $data --qat --epochs 1 --a
 expect 0 'wrote aware.onnx' "$skive" quantize m.onnx --data $data --qat --epochs 1 --multiplier fixed -o aware.onnx
 expect 0 'multipliers of integers  fixed' "$skive" inspect aware.onnx
 
+# Pixels instead of normalised floats.
+expect 2 'cannot be combined with --qat' "$skive" quantize m.onnx --data $data --qat --input-type uint8 -o q.onnx
+expect 2 '--input-type has no use' "$skive" quantize m.onnx --dynamic --input-type uint8 -o q.onnx
+expect 2 'no type of an input' "$skive" quantize m.onnx --data $data --input-type int7 -o q.onnx
+
 # Samples for an input by its name, without labels; the last of them far outside all others.
 python3 - <<'P'
 import random, struct
