@@ -224,7 +224,7 @@ static skive_status simplify(skive_session *s, stage *p) {
     size_t changes = 0;
     SKV_TRY(skive_graph_infer(p->graph));
     if (s->options.no_fusion || s->options.reference) return SKIVE_OK;
-    SKV_TRY(skv_passes_run(&env, p->graph, SKV_PASS_CLEAN, &changes));
+    SKV_TRY(skv_passes_run(&env, p->graph, SKV_PASS_CLEAN | SKV_PASS_FLOW, &changes));
     return changes ? skive_graph_infer(p->graph) : SKIVE_OK;
 }
 

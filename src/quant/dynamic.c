@@ -6,6 +6,7 @@
 
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"
+#include "ops/quant/common_dynamic_cell.h"
 #include "passes/fuse.h"
 #include "quant/data_free.h"
 
@@ -48,36 +49,36 @@ static const char *why_no_product(const skive_node *n) {
 }
 
 static bool usual_activations(const skive_node *n) {
-    static const char *const usual[] = {"Sigmoid", "Tanh", "Tanh"};
+    static const char *const lstm[] = {"Sigmoid", "Tanh", "Tanh"};
+    const size_t each = skv_node_is(n, SKV_OP_LSTM) ? 3 : skv_node_is(n, SKV_OP_GRU) ? 2 : 1;
+    const char *const *usual = each == 1 ? lstm + 1 : lstm;
     const skv_attr *names = skv_node_attr(n, "activations");
     for (size_t i = 0; names && i < names->n; i++)
-        if (strcasecmp(names->strings[i], usual[i % 3]) != 0) return false;
+        if (strcasecmp(names->strings[i], usual[i % each]) != 0) return false;
     return !skv_node_attr(n, "clip") && !skv_attr_int(n, "input_forget", 0);
 }
 
-static const char *why_no_lstm(const skive_node *n) {
+static const char *why_no_cell(const skive_node *n) {
     const skive_value *r = skv_node_in(n, 2), *bias = skv_node_in(n, 3);
-    if (skv_attr_int(n, "layout", 0) != 0) return "DynamicQuantizeLSTM has no layout with the batch first";
+    if (skv_attr_int(n, "layout", 0) != 0) return "its integer form has no layout with the batch first";
     if (!usual_activations(n)) return "its activations are not the usual ones, or it has a clip or input_forget";
     if (skv_node_in(n, 4) || skv_node_in(n, 7)) return "it has sequence lengths or peepholes";
     if (!skv_value_is_param(r) || r->type.dtype != SKIVE_F32 || skv_value_coded(r))
         return "its recurrent weights are not a float parameter";
-    if (bias && !skv_value_is_param(bias)) return "its bias is computed";
+    if (bias && (!skv_value_is_param(bias) || bias->type.dtype != SKIVE_F32)) return "its bias is computed";
     return NULL;
 }
 
 static const char *why_not(const skv_data_free *w, const skive_node *n) {
     const skive_value *x = skv_node_in(n, 0), *m = skv_node_in(n, 1), *c = skv_node_in(n, 2);
     if (skv_quant_skipped(w->o, n)) return "it is excluded by --skip";
-    if (SKV_NODE_IS_ANY(n, SKV_OP_GRU, SKV_OP_RNN))
-        return "neither ONNX nor onnxruntime has this cell with 8-bit weights and activations (--weights int8 stores "
-               "its weights in 8 bits)";
-    if (!SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL, SKV_OP_GEMM, SKV_OP_CONV, SKV_OP_LSTM))
+    const bool cell = SKV_NODE_IS_ANY(n, SKV_OP_LSTM, SKV_OP_GRU, SKV_OP_RNN);
+    if (!cell && !SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL, SKV_OP_GEMM, SKV_OP_CONV))
         return "its operator has no integer form whose inputs are quantized while the model runs";
     if (!x || x->storage || x->type.dtype != SKIVE_F32) return "its first input is not a float32 that is computed";
     if (!skv_value_is_param(m) || m->type.dtype != SKIVE_F32 || skv_value_coded(m))
         return "its weights are not a float parameter";
-    if (skv_node_is(n, SKV_OP_LSTM)) return why_no_lstm(n);
+    if (cell) return why_no_cell(n);
     if (!skv_node_is(n, SKV_OP_CONV)) return why_no_product(n);
     if (m->type.rank < 3) return "its weights have no window";
     return c && !skv_value_is_param(c) ? "its bias is computed" : NULL;
@@ -279,8 +280,156 @@ static skive_status make_lstm(dynamic *d, skive_node *n) {
     return skv_fuse(n->graph, &f);
 }
 
+/* ---- GRU and RNN ---- the input's part for all steps at once, and a Scan over the steps ---- */
+
+/* Rows `first` to `first + rows` of the weights [d][gates h][k] of a direction as codes [k][rows], a scale each. */
+static skive_status code_rows(skv_data_free *w, const skive_value *v, int64_t direction, int64_t first, int64_t rows,
+                              double error[2], skv_storage **codes, skv_storage **scales) {
+    const int64_t *dims = skv_value_tensor(v)->dims, k = dims[2], shape[2] = {k, rows};
+    const matrix from = {rows, k, k, 1}, to = {rows, k, 1, rows};
+    const float *x = (const float *)skv_value_tensor(v)->data + (direction * dims[1] + first) * k;
+    SKV_TRY(skv_storage_create(w->ctx, SKIVE_I8, 2, shape, codes));
+    SKV_TRY(skv_storage_create(w->ctx, SKIVE_F32, 1, &rows, scales));
+    float *scale = (*scales)->tensor.data;
+    make_codes(w, x, &from, (*codes)->tensor.data, &to, scale, error);
+    for (int64_t i = 1; !w->o->per_channel && i < rows; i++) scale[i] = scale[0];
+    return SKIVE_OK;
+}
+
+/* The biases that are added to the input's part: all, but for that inside GRU's reset gate, which goes to *inside. */
+static skive_status bias_of(skv_builder *b, const skive_node *n, int64_t direction, int64_t gates, int64_t hidden,
+                            bool linear, skive_value **sum, skv_storage **inside) {
+    const int64_t columns = gates * hidden;
+    const skive_tensor *t = skv_value_tensor(skv_node_in(n, 3));
+    skv_storage *s = NULL;
+    *sum = NULL;
+    if (!t) return SKIVE_OK;
+    const float *x = (const float *)t->data + 2 * direction * columns;
+    SKV_TRY(skv_storage_create(b->graph->ctx, SKIVE_F32, 1, &columns, &s));
+    for (int64_t i = 0; i < columns; i++)
+        ((float *)s->tensor.data)[i] = x[i] + (linear && i >= 2 * hidden ? 0 : x[columns + i]);
+    *sum = skv_emit_param(b, NULL, s);
+    SKV_TRY(b->status);
+    if (!linear) return SKIVE_OK;
+    SKV_TRY(skv_storage_create(b->graph->ctx, SKIVE_F32, 1, &hidden, inside));
+    memcpy((*inside)->tensor.data, x + columns + 2 * hidden, (size_t)hidden * sizeof *x);
+    return SKIVE_OK;
+}
+
+/* [b][h]: the given state of a direction, or zeros. */
+static skive_value *first_state(skv_builder *b, const skive_node *n, int64_t direction, int64_t hidden) {
+    skive_value *given = skv_node_in(n, 5), *x = n->inputs[0];
+    if (given) return skv_emit(b, "Gather", SKV_IN(given, skv_emit_scalar(b, SKIVE_I64, (double)direction)), SKV_NONE);
+    const int64_t one[1] = {1}, two[1] = {2}, zero[1] = {0}, size[1] = {hidden};
+    skive_value *batch =
+        skv_emit(b, "Slice",
+                 SKV_IN(skv_emit(b, "Shape", SKV_IN(x), SKV_NONE), skv_emit_ints(b, one, 1), skv_emit_ints(b, two, 1),
+                        skv_emit_ints(b, zero, 1)),
+                 SKV_NONE);
+    skive_value *shape =
+        skv_emit(b, "Concat", SKV_IN(batch, skv_emit_ints(b, size, 1)), SKV_ATTRS(SKV_INT("axis", 0)));
+    return skv_emit(b, "ConstantOfShape", SKV_IN(shape), SKV_NONE);
+}
+
+/* The last state [b][h] and all of them [t][b][h], of one direction. */
+static skive_status make_direction(dynamic *d, skive_node *n, const live *x, skv_cell_kind kind, int64_t direction,
+                                   double error[2][2], skive_value *out[2]) {
+    const skive_tensor *r = skv_value_tensor(n->inputs[2]);
+    const int64_t hidden = r->dims[2], gates = skv_cell_gates(kind), columns = gates * hidden,
+                  together = kind == SKV_CELL_GRU ? 2 * hidden : columns;
+    const bool reverse =
+        direction == 1 || strcasecmp(skv_attr_string(n, "direction", "forward"), "reverse") == 0;
+    skv_builder b = skv_build(n->graph);
+    skv_storage *w = NULL, *w_scale = NULL;
+    skv_dynamic_cell c = {.kind = kind, .hidden = hidden};
+    skive_value *bias = NULL;
+    skive_graph *body = NULL;
+    skive_status status;
+    SKV_GO(status, done, code_rows(d->w, n->inputs[1], direction, 0, columns, error[0], &w, &w_scale));
+    SKV_GO(status, done, code_rows(d->w, n->inputs[2], direction, 0, together, error[1], &c.r, &c.r_scale));
+    if (kind == SKV_CELL_GRU)
+        SKV_GO(status, done,
+               code_rows(d->w, n->inputs[2], direction, together, hidden, error[1], &c.n, &c.n_scale));
+    SKV_GO(status, done, bias_of(&b, n, direction, gates, hidden, kind == SKV_CELL_GRU_LINEAR, &bias, &c.bias));
+    skive_value *codes = param(&b, n->inputs[1], "quantized", &w), *scale = param(&b, n->inputs[1], "scale", &w_scale);
+    skive_value *sums = scaled(&b, skv_emit(&b, "MatMulInteger", SKV_IN(x->q, codes, x->zero), SKV_NONE), x->scale,
+                               scale);
+    if (bias) sums = skv_emit(&b, "Add", SKV_IN(sums, bias), SKV_NONE);
+    skive_value *h = first_state(&b, n, direction, hidden);
+    SKV_GO(status, done, b.status);
+    const int64_t back[1] = {1};
+    const skv_attr_init attrs[] = {SKV_INT("num_scan_inputs", 1), SKV_INTS("scan_input_directions", back, 1),
+                                   SKV_INTS("scan_output_directions", back, 1)};
+    skive_node *scan = NULL;
+    skive_value *made[2] = {NULL};
+    for (int i = 0; i < 2; i++) SKV_GO(status, done, skv_graph_new_value(n->graph, NULL, &made[i]));
+    SKV_GO(status, done,
+           skv_graph_new_node(n->graph, "Scan", NULL, NULL, (skive_value *const[]){h, sums}, 2, made, 2, &scan));
+    for (size_t i = 0; i < (reverse ? 3u : 1u); i++) SKV_GO(status, done, skv_node_set_attr(scan, &attrs[i]));
+    SKV_GO(status, done, skv_dynamic_cell_body(d->w->ctx, n->graph, &c, &body));
+    SKV_GO(status, done, skv_node_set_graph_attr(scan, "body", body));
+    body = NULL;
+    const skive_type *xt = &n->inputs[0]->type;
+    for (int i = 0; i < 2; i++) {
+        made[i]->type = (skive_type){.dtype = SKIVE_F32, .rank = 2 + i};
+        for (int k = 0; k < 1 + i; k++) made[i]->type.dims[k] = xt->dims[k + 1 - i];
+        made[i]->type.dims[1 + i] = (skive_dim){hidden, NULL};
+        out[i] = made[i];
+    }
+done:
+    skive_graph_free(body);
+    skv_storage_release(w);
+    skv_storage_release(w_scale);
+    skv_storage_release(c.r);
+    skv_storage_release(c.r_scale);
+    skv_storage_release(c.n);
+    skv_storage_release(c.n_scale);
+    skv_storage_release(c.bias);
+    return status;
+}
+
+/* What reads output `o` of the node reads `v`, which gets its name. */
+static skive_status hand_output(skive_node *n, size_t o, skive_value *v) {
+    skive_value *old = o < n->n_outputs ? n->outputs[o] : NULL;
+    const char *name, *spare;
+    if (!old) return SKIVE_OK;
+    name = old->name;
+    SKV_TRY(skv_graph_unique_name(n->graph, name, &spare));
+    SKV_TRY(skv_value_replace_uses(old, v, true));
+    SKV_TRY(skv_value_rename(old, spare));
+    return skv_value_rename(v, name);
+}
+
+static skive_status make_gru(dynamic *d, skive_node *n) {
+    const skv_cell_kind kind = skv_node_is(n, SKV_OP_RNN)                        ? SKV_CELL_RNN
+                               : skv_attr_int(n, "linear_before_reset", 0) != 0 ? SKV_CELL_GRU_LINEAR
+                                                                                 : SKV_CELL_GRU;
+    const int64_t directions = skv_value_tensor(n->inputs[1])->dims[0], zero[1] = {0}, one[1] = {1};
+    double error[2][2] = {{0}};
+    skive_value *last[2] = {NULL}, *all[2] = {NULL};
+    live x;
+    SKV_TRY(quantize_live(d, n->inputs[0], &x));
+    skv_builder b = skv_build(n->graph);
+    for (int64_t k = 0; k < directions && k < 2; k++) {
+        skive_value *made[2] = {NULL};
+        SKV_TRY(make_direction(d, n, &x, kind, k, error, made));
+        last[k] = skv_emit(&b, "Unsqueeze", SKV_IN(made[0], skv_emit_ints(&b, zero, 1)), SKV_NONE);
+        all[k] = skv_emit(&b, "Unsqueeze", SKV_IN(made[1], skv_emit_ints(&b, one, 1)), SKV_NONE);
+    }
+    if (directions == 2) {
+        last[0] = skv_emit(&b, "Concat", SKV_IN(last[0], last[1]), SKV_ATTRS(SKV_INT("axis", 0)));
+        all[0] = skv_emit(&b, "Concat", SKV_IN(all[0], all[1]), SKV_ATTRS(SKV_INT("axis", 1)));
+    }
+    SKV_TRY(b.status);
+    for (int i = 0; i < 2; i++) SKV_TRY(add_row(d->w, n->inputs[i + 1], error[i]));
+    SKV_TRY(hand_output(n, 0, all[0]));
+    SKV_TRY(hand_output(n, 1, last[0]));
+    return skv_graph_remove_node(n);
+}
+
 static skive_status make_dynamic(dynamic *d, skive_node *n) {
     d->w->report.n_quantized++;
+    if (SKV_NODE_IS_ANY(n, SKV_OP_GRU, SKV_OP_RNN)) return make_gru(d, n);
     if (skv_node_is(n, SKV_OP_LSTM)) return make_lstm(d, n);
     return skv_node_is(n, SKV_OP_CONV) ? make_convolution(d, n) : make_product(d, n);
 }

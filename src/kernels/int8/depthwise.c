@@ -27,6 +27,10 @@ typedef struct depthwise_state {
     /* ConvInteger, whose zero point comes with the run: init holds the sum of the weights, and scratch what it is */
     bool sums, x_signed;
     size_t init_at, flipped_at; /* in scratch: init of the run; x as uint8 */
+    /* ConvIntegerToFloat: sums become float32 in their place */
+    bool to_float, relu;
+    size_t scale_at;           /* in scratch: scale and bias of the run, [lanes] each */
+    const float *scale, *bias; /* where they stand during a run; bias NULL: none */
 } depthwise_state;
 
 static bool suits(const skv_kernel_node *n, skv_why *why) {
@@ -44,11 +48,12 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return suits(n, why) && skv_q8_bytes(n, why) && skv_q8_weights_constant(n, why);
 }
 
-enum { X_ZERO = 2, W_ZERO = 3 };
+enum { X_ZERO = 2, W_ZERO, SCALE, BIAS };
 
 static bool integer_applicable(const skv_kernel_node *n, skv_why *why) {
     if (!suits(n, why)) return false;
     if (skv_type_count(&n->in[0].type) == 0) return skv_decline(why, "empty");
+    if (skv_kernel_has_input(n, SCALE) && n->in[SCALE].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     if (!n->in[1].constant || (skv_kernel_has_input(n, W_ZERO) && !n->in[W_ZERO].constant))
         return skv_decline(why, "the weights or their zero point are not constant");
     return true;
@@ -162,6 +167,10 @@ static skive_status integer_prepare(skv_kernel_node *n) {
     d->x_signed = n->in[0].type.dtype == SKIVE_I8;
     SKV_GO(status, fail, skv_scratch_add(n, d->lanes * sizeof *d->init, &d->init_at));
     if (d->x_signed) SKV_GO(status, fail, skv_scratch_add(n, (size_t)skv_type_count(&n->in[0].type), &d->flipped_at));
+    d->to_float = skv_kernel_has_input(n, SCALE);
+    d->relu = skv_attr_int(n->node, "relu", 0) != 0;
+    if (d->to_float) SKV_GO(status, fail, skv_scratch_add(n, 2 * d->lanes * sizeof(float), &d->scale_at));
+    for (size_t i = SCALE; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     n->state = d;
     n->packs_input[1] = true;
     n->in[0].layout = n->out[0].layout = SKV_NHWC;
@@ -229,7 +238,9 @@ static skive_status run_on(const depthwise_state *d, const skv_kernel_call *c, c
             points(d, image, od, oh, ow, count, (uint8_t *)scratch + d->sum_bytes, at);
             int32_t *into = d->sums ? (int32_t *)(void *)to : sum;
             d->loops->depthwise(at, taps, d->w, d->lanes, d->init, into, n);
-            if (d->fixed.on)
+            if (d->to_float)
+                d->loops->real(into, d->scale, d->bias, d->relu, (float *)(void *)to, n);
+            else if (d->fixed.on)
                 d->loops->fixed(sum, d->q31, d->shift, 1, (uint8_t *)to, n, &d->fixed);
             else if (!d->sums)
                 d->loops->requant(sum, d->multiplier, 1, to, n, &d->r);
@@ -240,6 +251,17 @@ static skive_status run_on(const depthwise_state *d, const skv_kernel_call *c, c
 }
 
 static skive_status run(const skv_kernel_call *c) { return run_on(c->n->state, c, c->in[0]); }
+
+/* Scale and bias of the run, once for each position. */
+static void take_scales(const skv_kernel_call *c, depthwise_state *at) {
+    const float *scale = c->in[SCALE], *bias = skv_kernel_has_input(c->n, BIAS) ? c->in[BIAS] : NULL;
+    const size_t step = skv_type_count(&c->n->in[SCALE].type) > 1, channels = (size_t)at->s.c;
+    float *to = (float *)(void *)((char *)c->scratch + at->scale_at);
+    for (size_t i = 0; i < at->lanes; i++) to[i] = scale[i % channels * step];
+    for (size_t i = 0; bias && i < at->lanes; i++) to[at->lanes + i] = bias[i % channels];
+    at->scale = to;
+    at->bias = bias ? to + at->lanes : NULL;
+}
 
 static skive_status integer_run(const skv_kernel_call *c) {
     const depthwise_state *d = c->n->state;
@@ -257,11 +279,12 @@ static skive_status integer_run(const skv_kernel_call *c) {
     }
     at.zero = (uint8_t)zero;
     for (size_t i = 0; i < d->lanes; i++) at.init[i] = -zero * d->init[i];
+    if (d->to_float) take_scales(c, &at);
     return run_on(&at, c, x);
 }
 
 static const skv_op_kind ops[] = {SKV_OP_Q_CONV, SKV_OP_NONE};
-static const skv_op_kind integer_ops[] = {SKV_OP_CONV_INTEGER, SKV_OP_NONE};
+static const skv_op_kind integer_ops[] = {SKV_OP_CONV_INTEGER, SKV_OP_CONV_INTEGER_TO_FLOAT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_depthwise_integer = {
     .name = "conv_integer_depthwise",

@@ -9,6 +9,14 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
+/* Channels may stand last: every number is treated alike. */
+static skive_status prepare(skv_kernel_node *n) {
+    if (n->in[0].layout == SKV_C16 || n->in[0].layout == SKV_C8) n->in[0].layout = SKV_NHWC;
+    n->out[0].layout = n->in[0].layout;
+    for (size_t i = 1; i < n->n_out; i++) n->out[i].layout = SKV_PLAIN;
+    return SKIVE_OK;
+}
+
 void skv_q8_dynamic(const skv_q8_loops *loops, const float *x, size_t n, uint8_t *y, float *scale, int32_t *zero) {
     float low = 0, high = 0;
     skv_grid_params p;
@@ -51,5 +59,6 @@ const skv_kernel skv_kernel_int8_dynamic = {
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,
+    .prepare = prepare,
     .run = run,
 };

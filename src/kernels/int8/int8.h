@@ -118,6 +118,11 @@ typedef struct skv_q8_loops {
     void (*range)(const float *x, size_t n, float *low, float *high);
     void (*dequantize_u8)(const uint8_t *x, float scale, int32_t zero, float *y, size_t n);
     void (*dequantize_s8)(const int8_t *x, float scale, int32_t zero, float *y, size_t n);
+    /* y[c] = sum[c] * scale[c] + bias[c], each step rounded; `relu`: no less than 0; bias may be NULL, y be sum */
+    void (*real)(const int32_t *sum, const float *scale, const float *bias, bool relu, float *y, size_t n);
+    /* y[c] += (sum[c] - zero * column_sum[c]) * (by * scale[c]) */
+    void (*add_real)(const int32_t *sum, const int32_t *column_sum, int32_t zero, float by, const float *scale,
+                     float *y, size_t n);
     /* 2 where x is not negative, else 0 */
     void (*signs)(const float *x, uint8_t *y, size_t n);
 } skv_q8_loops;

@@ -4,6 +4,8 @@
 #ifndef SKV_INT8_LOOPS_BODY_H
 #define SKV_INT8_LOOPS_BODY_H
 
+#include <string.h>
+
 #include "kernels/int8/int8.h"
 #include "kernels/int8/round.h"
 
@@ -192,6 +194,37 @@ static void signs(const float *x, uint8_t *y, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = x[i] >= 0 ? 2 : 0;
 }
 
+/* Sums become real numbers in a block of their own first: they may stand where these go, and no pointer of one type
+ * reads what one of another wrote. */
+static void real(const int32_t *sum, const float *scale, const float *bias, bool relu, float *y, size_t n) {
+    enum { BLOCK = 64 };
+    float t[BLOCK];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        const size_t m = n - at < BLOCK ? n - at : BLOCK;
+#pragma omp simd
+        for (size_t i = 0; i < m; i++) t[i] = (float)sum[at + i] * scale[at + i];
+        if (bias) {
+#pragma omp simd
+            for (size_t i = 0; i < m; i++) t[i] = t[i] + bias[at + i];
+        }
+        if (relu) {
+#pragma omp simd
+            for (size_t i = 0; i < m; i++) t[i] = t[i] < 0 ? 0 : t[i];
+        }
+        memcpy(y + at, t, m * sizeof *t);
+    }
+}
+
+static void add_real(const int32_t *sum, const int32_t *column_sum, int32_t zero, float by, const float *scale,
+                     float *y, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        const int32_t v = (int32_t)((uint32_t)sum[i] - (uint32_t)zero * (uint32_t)column_sum[i]);
+        const float t = (float)v * (by * scale[i]);
+        y[i] = y[i] + t;
+    }
+}
+
 const skv_q8_loops LOOPS = {.add = add,
                             .max = max,
                             .sum = sum,
@@ -203,6 +236,8 @@ const skv_q8_loops LOOPS = {.add = add,
                             .range = range,
                             .dequantize_u8 = dequantize_u8,
                             .dequantize_s8 = dequantize_s8,
+                            .real = real,
+                            .add_real = add_real,
                             .signs = signs};
 
 #endif

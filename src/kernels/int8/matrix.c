@@ -111,7 +111,8 @@ void skv_q8_matrix_rows(const skv_q8_matrix *m, const uint8_t *x, size_t n, bool
     }
 }
 
-size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size_t panel, int32_t *sums) {
+/* The sums of the bytes of one panel, without the zero points; the number of columns. */
+static size_t run_tile(const skv_q8_matrix *m, const skv_q8_rows *rows, size_t panel, int32_t *sums) {
     static const int32_t nothing[SKV_Q8_MATRIX_COLUMNS];
     static const skv_q8_out out = {.sums = true};
     static const size_t start = 0;
@@ -133,9 +134,23 @@ size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size
                               .y = sums,
                               .y_at = y_at,
                               .out = &out};
-    if (m->gemm->configure) m->gemm->configure(rows->n);
     m->gemm->tile(&tile);
+    return columns;
+}
+
+static void configure(const skv_q8_matrix *m, size_t rows) {
+    if (m->gemm->configure) m->gemm->configure(rows);
+}
+
+static void release(const skv_q8_matrix *m) {
     if (m->gemm->release) m->gemm->release();
+}
+
+size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size_t panel, int32_t *sums) {
+    const int64_t first = (int64_t)(panel * m->gemm->nr);
+    configure(m, rows->n);
+    const size_t columns = run_tile(m, rows, panel, sums);
+    release(m);
     for (size_t r = 0; r < rows->n; r++) {
         uint32_t *row = (uint32_t *)sums + r * SKV_Q8_MATRIX_COLUMNS; /* wraps */
         const uint32_t zero = (uint32_t)(rows->zero[r] - m->gemm->shift), sum = (uint32_t)rows->sum[r];
@@ -143,4 +158,29 @@ size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size
         for (size_t c = 0; m->b_zero && c < columns; c++) row[c] -= (uint32_t)m->b_zero[first + (int64_t)c] * sum;
     }
     return columns;
+}
+
+void skv_q8_matrix_add(const skv_q8_matrix *m, const skv_q8_loops *loops, const uint8_t *x, int64_t rows,
+                       const float *scale, const int32_t *zero, int64_t step, const float *column_scale, float *y,
+                       int64_t ld, char *scratch) {
+    int32_t raw[SKV_Q8_MATRIX_ROWS * SKV_Q8_MATRIX_COLUMNS];
+    const int64_t mr = (int64_t)m->gemm->mr;
+    for (int64_t from = 0; from < rows; from += mr) {
+        const size_t n = (size_t)(rows - from < mr ? rows - from : mr);
+        skv_q8_rows ready;
+        skv_q8_matrix_rows(m, x + from * m->k, n, false, zero + from * step, step, scratch, &ready);
+        configure(m, n);
+        for (size_t panel = 0; panel < m->panels; panel++) {
+            const size_t columns = run_tile(m, &ready, panel, raw), first = panel * m->gemm->nr;
+            for (size_t r = 0; r < n; r++) {
+                int32_t *sum = raw + r * SKV_Q8_MATRIX_COLUMNS;
+                for (size_t c = 0; m->b_zero && c < columns; c++)
+                    sum[c] = (int32_t)((uint32_t)sum[c] - (uint32_t)m->b_zero[first + c] * (uint32_t)ready.sum[r]);
+                loops->add_real(sum, m->column_sum + first, ready.zero[r] - m->gemm->shift,
+                                scale[(from + (int64_t)r) * step], column_scale + first,
+                                y + (from + (int64_t)r) * ld + first, columns);
+            }
+        }
+        release(m);
+    }
 }

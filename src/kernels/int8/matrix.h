@@ -39,4 +39,10 @@ void skv_q8_matrix_rows(const skv_q8_matrix *m, const uint8_t *x, size_t n, bool
 /* The sums of one panel, [rows][SKV_Q8_MATRIX_COLUMNS]; the number of columns. */
 size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size_t panel, int32_t *sums);
 
+/* y[row][n] += the product of `rows` rows of bytes with m, made real: times scale of the row and of the column; rows of
+ * y are `ld` apart, zero points and scales of rows `step`. */
+void skv_q8_matrix_add(const skv_q8_matrix *m, const skv_q8_loops *loops, const uint8_t *x, int64_t rows,
+                       const float *scale, const int32_t *zero, int64_t step, const float *column_scale, float *y,
+                       int64_t ld, char *scratch);
+
 #endif

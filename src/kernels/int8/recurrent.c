@@ -100,27 +100,6 @@ fail:
     return status;
 }
 
-/* sums[row][4 h] += the product of rows of bytes with m, made real; the rows of sums are `ld` apart. */
-static void add_product(const skv_q8_matrix *m, const uint8_t *x, int64_t rows, const float *scale, const int32_t *zero,
-                        int64_t step, const float *columns_scale, float *sums, int64_t ld, char *scratch) {
-    int32_t raw[SKV_Q8_MATRIX_ROWS * SKV_Q8_MATRIX_COLUMNS];
-    const int64_t mr = (int64_t)m->gemm->mr;
-    for (int64_t from = 0; from < rows; from += mr) {
-        const size_t n = (size_t)(rows - from < mr ? rows - from : mr);
-        skv_q8_rows ready;
-        skv_q8_matrix_rows(m, x + from * m->k, n, false, zero + from * step, step, scratch, &ready);
-        for (size_t panel = 0; panel < m->panels; panel++) {
-            const size_t columns = skv_q8_matrix_panel(m, &ready, panel, raw), first = panel * m->gemm->nr;
-            for (size_t r = 0; r < n; r++) {
-                const float by = scale[(from + (int64_t)r) * step];
-                const int32_t *sum = raw + r * SKV_Q8_MATRIX_COLUMNS;
-                float *to = sums + (from + (int64_t)r) * ld + first;
-                for (size_t c = 0; c < columns; c++) to[c] += (float)sum[c] * (by * columns_scale[first + c]);
-            }
-        }
-    }
-}
-
 static void one_direction(const lstm_state *st, const skv_kernel_call *call, int64_t d, const uint8_t *x, float x_scale,
                           int32_t x_zero, float *sums, float *states, uint8_t *h_bytes, char *scratch) {
     const skv_recurrent_shape *s = &st->s;
@@ -130,7 +109,7 @@ static void one_direction(const lstm_state *st, const skv_kernel_call *call, int
     float *h = states, *c = states + s->batch * n, *scale = c + s->batch * n, *y = call->out[0];
     int32_t *zero = (int32_t *)(void *)(scale + s->batch);
     for (int64_t i = 0; i < rows; i++) memcpy(sums + i * columns, k->bias, (size_t)columns * sizeof *sums);
-    add_product(&k->w, x, rows, &x_scale, &x_zero, 0, k->w_scale, sums, columns, scratch);
+    skv_q8_matrix_add(&k->w, st->bytes, x, rows, &x_scale, &x_zero, 0, k->w_scale, sums, columns, scratch);
     skv_recurrent_load(s, call, H0, d, h, n);
     skv_recurrent_load(s, call, C0, d, c, n);
     for (int64_t i = 0; i < s->steps; i++) {
@@ -138,7 +117,7 @@ static void one_direction(const lstm_state *st, const skv_kernel_call *call, int
         float *row = sums + skv_recurrent_row(s, t, 0) * columns;
         for (int64_t b = 0; b < s->batch; b++)
             skv_q8_dynamic(st->bytes, h + b * n, (size_t)n, h_bytes + b * n, &scale[b], &zero[b]);
-        add_product(&k->r, h_bytes, s->batch, scale, zero, 1, k->r_scale, row, ld, scratch);
+        skv_q8_matrix_add(&k->r, st->bytes, h_bytes, s->batch, scale, zero, 1, k->r_scale, row, ld, scratch);
         for (int64_t b = 0; b < s->batch; b++) {
             st->loops->lstm(row + b * ld, h + b * n, c + b * n, n);
             if (y) memcpy(y + skv_recurrent_y(s, t, d, b), h + b * n, (size_t)n * sizeof *y);

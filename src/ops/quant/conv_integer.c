@@ -1,41 +1,19 @@
 /* ConvInteger: the convolution of 8-bit integers minus their zero points, in int32; padding contributes nothing. */
 #include "ops/conv/common_conv.h"
-#include "ops/quant/common_integer.h"
+#include "ops/quant/common_conv_integer.h"
 
-static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"group", SKV_ATTR_INT, SKV_OPTIONAL},       {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},       {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
-};
+static const skv_attr_spec attrs[] = {SKV_CONV_INTEGER_ATTRS};
 
 static skive_status infer(skv_infer *c) {
-    skv_conv_shape s;
-    bool known;
-    SKV_TRY(skv_infer_want_8bit(c, 0));
-    SKV_TRY(skv_infer_want_8bit(c, 1));
-    SKV_TRY(skv_want_same_dtype(c, 0, 2));
-    SKV_TRY(skv_want_same_dtype(c, 1, 3));
-    SKV_TRY(skv_infer_conv(c, 0, 1, &s, &known));
-    SKV_TRY(skv_infer_want_parameter(c, 2, 1, "the zero point of x"));
-    SKV_TRY(skv_infer_want_parameter(c, 3, known ? s.m : -1, "the zero point of w"));
+    SKV_TRY(skv_infer_conv_integer(c));
     c->out[0].dtype = SKIVE_I32;
     return SKIVE_OK;
 }
 
 static skive_status run(const skv_eval *c) {
-    const skive_tensor *y = c->out[0];
-    skv_conv_shape s;
-    double *x = NULL, *w = NULL, *sum = NULL;
-    skive_status status;
-    SKV_TRY(skv_conv_shape_of(c, c->in[0], c->in[1], &s));
-    SKV_GO(status, done, skv_centred(c, c->in[0], c->n_in > 2 ? c->in[2] : NULL, -1, &x));
-    SKV_GO(status, done, skv_centred(c, c->in[1], c->n_in > 3 ? c->in[3] : NULL, 0, &w));
-    SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)skive_tensor_count(y) + 1, sizeof *sum, &sum));
-    skv_conv_forward(skv_threads(c->ctx), &s, x, w, NULL, sum);
-    skv_store_int32(sum, y);
-done:
-    skv_free(c->ctx, x);
-    skv_free(c->ctx, w);
+    double *sum = NULL;
+    const skive_status status = skv_conv_integer(c, &sum);
+    if (status == SKIVE_OK) skv_store_int32(sum, c->out[0]);
     skv_free(c->ctx, sum);
     return status;
 }
