@@ -543,6 +543,35 @@ static void dynamic_products_end_in_floats(void **state) {
     end(m.g, passed(ctx, m.g, "fuse-dynamic", 0), ctx);
 }
 
+static skive_value *dynamic_convolution(maker *m, bool bias, bool relu) {
+    const int64_t image[4] = {2, 6, 5, 5}, weights[4] = {8, 6, 3, 3}, filters[3] = {8, 1, 1}, pads[4] = {1, 1, 1, 1};
+    skive_value *q[3] = {NULL};
+    (void)skv_emit_n(&m->b, "DynamicQuantizeLinear", SKV_IN(input(m, SKIVE_F32, 4, image)), SKV_NONE, q, 3);
+    skive_value *sums =
+        skv_emit(&m->b, "ConvInteger", SKV_IN(q[0], parameter(m, SKIVE_I8, 4, weights, -127, 127), q[2]),
+                 SKV_ATTRS(SKV_INTS("pads", pads, 4)));
+    skive_value *y = skv_emit(&m->b, "Cast", SKV_IN(sums), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+    skive_value *scale =
+        skv_emit(&m->b, "Mul", SKV_IN(q[1], parameter(m, SKIVE_F32, 3, filters, 0.01, 0.02)), SKV_NONE);
+    y = skv_emit(&m->b, "Mul", SKV_IN(y, scale), SKV_NONE);
+    if (bias) y = skv_emit(&m->b, "Add", SKV_IN(y, parameter(m, SKIVE_F32, 3, filters, -1, 1)), SKV_NONE);
+    return relu ? skv_emit(&m->b, "Relu", SKV_IN(y), SKV_NONE) : y;
+}
+
+static void dynamic_convolutions_end_in_floats(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        skive_context *ctx = skv_test_context();
+        maker m = start(ctx);
+        output(&m, dynamic_convolution(&m, kind & 1, kind & 2));
+        skive_graph *copy = passed(ctx, m.g, "fuse-dynamic", 1);
+        assert_int_equal(count(copy, "ConvIntegerToFloat"), 1);
+        assert_int_equal(count(copy, "Cast") + count(copy, "Add") + count(copy, "Relu"), 0);
+        assert_int_equal(count(copy, "Mul"), 1); /* of the scales */
+        end(m.g, copy, ctx);
+    }
+}
+
 /* ---- square-powers ---- */
 
 static void squares_are_products(void **state) {
@@ -721,6 +750,7 @@ int main(void) {
         cmocka_unit_test(signed_activations_become_unsigned),
         cmocka_unit_test(elements_move_as_bytes),
         cmocka_unit_test(dynamic_products_end_in_floats),
+        cmocka_unit_test(dynamic_convolutions_end_in_floats),
         cmocka_unit_test(squares_are_products),
         cmocka_unit_test(einsum_is_a_product),
     };

@@ -158,7 +158,7 @@ static skive_status choose_multipliers(const skive_plan *p, const skive_plan_opt
 static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
     keep_set keep = {NULL, o->n_keep};
     const skv_pass_env env = {.ctx = p->ctx, .keep = is_kept, .keep_user = &keep, .training = o->training};
-    unsigned when = SKV_PASS_CLEAN;
+    unsigned when = SKV_PASS_CLEAN | (o->training ? 0 : SKV_PASS_FLOW);
     bool fixed;
     if (!o->training) when |= SKV_PASS_INTEGER;
     SKV_TRY(choose_multipliers(p, o, &fixed));

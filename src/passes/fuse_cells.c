@@ -22,17 +22,19 @@ static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node 
     in[5] = shared(&b, c.n_scale);
     in[6] = shared(&b, c.bias);
     SKV_TRY(b.status);
-    const skv_fusion f = {.chain = (skive_node *[]){n},
-                          .n_chain = 1,
-                          .op = "DynamicQuantizeCell",
-                          .domain = SKV_DOMAIN,
-                          .inputs = in,
-                          .n_inputs = c.bias ? 7 : c.n ? 6 : 4,
-                          .old = n->outputs,
-                          .n_old = n->n_outputs,
-                          .attrs = (const skv_attr_init[]){SKV_STR("cell", skv_cell_name(c.kind)),
-                                                           SKV_INT("reverse", reverse)},
-                          .n_attrs = 2};
+    const skv_fusion f = {
+        .chain = (skive_node *[]){n},
+        .n_chain = 1,
+        .op = "DynamicQuantizeCell",
+        .domain = SKV_DOMAIN,
+        .inputs = in,
+        .n_inputs = c.bias ? 7
+                    : c.n  ? 6
+                           : 4,
+        .old = n->outputs,
+        .n_old = n->n_outputs,
+        .attrs = (const skv_attr_init[]){SKV_STR("cell", skv_cell_name(c.kind)), SKV_INT("reverse", reverse)},
+        .n_attrs = 2};
     ++*changes;
     return skv_fuse(g, &f);
 }
@@ -44,6 +46,6 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 const skv_pass skv_pass_fuse_cells = {
     .name = "fuse-cells",
     .brief = "replaces the Scan of a dynamically quantized GRU or RNN by one node",
-    .when = SKV_PASS_EXECUTE | SKV_PASS_FLOW,
+    .when = SKV_PASS_FLOW,
     .run = run,
 };

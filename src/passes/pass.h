@@ -16,8 +16,10 @@ typedef enum skv_pass_when {
     /* Gives quantized nodes their defined integer arithmetic: in every inference plan, so that the bits do not depend
      * on other fusions or on kernels */
     SKV_PASS_INTEGER = 64,
-    SKV_PASS_FLOW = 256,   /* removes control flow: what a session does before it splits a graph, too */
-    SKV_PASS_FIXED = 128,  /* changes the arithmetic of integer nodes: plans that ask for fixed-point multipliers */
+    SKV_PASS_FIXED = 128, /* changes the arithmetic of integer nodes: plans that ask for fixed-point multipliers */
+    /* Puts a node that a plan holds in the place of control flow: in every inference plan, and before a session splits
+     * its graph */
+    SKV_PASS_FLOW = 256,
     SKV_PASS_REQUEST = 32, /* standard ONNX of an opset so new that it is only used when named */
     SKV_PASS_NEWER = 16,   /* standard ONNX, but of a newer opset than the nodes it replaces */
 } skv_pass_when;

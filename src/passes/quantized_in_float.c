@@ -34,8 +34,8 @@ done:
 /* Operators whose weights are integers themselves. */
 static bool is_integer_product(const skive_node *n) {
     return SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL_INTEGER, SKV_OP_MAT_MUL_INTEGER_TO_FLOAT, SKV_OP_CONV_INTEGER,
-                           SKV_OP_CONV_INTEGER_TO_FLOAT, SKV_OP_DYNAMIC_QUANTIZE_CELL,
-                           SKV_OP_DYNAMIC_QUANTIZE_LSTM, SKV_OP_Q_LINEAR_CONV, SKV_OP_Q_LINEAR_MAT_MUL);
+                           SKV_OP_CONV_INTEGER_TO_FLOAT, SKV_OP_DYNAMIC_QUANTIZE_CELL, SKV_OP_DYNAMIC_QUANTIZE_LSTM,
+                           SKV_OP_Q_LINEAR_CONV, SKV_OP_Q_LINEAR_MAT_MUL);
 }
 
 /* The node's weight, stored with 16 bits. */

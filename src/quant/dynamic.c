@@ -321,13 +321,11 @@ static skive_value *first_state(skv_builder *b, const skive_node *n, int64_t dir
     skive_value *given = skv_node_in(n, 5), *x = n->inputs[0];
     if (given) return skv_emit(b, "Gather", SKV_IN(given, skv_emit_scalar(b, SKIVE_I64, (double)direction)), SKV_NONE);
     const int64_t one[1] = {1}, two[1] = {2}, zero[1] = {0}, size[1] = {hidden};
-    skive_value *batch =
-        skv_emit(b, "Slice",
-                 SKV_IN(skv_emit(b, "Shape", SKV_IN(x), SKV_NONE), skv_emit_ints(b, one, 1), skv_emit_ints(b, two, 1),
-                        skv_emit_ints(b, zero, 1)),
-                 SKV_NONE);
-    skive_value *shape =
-        skv_emit(b, "Concat", SKV_IN(batch, skv_emit_ints(b, size, 1)), SKV_ATTRS(SKV_INT("axis", 0)));
+    skive_value *batch = skv_emit(b, "Slice",
+                                  SKV_IN(skv_emit(b, "Shape", SKV_IN(x), SKV_NONE), skv_emit_ints(b, one, 1),
+                                         skv_emit_ints(b, two, 1), skv_emit_ints(b, zero, 1)),
+                                  SKV_NONE);
+    skive_value *shape = skv_emit(b, "Concat", SKV_IN(batch, skv_emit_ints(b, size, 1)), SKV_ATTRS(SKV_INT("axis", 0)));
     return skv_emit(b, "ConstantOfShape", SKV_IN(shape), SKV_NONE);
 }
 
@@ -337,8 +335,7 @@ static skive_status make_direction(dynamic *d, skive_node *n, const live *x, skv
     const skive_tensor *r = skv_value_tensor(n->inputs[2]);
     const int64_t hidden = r->dims[2], gates = skv_cell_gates(kind), columns = gates * hidden,
                   together = kind == SKV_CELL_GRU ? 2 * hidden : columns;
-    const bool reverse =
-        direction == 1 || strcasecmp(skv_attr_string(n, "direction", "forward"), "reverse") == 0;
+    const bool reverse = direction == 1 || strcasecmp(skv_attr_string(n, "direction", "forward"), "reverse") == 0;
     skv_builder b = skv_build(n->graph);
     skv_storage *w = NULL, *w_scale = NULL;
     skv_dynamic_cell c = {.kind = kind, .hidden = hidden};
@@ -348,12 +345,11 @@ static skive_status make_direction(dynamic *d, skive_node *n, const live *x, skv
     SKV_GO(status, done, code_rows(d->w, n->inputs[1], direction, 0, columns, error[0], &w, &w_scale));
     SKV_GO(status, done, code_rows(d->w, n->inputs[2], direction, 0, together, error[1], &c.r, &c.r_scale));
     if (kind == SKV_CELL_GRU)
-        SKV_GO(status, done,
-               code_rows(d->w, n->inputs[2], direction, together, hidden, error[1], &c.n, &c.n_scale));
+        SKV_GO(status, done, code_rows(d->w, n->inputs[2], direction, together, hidden, error[1], &c.n, &c.n_scale));
     SKV_GO(status, done, bias_of(&b, n, direction, gates, hidden, kind == SKV_CELL_GRU_LINEAR, &bias, &c.bias));
     skive_value *codes = param(&b, n->inputs[1], "quantized", &w), *scale = param(&b, n->inputs[1], "scale", &w_scale);
-    skive_value *sums = scaled(&b, skv_emit(&b, "MatMulInteger", SKV_IN(x->q, codes, x->zero), SKV_NONE), x->scale,
-                               scale);
+    skive_value *sums =
+        scaled(&b, skv_emit(&b, "MatMulInteger", SKV_IN(x->q, codes, x->zero), SKV_NONE), x->scale, scale);
     if (bias) sums = skv_emit(&b, "Add", SKV_IN(sums, bias), SKV_NONE);
     skive_value *h = first_state(&b, n, direction, hidden);
     SKV_GO(status, done, b.status);
@@ -401,9 +397,9 @@ static skive_status hand_output(skive_node *n, size_t o, skive_value *v) {
 }
 
 static skive_status make_gru(dynamic *d, skive_node *n) {
-    const skv_cell_kind kind = skv_node_is(n, SKV_OP_RNN)                        ? SKV_CELL_RNN
+    const skv_cell_kind kind = skv_node_is(n, SKV_OP_RNN)                       ? SKV_CELL_RNN
                                : skv_attr_int(n, "linear_before_reset", 0) != 0 ? SKV_CELL_GRU_LINEAR
-                                                                                 : SKV_CELL_GRU;
+                                                                                : SKV_CELL_GRU;
     const int64_t directions = skv_value_tensor(n->inputs[1])->dims[0], zero[1] = {0}, one[1] = {1};
     double error[2][2] = {{0}};
     skive_value *last[2] = {NULL}, *all[2] = {NULL};

@@ -49,7 +49,9 @@ expect 0 'quantized 2 nodes in' "$skive" quantize lstm.onnx --dynamic -o lstm_d.
 expect 0 'DynamicQuantizeLSTM' "$skive" inspect lstm_d.onnx
 expect 0 'quantized 2[0-9] nodes in' "$skive" quantize conv.onnx --dynamic -o conv_d.onnx
 expect 0 'ConvInteger' "$skive" inspect conv_d.onnx
-expect 0 'neither ONNX nor onnxruntime has this cell' "$skive" quantize gru.onnx --dynamic -o gru_d.onnx
+expect 0 'quantized 2 nodes in' "$skive" quantize gru.onnx --dynamic -o gru_d.onnx
+expect 0 'Scan' "$skive" inspect gru_d.onnx
+expect 0 'cell_dynamic_u8s8' "$skive" explain gru_d.onnx
 
 # ---- weights of few bits, with samples ----
 q() { "$skive" quantize mlp.onnx --data $data --samples 60 --weights int4 "$@"; }

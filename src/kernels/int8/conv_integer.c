@@ -19,8 +19,8 @@ typedef struct conv_state {
     skv_q8_dense *dense;
     bool x_signed;
     bool to_float, relu;
-    int64_t together; /* places whose sums become float32 at once, as if they were more filters */
-    size_t scale_at;  /* offset into scratch: scale and bias of these */
+    int64_t together;           /* places whose sums become float32 at once, as if they were more filters */
+    size_t scale_at;            /* offset into scratch: scale and bias of these */
     int32_t *w_zero;            /* [m]; NULL: all are 0 */
     size_t at, flipped, pixels; /* offsets into scratch: what depends on the zero point; x as uint8; sums of pixels */
 } conv_state;

@@ -179,14 +179,19 @@ static void range(const float *x, size_t n, float *low, float *high) {
             most[l] = v > most[l] ? v : most[l];
         }
     }
-    for (; i < n; i++) {
-        least[0] = x[i] < least[0] ? x[i] : least[0];
-        most[0] = x[i] > most[0] ? x[i] : most[0];
+    for (size_t l = 0; i < n; i++, l++) {
+        least[l] = x[i] < least[l] ? x[i] : least[l];
+        most[l] = x[i] > most[l] ? x[i] : most[l];
     }
-    for (int l = 0; l < LANES; l++) {
-        *low = least[l] < *low ? least[l] : *low;
-        *high = most[l] > *high ? most[l] : *high;
+    for (int half = LANES / 2; half > 0; half /= 2) {
+#pragma omp simd
+        for (int l = 0; l < half; l++) {
+            least[l] = least[l + half] < least[l] ? least[l + half] : least[l];
+            most[l] = most[l + half] > most[l] ? most[l + half] : most[l];
+        }
     }
+    *low = least[0];
+    *high = most[0];
 }
 
 static void signs(const float *x, uint8_t *y, size_t n) {

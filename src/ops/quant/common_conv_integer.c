@@ -23,10 +23,8 @@ skive_status skv_conv_integer(const skv_eval *c, double **sums) {
     SKV_TRY(skv_conv_shape_of(c, c->in[SKV_CI_X], c->in[SKV_CI_W], &s));
     SKV_GO(status, done,
            skv_centred(c, c->in[SKV_CI_X], c->n_in > SKV_CI_X_ZERO ? c->in[SKV_CI_X_ZERO] : NULL, -1, &x));
-    SKV_GO(status, done,
-           skv_centred(c, c->in[SKV_CI_W], c->n_in > SKV_CI_W_ZERO ? c->in[SKV_CI_W_ZERO] : NULL, 0, &w));
-    SKV_GO(status, done,
-           skv_alloc_array(c->ctx, (size_t)skive_tensor_count(c->out[0]) + 1, sizeof **sums, sums));
+    SKV_GO(status, done, skv_centred(c, c->in[SKV_CI_W], c->n_in > SKV_CI_W_ZERO ? c->in[SKV_CI_W_ZERO] : NULL, 0, &w));
+    SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)skive_tensor_count(c->out[0]) + 1, sizeof **sums, sums));
     skv_conv_forward(skv_threads(c->ctx), &s, x, w, NULL, *sums);
 done:
     skv_free(c->ctx, x);

@@ -7,11 +7,11 @@
 /* Inputs; the last two only of ConvIntegerToFloat. */
 enum { SKV_CI_X, SKV_CI_W, SKV_CI_X_ZERO, SKV_CI_W_ZERO, SKV_CI_SCALE, SKV_CI_BIAS };
 
-#define SKV_CONV_INTEGER_ATTRS                                                                           \
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},             \
-        {"group", SKV_ATTR_INT, SKV_OPTIONAL}, {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},            \
-        {"pads", SKV_ATTR_INTS, SKV_OPTIONAL}, {                                                         \
-        "strides", SKV_ATTR_INTS, SKV_OPTIONAL                                                           \
+#define SKV_CONV_INTEGER_ATTRS                                                                \
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},  \
+        {"group", SKV_ATTR_INT, SKV_OPTIONAL}, {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL}, \
+        {"pads", SKV_ATTR_INTS, SKV_OPTIONAL}, {                                              \
+        "strides", SKV_ATTR_INTS, SKV_OPTIONAL                                                \
     }
 
 skive_status skv_infer_conv_integer(skv_infer *c); /* output 0 except its element type */

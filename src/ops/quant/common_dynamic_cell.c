@@ -53,8 +53,7 @@ static skive_value *gru(skv_builder *b, const skv_dynamic_cell *c, skive_value *
         sum = product(b, skv_emit(b, "Mul", SKV_IN(gates[1], h), SKV_NONE), c->n, c->n_scale);
     }
     skive_value *fresh = skv_emit(b, "Tanh", SKV_IN(skv_emit(b, "Add", SKV_IN(of_x[1], sum), SKV_NONE)), SKV_NONE);
-    skive_value *kept =
-        skv_emit(b, "Mul", SKV_IN(gates[0], skv_emit(b, "Sub", SKV_IN(h, fresh), SKV_NONE)), SKV_NONE);
+    skive_value *kept = skv_emit(b, "Mul", SKV_IN(gates[0], skv_emit(b, "Sub", SKV_IN(h, fresh), SKV_NONE)), SKV_NONE);
     return skv_emit(b, "Add", SKV_IN(fresh, kept), SKV_NONE);
 }
 
@@ -67,9 +66,8 @@ static skive_status fill(skive_graph *g, const skv_dynamic_cell *c) {
     SKV_TRY(skive_graph_add_input(g, NULL, &state, &h));
     SKV_TRY(skive_graph_add_input(g, NULL, &sums, &x));
     if (c->kind == SKV_CELL_RNN)
-        y = skv_emit(
-            &b, "Tanh",
-            SKV_IN(skv_emit(&b, "Add", SKV_IN(x, product(&b, h, c->r, c->r_scale)), SKV_NONE)), SKV_NONE);
+        y = skv_emit(&b, "Tanh", SKV_IN(skv_emit(&b, "Add", SKV_IN(x, product(&b, h, c->r, c->r_scale)), SKV_NONE)),
+                     SKV_NONE);
     else
         y = gru(&b, c, h, x);
     skive_value *again = skv_emit(&b, "Identity", SKV_IN(y), SKV_NONE);

@@ -12,8 +12,7 @@ enum { X, H, R, R_SCALE, N, N_SCALE, BIAS };
 
 static skive_status infer(skv_infer *c) {
     const skv_cell_kind kind = skv_cell_find(skv_attr_string(c->node, "cell", ""));
-    if (kind == SKV_CELL_KINDS)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an unknown cell", c->node->name);
+    if (kind == SKV_CELL_KINDS) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an unknown cell", c->node->name);
     SKV_TRY(skv_want_float(c, X));
     SKV_TRY(skv_want_rank(c, X, 3, 3));
     SKV_TRY(skv_want_rank(c, H, 2, 2));
@@ -25,7 +24,8 @@ static skive_status infer(skv_infer *c) {
     for (size_t o = 0; o < c->n_out && o < 2; o++) {
         const int rank = 2 + (int)o;
         c->out[o] = (skive_type){.dtype = x->dtype, .rank = rank};
-        for (int d = 0; d < rank - 1; d++) c->out[o].dims[d] = x->rank == 3 ? x->dims[d + 1 - (int)o] : skv_dim_unknown();
+        for (int d = 0; d < rank - 1; d++)
+            c->out[o].dims[d] = x->rank == 3 ? x->dims[d + 1 - (int)o] : skv_dim_unknown();
         c->out[o].dims[rank - 1] = r->rank == 2 ? r->dims[0] : skv_dim_unknown();
     }
     return SKIVE_OK;
@@ -44,8 +44,7 @@ static skive_status real_codes(const skv_eval *c, size_t i, double **out) {
     const int64_t k = q->dims[0], n = q->dims[1];
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)(k * n) + 1, sizeof **out, out));
     for (int64_t a = 0; a < k; a++)
-        for (int64_t b = 0; b < n; b++)
-            (*out)[b * k + a] = skive_tensor_get(q, a * n + b) * skive_tensor_get(scale, b);
+        for (int64_t b = 0; b < n; b++) (*out)[b * k + a] = skive_tensor_get(q, a * n + b) * skive_tensor_get(scale, b);
     return SKIVE_OK;
 }
 
@@ -168,7 +167,8 @@ static const skv_op_case cases[] = {
      CASE_OUT(1, 1),
      .no_grad = true},
     {.name = "gru whose reset is behind the product, backward",
-     CASE_IN({CASE_F32(3, 2, 12)}, {CASE_F32(2, 4)}, {CASE_TYPED(SKIVE_I8, 4, 12), .lo = -127, .hi = 127, .constant = true},
+     CASE_IN({CASE_F32(3, 2, 12)}, {CASE_F32(2, 4)},
+             {CASE_TYPED(SKIVE_I8, 4, 12), .lo = -127, .hi = 127, .constant = true},
              {CASE_F32(12), .lo = 0.005, .hi = 0.01, .constant = true}, CASE_ABSENT, CASE_ABSENT,
              {CASE_F32(4), .constant = true}),
      CASE_ATTRS(CASE_STR("cell", "gru-linear"), CASE_INT("reverse", 1)),
