@@ -266,6 +266,23 @@ static bool goes_by_layers(const quantization *q) {
     return q->o->smooth || corrects(q, "empirical") || q->rounding->round || q->rounding->migrates;
 }
 
+/* No node can be quantized: which stay float, and why. */
+static skive_status refuse_model(const quantization *q) {
+    skv_text t;
+    skv_text_init(&t, q->ctx);
+    for (size_t i = 0; i < q->report.n_left && i < 3; i++) {
+        const skive_quantize_left *left = &q->report.left[i];
+        skv_text_add(&t, "%s node '%s' (%s%s): %s", i ? ";" : ":", left->nodes[0] ? left->nodes[0] : "", left->op,
+                     left->n_nodes > 1 ? " and others" : "", left->reason);
+    }
+    skive_status status = t.status;
+    if (status == SKIVE_OK)
+        status = SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized%s",
+                          t.data ? t.data : "");
+    skv_text_free(&t);
+    return status;
+}
+
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
     size_t changes;
@@ -284,8 +301,7 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     q->points.q = q->activations;
-    if (q->points.n == 0) return SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized");
-    return SKIVE_OK;
+    return q->points.n == 0 ? refuse_model(q) : SKIVE_OK;
 }
 
 /* ---- ranges ---- */
