@@ -254,6 +254,7 @@ static skive_status without_samples(cli_args *a, skive_graph *g, const skive_qua
         json_object_set_new(j, "expected_weight_bytes", json_integer(report.expected_bytes));
         cli_print_json(j);
     } else if (status == SKIVE_OK) {
+        cli_quantize_warn(&report);
         print_data_free(a, &report);
         if (o->dry_run)
             cli_print_dry_run();

@@ -121,9 +121,9 @@ static skive_status plan(cli_job *j) {
 
 static skive_status settings(cli_job *j) {
     static const char *const not [] = {
-        "dynamic",   "to",         "max-drop",  "input",           "shape",       "table",
-        "smooth",    "equalize",   "rounding",  "bias-correction", "absorb-bias", "layer-samples",
-        "input-low", "input-high", "input-type"};
+        "dynamic",   "to",         "max-drop",   "input",           "shape",       "table",
+        "smooth",    "equalize",   "rounding",   "bias-correction", "absorb-bias", "layer-samples",
+        "input-low", "input-high", "input-type", "no-slower"};
     cli_args *a = j->a;
     aware *w = j->own;
     skive_qat_options *o = skive_options_qat(j->options);

@@ -4,6 +4,7 @@
 
 #include "cli.h"
 
+#define LOST_SQNR     3.0
 #define BAD_SQNR      10.0 /* dB */
 #define BAD_AGREEMENT 0.9
 #define BETTER        1.0 /* dB by which another setting must be better to be mentioned */
@@ -79,6 +80,13 @@ static void print_left(const skive_quantize_left *l) {
 void cli_quantize_warn(const skive_quantize_report *r) {
     const skive_quantize_trial *other = &r->tried[1];
     double least = INFINITY;
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (r->rows[i].is_parameter && r->rows[i].sqnr < LOST_SQNR)
+            cli_tell("warning: weight '%s' has an SQNR of %.1f dB: almost nothing of it is left on the grid %s, whose "
+                     "scales "
+                     "or numbers are too large or too small for it",
+                     r->rows[i].name, r->rows[i].sqnr, r->rows[i].grid);
+    }
     for (size_t i = 0; i < r->n_outputs; i++) {
         const skive_quantize_output *o = &r->outputs[i];
         if (o->sqnr < least) least = o->sqnr;
@@ -90,7 +98,7 @@ void cli_quantize_warn(const skive_quantize_report *r) {
             cli_tell("warning: output '%s' gives a different class than the float model for %.1f %% of the samples",
                      o->name, 100 * (1 - o->agreement));
     }
-    if (r->n_tried > 1 && strcmp(r->calibration, r->tried[0].calibration) == 0 &&
+    if (r->n_tried > 1 && r->calibration && strcmp(r->calibration, r->tried[0].calibration) == 0 &&
         other->score > r->tried[0].score + BETTER)
         cli_tell("warning: --calibration %s is better for this model: %.1f dB instead of %.1f", other->calibration,
                  other->score, r->tried[0].score);

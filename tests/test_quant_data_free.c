@@ -336,6 +336,94 @@ static void other_scans_stay(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- what cannot be, and what does not pay ---- */
+
+/* x [1, k] times a matrix [k, 2] whose numbers are all `number`. */
+static skive_graph *long_product(skive_context *ctx, int64_t k, float number) {
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 2, .dims = {{1, NULL}, {k, NULL}}};
+    const int64_t dims[2] = {k, 2};
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skv_storage *s = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "long", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_test_ok(ctx, skv_storage_create(ctx, SKIVE_F32, 2, dims, &s));
+    for (int64_t i = 0; i < 2 * k; i++) ((float *)s->tensor.data)[i] = number;
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "MatMul", SKV_IN(x, skv_emit_param(&b, "w", s)), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    return g;
+}
+
+/* Equal weights are all 127: 255 * 127 * k reaches 3 * 2^29 at k = 49,734. */
+static void sums_that_leave_32_bits(void **state) {
+    static const int64_t sizes[2] = {49733, 49734};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = long_product(ctx, sizes[i], 0.5f), *other = long_product(ctx, sizes[i], 0.5f);
+        const int64_t dims[3] = {3, 1, sizes[i]};
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 3, dims, 3, 0, 1);
+        const skive_status dynamic = skive_quantize_dynamic(ctx, g, NULL, NULL);
+        if (i == 0)
+            skv_test_ok(ctx, dynamic);
+        else
+            skv_test_fails(ctx, dynamic, SKIVE_ERR_UNSUPPORTED, "(MatMul): its sums may leave 32 bits");
+        const skive_status fixed = skive_quantize_arrays(ctx, other, &x, 1, NULL, NULL);
+        if (i == 0)
+            skv_test_ok(ctx, fixed);
+        else
+            skv_test_fails(ctx, fixed, SKIVE_ERR_UNSUPPORTED, "its sums may leave 32 bits");
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+        skive_graph_free(other);
+        skv_test_context_end(ctx);
+    }
+}
+
+static void numbers_beyond_a_grid(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = long_product(ctx, 4, 1e6f);
+    (void)state;
+    skv_test_fails(ctx, skive_quantize_weights(ctx, g, "f16", NULL, NULL), SKIVE_ERR_NUMERIC,
+                   "infinite on the grid 'f16'");
+    skv_test_ok(ctx, skive_quantize_weights(ctx, g, "bf16", NULL, NULL));
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* Whatever the machine's times are, each product is quantized or listed with this reason, and the rest is as without. */
+static void layers_that_are_slower_stay(void **state) {
+    (void)state;
+    for (int dynamic = 0; dynamic < 2; dynamic++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = network(ctx, "lenet5:0.2");
+        const int64_t dims[5] = {6, 1, 1, 28, 28};
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 5, dims, 8, -1, 1);
+        skive_quantize_options o = skive_quantize_options_default();
+        skive_quantize_report report;
+        size_t slow = 0;
+        o.no_slower = true;
+        o.calibration = "minmax";
+        const skive_status status =
+            dynamic ? skive_quantize_dynamic(ctx, g, &o, &report) : skive_quantize_arrays(ctx, g, &x, 1, &o, &report);
+        if (status == SKIVE_OK) {
+            for (size_t i = 0; i < report.n_left; i++)
+                if (strstr(report.left[i].reason, "slower")) slow += report.left[i].n_nodes;
+            assert_int_equal(report.n_quantized + slow, 4);
+            skv_test_ok(ctx, skive_graph_check(g));
+        } else {
+            skv_test_fails(ctx, status, SKIVE_ERR_UNSUPPORTED, "slower on this machine");
+        }
+        skive_quantize_report_free(ctx, &report);
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 static skive_status quantize_cell(skive_context *ctx, void *user) {
     skive_graph *g = NULL;
     skive_zoo_options z = skive_zoo_options_default();
@@ -379,9 +467,11 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weights_by_hand),  cmocka_unit_test(dynamic_by_hand),
-        cmocka_unit_test(dynamic_networks), cmocka_unit_test(dynamic_cells),
-        cmocka_unit_test(other_scans_stay), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(weights_by_hand),           cmocka_unit_test(dynamic_by_hand),
+        cmocka_unit_test(dynamic_networks),          cmocka_unit_test(dynamic_cells),
+        cmocka_unit_test(other_scans_stay),          cmocka_unit_test(sums_that_leave_32_bits),
+        cmocka_unit_test(numbers_beyond_a_grid),     cmocka_unit_test(layers_that_are_slower_stay),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

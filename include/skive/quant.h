@@ -74,6 +74,9 @@ typedef struct skive_quantize_options {
      * float operators where a layer pads with zeros and no pixel is 0 after it; a note says which. The samples are
      * those of the float model, normalised; numbers that are no pixels are refused (ERR_DATA). */
     const char *input_type;
+    /* Layers whose 8-bit form takes longer than their float form on this machine, measured now, stay float: dynamic ones
+     * by themselves, static ones in the model, if the whole gains by it. The report lists them. Default false */
+    bool no_slower;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 
@@ -204,7 +207,7 @@ SKIVE_API skive_status skive_quantize_data_free(skive_context *ctx, skive_graph 
  * channel, and their inputs (of recurrent cells the state before each step too) uint8 while the model runs, with the
  * range of each run (DynamicQuantizeLinear, MatMulInteger, ConvInteger; com.microsoft's DynamicQuantizeLSTM; a Scan of
  * the first two for GRU and RNN). Other nodes stay float and are listed in report->left. Of the options `per_channel`,
- * `skip` and `dry_run` count. Errors: as above; UNSUPPORTED (no such node with float weights). */
+ * `skip`, `no_slower` and `dry_run` count. Errors: as above; UNSUPPORTED (no such node with float weights). */
 SKIVE_API skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph,
                                               const skive_quantize_options *options, skive_quantize_report *report);
 

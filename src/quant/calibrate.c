@@ -77,7 +77,9 @@ static skive_status add_counts(const skv_reduction *r, void *state, const skv_se
         return SKIVE_OK;
     }
     return skv_fail_at(seen->ctx, SKIVE_ERR_NUMERIC, p->value->name,
-                       "value '%s' was NaN or infinity during calibration", p->value->name);
+                       "value '%s' was NaN or infinity during calibration, in run %lld of the samples (from 0)%s",
+                       p->value->name, (long long)seen->run,
+                       p->value->is_input ? ": it is an input, and so the samples are damaged" : "");
 }
 
 static void merge_counts(const skv_reduction *r, void *into, void *part) {

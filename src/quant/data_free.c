@@ -51,6 +51,13 @@ skive_status skv_data_free_weight(skv_data_free *w, const skv_quantizer *q, cons
         skv_note(w->ctx, "weight '%s' is no matrix: it has one scale for each output channel, not one for each group",
                  from->value->name);
     SKV_GO(status, done, skv_gridded_make(w->ctx, &c));
+    if (!isfinite(c.error)) {
+        status = skv_fail_at(w->ctx, SKIVE_ERR_NUMERIC, from->value->name,
+                             "weight '%s' has numbers that are infinite on the grid '%s': take one with a larger range "
+                             "(bf16, int8), or leave its node in float (--skip)",
+                             from->value->name, q->grid->name);
+        goto done;
+    }
     const skive_quantize_row row = {
         .is_parameter = true, .grid = q->grid->name, .scale = NAN, .lo = NAN, .hi = NAN, .sqnr = skv_gridded_sqnr(&c)};
     SKV_GO(status, done, skv_quant_add_row(w->ctx, &w->report, &row, from->value->name));
@@ -92,7 +99,7 @@ skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, cons
         w.report.n_quantized++;
     }
     if (w.report.n_quantized == 0) {
-        status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "the model has no float weight that can be quantized");
+        status = skv_quant_refuse_model(ctx, &w.report, "the model has no float weight that can be quantized");
         goto done;
     }
     status = skv_data_free_finish(&w);

@@ -9,6 +9,7 @@
 #include "ops/quant/common_dynamic_cell.h"
 #include "passes/fuse.h"
 #include "quant/data_free.h"
+#include "quant/speed.h"
 
 /* A value quantized while the model runs, once for all its readers. */
 typedef struct live {
@@ -79,9 +80,12 @@ static const char *why_not(const skv_data_free *w, const skive_node *n) {
     if (!skv_value_is_param(m) || m->type.dtype != SKIVE_F32 || skv_value_coded(m))
         return "its weights are not a float parameter";
     if (cell) return why_no_cell(n);
-    if (!skv_node_is(n, SKV_OP_CONV)) return why_no_product(n);
-    if (m->type.rank < 3) return "its weights have no window";
-    return c && !skv_value_is_param(c) ? "its bias is computed" : NULL;
+    const bool conv = skv_node_is(n, SKV_OP_CONV);
+    const char *product = conv ? NULL : why_no_product(n);
+    if (product) return product;
+    if (conv && m->type.rank < 3) return "its weights have no window";
+    if (conv && c && !skv_value_is_param(c)) return "its bias is computed";
+    return skv_quant_sums_why_not(n, w->o->per_channel);
 }
 
 /* ---- weights ---- */
@@ -442,6 +446,10 @@ static skive_status make_all_dynamic(dynamic *d, skive_graph *g) {
         const skv_input_spec *spec = skv_input_spec_of(order[i], 1);
         if (status != SKIVE_OK || !spec || spec->role != SKV_ROLE_WEIGHT) continue;
         const char *why = why_not(d->w, order[i]);
+        bool slow = false;
+        if (!why && d->w->o->no_slower && !g->parent) status = skv_quant_is_slow(d->w->ctx, order[i], d->w->o, &slow);
+        if (status != SKIVE_OK) continue;
+        if (slow) why = SKV_QUANT_SLOW;
         status = why ? skv_quant_leave(d->w->ctx, &d->w->report, order[i], why) : make_dynamic(d, order[i]);
     }
     skv_free(d->w->ctx, order);
@@ -461,9 +469,9 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
     SKV_GO(status, done, skv_data_free_open(&w, graph));
     SKV_GO(status, done, make_all_dynamic(&d, w.g));
     if (w.report.n_quantized == 0) {
-        status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED,
-                          "the model has no MatMul, Gemm, Conv or LSTM with float weights, which is what dynamic "
-                          "quantization takes; quantize it with samples (--data)");
+        status = skv_quant_refuse_model(ctx, &w.report,
+                                        "the model has no MatMul, Gemm, Conv, LSTM, GRU or RNN with float weights that "
+                                        "dynamic quantization takes");
         goto done;
     }
     status = skv_data_free_finish(&w);

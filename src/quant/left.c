@@ -108,3 +108,17 @@ skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r
     }
     return SKIVE_OK;
 }
+
+skive_status skv_quant_refuse_model(skive_context *ctx, const skive_quantize_report *r, const char *why) {
+    skv_text t;
+    skv_text_init(&t, ctx);
+    for (size_t i = 0; i < r->n_left && i < 3; i++) {
+        const skive_quantize_left *left = &r->left[i];
+        skv_text_add(&t, "%s node '%s' (%s%s): %s", i ? ";" : ":", left->nodes[0] ? left->nodes[0] : "", left->op,
+                     left->n_nodes > 1 ? " and others" : "", left->reason);
+    }
+    skive_status status = t.status;
+    if (status == SKIVE_OK) status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "%s%s", why, t.data ? t.data : "");
+    skv_text_free(&t);
+    return status;
+}

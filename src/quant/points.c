@@ -44,7 +44,9 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
             return "its alpha or beta is not 1";
         if (b && b->type.rank != 1) return "its bias is not a vector";
     }
-    return NULL;
+    /* Other grids have smaller codes, or are computed in float. */
+    return o->weights || choice ? NULL
+                                : skv_quant_sums_why_not(n, o->per_channel && !skv_quant_target_per_tensor(o, n));
 }
 
 static skive_status refuse(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *why) {

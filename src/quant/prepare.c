@@ -1,5 +1,8 @@
 /* The copy of the model that quantization changes. */
+#include <math.h>
+
 #include "graph/shared.h"
+#include "graph/weights.h"
 #include "passes/pass.h"
 #include "quant/quant.h"
 
@@ -18,6 +21,34 @@ skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, con
                                "the model is already quantized (node '%s'); start from the float model", n->name);
     }
     return skv_quant_check_skip(ctx, g, o);
+}
+
+/* Of each output channel the sum of the magnitudes of its codes, times the largest difference of two bytes. A quarter of
+ * the range is left for the bias. */
+const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel) {
+    enum { LARGEST_X = 255, LARGEST_W = 127 };
+    const double limit = 3.0 * (1 << 29);
+    const skive_tensor *t = skv_value_tensor(skv_node_in(n, 1));
+    skv_weight_view v;
+    if (!t || t->dtype != SKIVE_F32 || !skv_weight_view_of(n, 1, &v) || v.out_axis < 0) return NULL;
+    const int64_t count = skive_tensor_count(t), m = t->dims[v.out_axis];
+    if (m < 1 || (double)(count / m) * LARGEST_X * LARGEST_W <= limit) return NULL;
+    const float *x = t->data;
+    int64_t step = 1;
+    double most = 0;
+    for (int d = v.out_axis + 1; d < t->rank; d++) step *= t->dims[d];
+    for (int64_t i = 0; !per_channel && i < count; i++) most = fmax(most, fabs((double)x[i]));
+    for (int64_t o = 0; o < m; o++) {
+        double sum = 0, top = most;
+        for (int64_t i = o * step; i < count; i += m * step) {
+            for (int64_t k = i; k < i + step; k++) {
+                sum += fabs((double)x[k]);
+                if (per_channel) top = fmax(top, fabs((double)x[k]));
+            }
+        }
+        if (top > 0 && sum / top * LARGEST_W * LARGEST_X > limit) return "its sums may leave 32 bits";
+    }
+    return NULL;
 }
 
 skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out) {

@@ -68,8 +68,12 @@ bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
 skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
 /* A product that integers compute, with weights as its second input: all such operators have them there. */
 bool skv_quant_is_product(const skive_node *n);
+/* Why a product by int8 weights and uint8 inputs cannot be summed in 32 bits, whatever its inputs are; NULL: it can. */
+const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel);
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n);
+/* ERR_UNSUPPORTED: `why`, and the first nodes that stay in float with their reasons. */
+skive_status skv_quant_refuse_model(skive_context *ctx, const skive_quantize_report *r, const char *why);
 /* Adds a node that stays in float to the groups of the report. */
 skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *reason);
 /* The same for all nodes that compute floats and are neither chosen nor already reported (both by node id). */

@@ -10,6 +10,7 @@
 #include "quant/pixels.h"
 #include "quant/quant.h"
 #include "quant/rounding.h"
+#include "quant/speed.h"
 #include "quant/target.h"
 #include "tensor/tensor.h"
 #include "train/head/head.h"
@@ -177,6 +178,10 @@ static const skv_option options_of_quantization[] = {
      SKV_FIELD(TEXT, skive_quantize_options, input_type),
      .brief = "uint8: the model takes pixels, and the normalisation is folded into the first layer; uint8:NAME for one "
               "input only"},
+    {.name = "no-slower",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_quantize_options, no_slower),
+     .brief = "leave layers float whose 8-bit form is slower on this machine, which is measured"},
     {.name = "equalize",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_quantize_options, equalize),
@@ -266,23 +271,6 @@ static bool goes_by_layers(const quantization *q) {
     return q->o->smooth || corrects(q, "empirical") || q->rounding->round || q->rounding->migrates;
 }
 
-/* No node can be quantized: which stay float, and why. */
-static skive_status refuse_model(const quantization *q) {
-    skv_text t;
-    skv_text_init(&t, q->ctx);
-    for (size_t i = 0; i < q->report.n_left && i < 3; i++) {
-        const skive_quantize_left *left = &q->report.left[i];
-        skv_text_add(&t, "%s node '%s' (%s%s): %s", i ? ";" : ":", left->nodes[0] ? left->nodes[0] : "", left->op,
-                     left->n_nodes > 1 ? " and others" : "", left->reason);
-    }
-    skive_status status = t.status;
-    if (status == SKIVE_OK)
-        status = SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized%s",
-                          t.data ? t.data : "");
-    skv_text_free(&t);
-    return status;
-}
-
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
     size_t changes;
@@ -301,7 +289,8 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     q->points.q = q->activations;
-    return q->points.n == 0 ? refuse_model(q) : SKIVE_OK;
+    return q->points.n == 0 ? skv_quant_refuse_model(q->ctx, &q->report, "the model has no node that can be quantized")
+                            : SKIVE_OK;
 }
 
 /* ---- ranges ---- */
@@ -715,6 +704,21 @@ static skive_status round_layers(quantization *q) {
     return q->rounding->round || job.correct ? skv_quant_round(&job) : SKIVE_OK;
 }
 
+/* Values that say nothing about their range. */
+static void tell_silent(const quantization *q) {
+    const char *first = NULL;
+    size_t n = 0;
+    for (size_t k = 0; k < q->points.n; k++) {
+        const skv_point *p = &q->points.items[k];
+        if (p->source != k || p->seen.reach > 0 || p->held.reach > 0) continue;
+        if (!first) first = p->value->name;
+        n++;
+    }
+    if (n == 0) return;
+    skv_note(q->ctx, "value '%s'%s always 0 in the calibration samples: nothing is known of %s, and the scale is 1",
+             first, n > 1 ? " and others were" : " was", n > 1 ? "their ranges" : "its range");
+}
+
 /* With samples: the ranges of the activations, and what is measured on them. */
 static skive_status use_samples(quantization *q, skive_feed_fn feed, void *user, const skv_quant_control *control,
                                 skv_measure *m) {
@@ -722,6 +726,7 @@ static skive_status use_samples(quantization *q, skive_feed_fn feed, void *user,
     SKV_TRY(start_layers(q, feed, user));
     SKV_TRY(make_codes(q));
     SKV_TRY(skv_quant_calibrate(q->ctx, q->work, q->o, bins, feed, user, &q->points, &q->data));
+    tell_silent(q);
     SKV_TRY(set_trial(q));
     SKV_TRY(tell_absorption(q));
     SKV_TRY(q->observer ? choose_given(q, m) : choose_best(q, m));
@@ -799,6 +804,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     }
     SKV_GO(status, done,
            feed ? use_samples(&q, feed, user, control, &m) : ranges_without_data(&q, split.part ? split.whole : graph));
+    if (o.no_slower) SKV_GO(status, done, skv_quant_leave_slow(ctx, q.work, q.o, &q.points, q.chosen, &q.report));
     SKV_GO(status, done, skv_quant_part(ctx, q.work, q.chosen, &q.points, q.work, &q.part));
     SKV_GO(status, done, report_values(&q));
     SKV_GO(status, done, report_outlier(&q));
