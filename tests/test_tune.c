@@ -276,6 +276,8 @@ static void control(const int *wrong, size_t n, double max_drop, skive_control_r
     skv_test_ok(ctx, evaluation_of(ctx, 0, &original));
     skv_test_ok(ctx, skive_control_drop(ctx, n, &original, max_drop, evaluate, &m, r));
     *calls = m.calls;
+    /* a limit finer than one sample is said to be that */
+    assert_int_equal(skive_context_note_count(ctx), max_drop < 100.0 / SAMPLES);
     skive_eval_report_free(ctx, &original);
     skv_test_context_end(ctx);
 }

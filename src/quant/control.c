@@ -177,11 +177,6 @@ static skive_status search(controlling *c, bool *chosen, skive_quantize_report *
     SKV_TRY(skive_control_drop(c->ctx, c->n, c->c->original, c->c->max_drop, evaluate, c, r));
     SKV_TRY(report_layers(c, r->applied));
     if (!r->feasible) return infeasible(c);
-    if (r->finest > 0 && c->c->max_drop < r->finest)
-        skv_note(c->ctx,
-                 "a drop of %g points is less than one of the %lld validation samples (%.3g points): only no "
-                 "drop at all is within the limit",
-                 c->c->max_drop, (long long)r->samples, r->finest);
     for (size_t i = r->applied; i < c->n; i++) {
         const uint32_t id = c->candidates[i].node;
         chosen[id] = false;

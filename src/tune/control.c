@@ -58,6 +58,11 @@ skive_status skive_control_drop(skive_context *ctx, size_t n, const skive_eval_r
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "max_drop",
                            "the largest drop is %g; it must not be negative (percentage points)", max_drop);
     if (original->hit && original->n > 0) report->finest = 100.0 / (double)original->n;
+    if (report->finest > 0 && max_drop < report->finest)
+        skv_note(ctx,
+                 "a drop of %g points is less than one of the %lld validation samples (%.3g points): only no drop at "
+                 "all is within the limit",
+                 max_drop, (long long)report->samples, report->finest);
     if (n == 0) return SKIVE_OK;
     SKV_TRY(try_one(&c, n, &within));
     if (within) return SKIVE_OK;

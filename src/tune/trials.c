@@ -62,11 +62,6 @@ static skive_status search(trying *s) {
                            "infeasible: not even a %zuth of the way to the target stays within a drop of %g points on "
                            "%lld validation samples; the best found loses %.3g",
                            t->levels, t->max_drop, (long long)r->samples, r->trials[r->best].drop);
-    if (r->finest > 0 && t->max_drop < r->finest)
-        skv_note(t->ctx,
-                 "a drop of %g points is less than one of the %lld validation samples (%.3g points): only no drop at "
-                 "all is within the limit",
-                 t->max_drop, (long long)r->samples, r->finest);
     return SKIVE_OK;
 }
 

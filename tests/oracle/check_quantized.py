@@ -39,10 +39,13 @@ def main():
     onnx.checker.check_model(model, full_check=True)
     meta = {m.key: m.value for m in model.metadata_props}
     images, labels = read_idx(a.images)[:a.n], read_idx(a.labels)[:a.n]
-    x = images.astype(np.float32)[:, None] * np.float32(1 / 255)
     mean, std = (meta.get('skive.input.' + k) for k in ('mean', 'std'))
-    if mean:
-        x = (x - np.float32(mean)) / np.float32(std)
+    if model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8:  # --input-type uint8
+        x = images[:, None]
+    else:
+        x = images.astype(np.float32)[:, None] * np.float32(1 / 255)
+        if mean and mean != 'none':
+            x = (x - np.float32(mean)) / np.float32(std)
     name = model.graph.input[0].name
     with tempfile.TemporaryDirectory() as folder:
         np.save(folder + '/x.npy', x)
