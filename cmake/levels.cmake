@@ -75,6 +75,7 @@ set(SKIVE_FILES_avx512
 set(SKIVE_PROCESSOR_avx512_vnni x86_64)
 set(SKIVE_FLAGS_avx512_vnni ${SKIVE_FLAGS_avx512} -mavx512vnni $<$<C_COMPILER_ID:GNU>:-fno-tree-ch>)
 set(SKIVE_FILES_avx512_vnni
+  kernels/int8/depthwise_vnni.c
   kernels/int8/few_vnni.c
   kernels/int8/gemm_vnni.c
   kernels/int8/sparse_vnni.c
