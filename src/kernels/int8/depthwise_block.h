@@ -78,8 +78,9 @@ static void NAME(block)(const depthwise_band *b, int64_t first, int64_t n, size_
     const size_t left = b->channels - channel;
     const MASK mask = left >= WIDTH ? (MASK)-1 : (MASK)(((MASK)1 << left) - 1);
     const size_t column = (size_t)b->quads * 4 * WIDTH;
-    NAME(interleave)(b, first * b->stride - b->pad, (n - 1) * b->stride + (int64_t)((b->taps - 1) * b->dilation) + 1,
-                     channel, mask, columns);
+    NAME(interleave)
+    (b, first * b->stride - b->pad, (n - 1) * b->stride + (int64_t)((b->taps - 1) * b->dilation) + 1, channel, mask,
+     columns);
     for (int l = 0; l < b->lines; l++, w += (size_t)b->quads * b->taps * 4 * WIDTH) {
         uint8_t *y = b->y[l] + (size_t)first * b->channels + channel;
         const uint8_t *x = columns;

@@ -11,8 +11,8 @@
 #include "kernels/unroll.h"
 
 enum {
-    LINES = 2,             /* output lines at once */
-    QUADS = 4,             /* groups of four rows, at most */
+    LINES = 2, /* output lines at once */
+    QUADS = 4, /* groups of four rows, at most */
     LEAST_CHANNELS = 16,
     WIDE = 64,
     NARROW = 32,
@@ -69,10 +69,10 @@ typedef struct depthwise_band {
 
 typedef struct depthwise_state {
     skv_conv_shape s;
-    depthwise_band band; /* what is the same for all bands */
-    int64_t lines, positions;     /* output lines of a band; positions at once */
-    size_t blocks, last;          /* wide blocks, and the width of another one behind them, or 0 */
-    size_t wide_weights;          /* bytes of a wide block's */
+    depthwise_band band;      /* what is the same for all bands */
+    int64_t lines, positions; /* output lines of a band; positions at once */
+    size_t blocks, last;      /* wide blocks, and the width of another one behind them, or 0 */
+    size_t wide_weights;      /* bytes of a wide block's */
     size_t thread_bytes;
     uint8_t *w;        /* [block][line][quad][tap][4][block's width] */
     int32_t *init;     /* [channels, in whole blocks]: bias - x_zero_point * sum of the weights, ordered as sums are */
@@ -170,7 +170,8 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     d->band.end = (depthwise_end){(float)(r->clamp_lo - r->y_zero_point), (float)(r->clamp_hi - r->y_zero_point),
                                   r->y_zero_point};
     choose_sizes(d);
-    const size_t channels = d->blocks * WIDE + d->last, bytes = d->blocks * d->wide_weights + d->wide_weights / WIDE * d->last;
+    const size_t channels = d->blocks * WIDE + d->last,
+                 bytes = d->blocks * d->wide_weights + d->wide_weights / WIDE * d->last;
     n->state_bytes = bytes + channels * (sizeof *d->init + sizeof *d->multiplier);
     SKV_TRY(skv_arena_alloc(n->weights, bytes, &d->w));
     SKV_TRY(skv_arena_alloc(n->weights, channels * sizeof *d->init, &d->init));
@@ -179,7 +180,8 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     memset(d->multiplier, 0, channels * sizeof *d->multiplier);
     for (size_t i = 0; i < d->blocks; i++)
         pack_block(d, i * WIDE, WIDE, w, bias, scaling.multiplier, d->w + i * d->wide_weights);
-    if (d->last) pack_block(d, d->blocks * WIDE, d->last, w, bias, scaling.multiplier, d->w + d->blocks * d->wide_weights);
+    if (d->last)
+        pack_block(d, d->blocks * WIDE, d->last, w, bias, scaling.multiplier, d->w + d->blocks * d->wide_weights);
     n->packs_input[1] = n->packs_input[2] = true;
     n->in[0].layout = n->out[0].layout = SKV_NHWC;
     return skv_scratch_add(n, d->thread_bytes * (size_t)n->threads, &scratch);
@@ -215,9 +217,9 @@ static skive_status run(const skv_kernel_call *c) {
     for (int64_t i = 0; i < n; i++) {
         uint8_t *columns = (uint8_t *)c->scratch + (size_t)skv_thread_number() * d->thread_bytes;
         const size_t image = (size_t)(i / bands);
-        const depthwise_band b = band_at(d, (const uint8_t *)c->in[0] + image * (size_t)skv_volume(g->in) * channels,
-                                         (uint8_t *)c->out[0] + image * (size_t)skv_volume(g->out) * channels,
-                                         i % bands * d->lines);
+        const depthwise_band b =
+            band_at(d, (const uint8_t *)c->in[0] + image * (size_t)skv_volume(g->in) * channels,
+                    (uint8_t *)c->out[0] + image * (size_t)skv_volume(g->out) * channels, i % bands * d->lines);
         for (int64_t first = 0; first < g->out[2]; first += d->positions) {
             const int64_t count = g->out[2] - first < d->positions ? g->out[2] - first : d->positions;
             size_t block = 0;
