@@ -1,5 +1,6 @@
-/* Quantizing models of which a part depends on data: the part before it is quantized, the rest is unchanged and gives
- * the same results. */
+/* Quantizing models of which a part depends on data: with samples both parts become integers, the bodies of If and Loop
+ * too; without, what depends on data stays as it is. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { ROWS = 24, IN = 8, OUT = 6 };
+enum { ROWS = 240, FEW_ROWS = 9, IN = 8, OUT = 6 };
 
 /* As skv_test_random, with a status for the walk over allocations. */
 static skive_status numbers(skive_context *ctx, int64_t rows, int64_t cols, uint64_t seed, skive_tensor *out) {
@@ -52,7 +53,7 @@ static void branch(skv_builder *outer, skive_node *n, const char *name, skive_va
 }
 
 /* Outputs: z = If(...) w2, then y = Relu(x w1) w2, then where z is positive. w2 is read on both sides of the cut. */
-static skive_status make(skive_context *ctx, skive_graph **out) {
+static skive_status make_with(skive_context *ctx, bool norm, skive_graph **out) {
     const int64_t dims[2] = {-1, IN};
     const skive_type type = skive_type_make(SKIVE_F32, 2, dims);
     skive_value *x = NULL, *chosen = NULL;
@@ -61,7 +62,20 @@ static skive_status make(skive_context *ctx, skive_graph **out) {
     skv_builder b = skv_build(*out);
     b.status = skive_graph_add_input(*out, "x", &type, &x);
     skive_value *w1 = param(&b, ctx, "w1", IN, OUT), *w2 = param(&b, ctx, "w2", OUT, OUT);
-    skive_value *r = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(x, w1), SKV_NONE)), SKV_NONE);
+    skive_value *data = x;
+    if (norm) {
+        skive_value *at[4];
+        for (int i = 0; i < 4; i++) {
+            const float one = i == 0 || i == 3;
+            const float numbers_of[IN] = {one, one, one, one, one, one, one, one};
+            const skive_tensor t = skv_tensor_view(SKIVE_F32, 1, (const int64_t[]){IN}, (float *)(uintptr_t)numbers_of);
+            skv_storage *storage = NULL;
+            if (b.status == SKIVE_OK) b.status = skv_storage_from_tensor(ctx, &t, &storage);
+            at[i] = b.status == SKIVE_OK ? skv_emit_param(&b, NULL, storage) : NULL;
+        }
+        data = skv_emit(&b, "BatchNormalization", SKV_IN(x, at[0], at[1], at[2], at[3]), SKV_NONE);
+    }
+    skive_value *r = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(data, w1), SKV_NONE)), SKV_NONE);
     skive_value *y = skv_emit(&b, "MatMul", SKV_IN(r, w2), SKV_NONE);
     skive_value *zero = skv_emit_scalar(&b, SKIVE_F32, 0);
     skive_value *sum = skv_emit(&b, "ReduceSum", SKV_IN(x), SKV_ATTRS(SKV_INT("keepdims", 0)));
@@ -82,16 +96,19 @@ static skive_status make(skive_context *ctx, skive_graph **out) {
     return skive_graph_infer(*out);
 }
 
+static skive_status make(skive_context *ctx, skive_graph **out) { return make_with(ctx, false, out); }
+
 static size_t count(const skive_graph *g, const char *op) {
     size_t n = 0;
     for (uint32_t i = 0; i < g->n_nodes; i++) n += strcmp(skive_node_op(g->nodes[i]), op) == 0;
     return n;
 }
 
-static skive_status quantize(skive_context *ctx, skive_graph *g, const char *skip, skive_quantize_report *r) {
+static skive_status quantize_rows(skive_context *ctx, skive_graph *g, int64_t rows, const char *skip,
+                                  skive_quantize_report *r) {
     skive_tensor x = {0};
     *r = (skive_quantize_report){0};
-    SKV_TRY(numbers(ctx, ROWS, IN, 5, &x));
+    SKV_TRY(numbers(ctx, rows, IN, 5, &x));
     skive_quantize_options o = skive_quantize_options_default();
     o.calibration = "minmax";
     o.skip = &skip;
@@ -99,6 +116,10 @@ static skive_status quantize(skive_context *ctx, skive_graph *g, const char *ski
     const skive_status status = skive_quantize_arrays(ctx, g, &x, 1, &o, r);
     skive_tensor_free(ctx, &x);
     return status;
+}
+
+static skive_status quantize(skive_context *ctx, skive_graph *g, const char *skip, skive_quantize_report *r) {
+    return quantize_rows(ctx, g, ROWS, skip, r);
 }
 
 static bool is_left(const skive_quantize_report *r, const char *op, const char *reason) {
@@ -126,7 +147,8 @@ static void same_answers(skive_context *ctx, const skive_graph *before, const sk
     }
 }
 
-static void the_static_part_becomes_integers(void **state) {
+/* The body of the If reads w2 from outside; what follows the If is quantized as well. */
+static void both_parts_become_integers(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     skive_graph *g = NULL, *before = NULL;
@@ -135,11 +157,16 @@ static void the_static_part_becomes_integers(void **state) {
     skv_test_ok(ctx, skive_graph_copy(ctx, g, &before));
     skv_test_ok(ctx, quantize(ctx, g, NULL, &r));
     skv_test_ok(ctx, skive_graph_check(g));
-    assert_int_equal(r.n_quantized, 2);
-    assert_int_equal(count(g, "QuantizeLinear"), 2);
-    assert_true(is_left(&r, "If", "depends on data"));
-    assert_true(is_left(&r, "NonZero", "its output shape depends on data"));
-    assert_true(is_left(&r, "MatMul", "follows"));
+    assert_int_equal(r.n_quantized, 4);
+    assert_int_equal(count(g, "QuantizeLinear"), 3);
+    const skive_node *choice = skive_graph_find_node(g, "choice");
+    assert_non_null(choice);
+    assert_int_equal(count(skv_node_attr(choice, "then_branch")->graph, "QuantizeLinear"), 1);
+    assert_int_equal(count(skv_node_attr(choice, "then_branch")->graph, "DequantizeLinear"), 2);
+    assert_true(is_left(&r, "If", "no 8-bit form"));
+    assert_int_equal(r.n_outputs, 3);
+    for (size_t i = 0; i < 2; i++) assert_true(r.outputs[i].sqnr > 30 && r.outputs[i].sqnr < 100);
+    assert_true(r.held_out);
     assert_int_equal(g->n_outputs, 3);
     for (uint32_t i = 0; i < 3; i++) assert_string_equal(g->outputs[i]->name, before->outputs[i]->name);
     assert_int_equal(skive_context_note_count(ctx), 1);
@@ -163,10 +190,179 @@ static void skipped_by_name(void **state) {
     assert_int_equal(g->n_nodes, nodes);
     assert_int_equal(count(g, "QuantizeLinear"), 0);
     skv_test_ok(ctx, quantize(ctx, g, "choice", &r));
-    assert_int_equal(r.n_quantized, 2);
+    assert_int_equal(r.n_quantized, 4);
     skive_quantize_report_free(ctx, &r);
     skive_graph_free(g);
     skv_test_context_end(ctx);
+}
+
+/* What is not reached is told with the reason: without samples nothing is known of values inside. */
+static void without_samples(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_quantize_report r = {0};
+    skive_quantize_options o = skive_quantize_options_default();
+    o.input_low = -1;
+    o.input_high = 1;
+    skv_test_ok(ctx, make_with(ctx, true, &g));
+    skv_test_ok(ctx, skive_quantize_data_free(ctx, g, &o, &r));
+    assert_int_equal(r.n_quantized, 2);
+    assert_true(is_left(&r, "If", "depends on data"));
+    assert_true(is_left(&r, "NonZero", "its output shape depends on data"));
+    assert_true(is_left(&r, "MatMul", "follows"));
+    skive_quantize_report_free(ctx, &r);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* A dry run tells the sizes that the run then has, and changes nothing. */
+static void a_dry_run(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_quantize_report r = {0};
+    skive_quantize_options o = skive_quantize_options_default();
+    skive_tensor x = {0};
+    skive_cost cost;
+    o.calibration = "minmax";
+    o.dry_run = true;
+    skv_test_ok(ctx, numbers(ctx, ROWS, IN, 5, &x));
+    skv_test_ok(ctx, make(ctx, &g));
+    const size_t nodes = g->n_nodes;
+    skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, &r));
+    assert_int_equal(r.n_quantized, 4);
+    assert_int_equal(g->n_nodes, nodes);
+    const int64_t expected = r.expected_bytes;
+    skive_quantize_report_free(ctx, &r);
+    o.dry_run = false;
+    skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, &r));
+    skv_test_ok(ctx, skive_graph_cost(g, &cost));
+    print_message("%lld and %lld bytes\n", (long long)expected, (long long)cost.parameter_bytes);
+    assert_int_equal(expected, cost.parameter_bytes);
+    skive_quantize_report_free(ctx, &r);
+    skive_tensor_free(ctx, &x);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* ---- a loop ---- */
+
+enum { TRIPS = 3, WIDTH = 4, RUNS = 16 };
+
+/* h = x; three times: h = h w, w the double of a permutation. */
+static skive_graph *make_loop(skive_context *ctx) {
+    const skive_type type = skive_type_make(SKIVE_F32, 2, (const int64_t[]){1, WIDTH}),
+                     number = skive_type_make(SKIVE_I64, 0, NULL), yes_no = skive_type_make(SKIVE_BOOL, 0, NULL);
+    float w[WIDTH][WIDTH] = {{0}};
+    skive_graph *g = NULL, *body = NULL;
+    skive_value *x, *i, *c, *h, *y = NULL;
+    skive_node *loop = NULL;
+    skv_storage *storage = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "loop", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder outer = skv_build(g);
+    skive_value *trips = skv_emit_scalar(&outer, SKIVE_I64, TRIPS), *on = skv_emit_scalar(&outer, SKIVE_BOOL, 1);
+    skv_test_ok(ctx, outer.status);
+    skv_test_ok(ctx, skive_graph_create(ctx, "body", &body));
+    body->parent = g;
+    skv_test_ok(ctx, skive_graph_add_input(body, "i", &number, &i));
+    skv_test_ok(ctx, skive_graph_add_input(body, "c", &yes_no, &c));
+    skv_test_ok(ctx, skive_graph_add_input(body, "h", &type, &h));
+    for (int k = 0; k < WIDTH; k++) w[k][(k + 1) % WIDTH] = 2;
+    const skive_tensor view = skv_tensor_view(SKIVE_F32, 2, (const int64_t[]){WIDTH, WIDTH}, w);
+    skv_test_ok(ctx, skv_storage_from_tensor(ctx, &view, &storage));
+    skv_builder b = skv_build(body);
+    skive_value *p = skv_emit_param(&b, "w", storage);
+    skive_value *more = skv_emit(&b, "Identity", SKV_IN(c), SKV_NONE);
+    skive_value *next = skv_emit(&b, "MatMul", SKV_IN(h, p), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(body, more));
+    skv_test_ok(ctx, skive_graph_add_output(body, next));
+    skv_test_ok(ctx, skv_graph_new_value(g, "y", &y));
+    skv_test_ok(ctx,
+                skv_graph_new_node(g, "Loop", NULL, "rounds", (skive_value *const[]){trips, on, x}, 3, &y, 1, &loop));
+    skv_test_ok(ctx, skv_node_set_graph_attr(loop, "body", body));
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skv_graph_infer_nested(g));
+    return g;
+}
+
+/* The range is that of all rounds, and the result is what the grid gives by hand. */
+static void a_loop(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = make_loop(ctx);
+    skive_quantize_report r = {0};
+    skive_quantize_options o = skive_quantize_options_default();
+    const int64_t dims[3] = {RUNS, 1, WIDTH};
+    skive_tensor x = skv_test_random(ctx, SKIVE_F32, 3, dims, 3, -1, 1), y = {0};
+    double low = 0, high = 0;
+    o.calibration = "minmax";
+    skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, &r));
+    assert_int_equal(r.n_quantized, 1);
+    const skive_quantize_row *h = NULL;
+    for (size_t k = 0; k < r.n_rows; k++)
+        if (strcmp(r.rows[k].name, "h") == 0) h = &r.rows[k];
+    assert_non_null(h);
+    /* Runs 3 and 11 are held out. The last of three rounds sees four times the input, and the rows of w are read in
+     * turn, so that every element counts. */
+    for (int run = 0; run < RUNS; run++) {
+        for (int k = 0; run % 8 != 3 && k < WIDTH; k++) {
+            const double v = 4 * skive_tensor_get(&x, run * WIDTH + k);
+            low = v < low ? v : low;
+            high = v > high ? v : high;
+        }
+    }
+    assert_float_equal(h->lo, low, 1e-6);
+    assert_float_equal(h->hi, high, 1e-6);
+    for (int run = 0; run < RUNS; run++) {
+        double a[WIDTH], next[WIDTH];
+        const skive_tensor in =
+            skv_tensor_view(SKIVE_F32, 2, (const int64_t[]){1, WIDTH}, (float *)x.data + run * WIDTH);
+        for (int k = 0; k < WIDTH; k++) a[k] = (double)((const float *)in.data)[k];
+        for (int trip = 0; trip < TRIPS; trip++) {
+            for (int k = 0; k < WIDTH; k++) {
+                double code = rint(a[k] / h->scale) + h->zero_point;
+                code = code < 0 ? 0 : code > 255 ? 255 : code;
+                next[(k + 1) % WIDTH] = (code - h->zero_point) * h->scale * 2;
+            }
+            memcpy(a, next, sizeof a);
+        }
+        skv_test_ok(ctx, skive_graph_run(ctx, g, &in, 1, &y, 1));
+        for (int k = 0; k < WIDTH; k++) assert_float_equal(((const float *)y.data)[k], a[k], 1e-4);
+        skive_tensor_free(ctx, &y);
+    }
+    skv_test_fails(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, NULL), SKIVE_ERR_ARGUMENT, "already quantized");
+    skive_quantize_report_free(ctx, &r);
+    skive_tensor_free(ctx, &x);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* With "auto" each value's range is chosen, and the best on held-out runs taken; the same on any number of threads. */
+static void chosen_ranges(void **state) {
+    (void)state;
+    float y[2][WIDTH];
+    for (int k = 0; k < 2; k++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = make_loop(ctx);
+        skive_quantize_report r = {0};
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 3, (const int64_t[]){RUNS, 1, WIDTH}, 3, -1, 1), out;
+        skv_test_ok(ctx, skive_context_set_threads(ctx, k + 1));
+        skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, NULL, &r));
+        assert_string_equal(r.calibration, "auto");
+        assert_true(r.outputs[0].sqnr > 30);
+        const skive_tensor in = skv_tensor_view(SKIVE_F32, 2, (const int64_t[]){1, WIDTH}, x.data);
+        skv_test_ok(ctx, skive_graph_run(ctx, g, &in, 1, &out, 1));
+        memcpy(y[k], out.data, sizeof y[k]);
+        skive_tensor_free(ctx, &out);
+        skive_quantize_report_free(ctx, &r);
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+    assert_memory_equal(y[0], y[1], sizeof y[0]);
 }
 
 static skive_status make_and_quantize(skive_context *ctx, void *unused) {
@@ -174,7 +370,7 @@ static skive_status make_and_quantize(skive_context *ctx, void *unused) {
     skive_graph *g = NULL;
     skive_quantize_report r = {0};
     skive_status status = make(ctx, &g);
-    if (status == SKIVE_OK) status = quantize(ctx, g, NULL, &r);
+    if (status == SKIVE_OK) status = quantize_rows(ctx, g, FEW_ROWS, NULL, &r);
     skive_quantize_report_free(ctx, &r);
     skive_graph_free(g);
     return status;
@@ -182,11 +378,16 @@ static skive_status make_and_quantize(skive_context *ctx, void *unused) {
 
 static void out_of_memory(void **state) {
     (void)state;
-    assert_true(skv_test_walk_allocations(make_and_quantize, NULL, 13) > 10);
+    assert_true(skv_test_walk_allocations(make_and_quantize, NULL, 37) > 10);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_static_part_becomes_integers),
-                                       cmocka_unit_test(skipped_by_name), cmocka_unit_test(out_of_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(both_parts_become_integers),
+                                       cmocka_unit_test(without_samples),
+                                       cmocka_unit_test(a_dry_run),
+                                       cmocka_unit_test(a_loop),
+                                       cmocka_unit_test(chosen_ranges),
+                                       cmocka_unit_test(skipped_by_name),
+                                       cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -320,6 +320,56 @@ static void quantized_while_it_runs(void **state) {
     end(&n);
 }
 
+static skive_status feed(void *user, int64_t index, skive_tensor *inputs, size_t n) {
+    const bool *both = user;
+    (void)n;
+    if (index == 24) return SKIVE_ERR_NOT_FOUND;
+    *(bool *)inputs[0].data = !*both || index % 2 == 0;
+    for (int64_t i = 0; i < skive_tensor_count(&inputs[1]); i++)
+        skive_tensor_set(&inputs[1], i, skv_rng_uniform(7, (uint64_t)index, (uint64_t)i) * (ROWS + 13));
+    return SKIVE_OK;
+}
+
+/* Weights of the branches, one nested and one read from outside it. A branch that no sample takes stays in float and is
+ * told. */
+static void quantized_with_samples(void **state) {
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        net n = make();
+        skive_quantize_report r = {0};
+        skive_quantize_options o = skive_quantize_options_default();
+        bool both = k == 1;
+        float y[2][ROWS][OUT], z[2][ROWS][OUT];
+        for (int c = 0; c < 2; c++) run(&n, n.g, c, y[c]);
+        skv_test_ok(n.ctx, skive_quantize_feed(n.ctx, n.g, feed, &both, &o, &r));
+        skv_test_ok(n.ctx, skive_graph_check(n.g));
+        /* The nested If has the condition of the one around it: its first branch is never taken. */
+        assert_int_equal(r.n_quantized, both ? 2 : 1);
+        bool told = false;
+        for (size_t i = 0; i < r.n_left; i++)
+            if (strcmp(r.left[i].op, "MatMul") == 0) {
+                told = true;
+                assert_non_null(strstr(r.left[i].reason, "no calibration run took the path"));
+                assert_int_equal(r.left[i].n_nodes, both ? 1 : 2);
+                assert_int_equal(r.left[i].n_weights, both ? WIDE * OUT : 2 * WIDE * OUT);
+            }
+        assert_true(told);
+        for (int c = 0; c < 2; c++) run(&n, n.g, c, z[c]);
+        for (int c = 0; c < 2; c++) {
+            double signal = 0, noise = 0;
+            for (int i = 0; i < ROWS * OUT; i++) {
+                const double want = (double)(&y[c][0][0])[i], off = (double)(&z[c][0][0])[i] - want;
+                signal += want * want;
+                noise += off * off;
+            }
+            assert_true(noise < 1e-3 * signal);
+            assert_true((noise > 0) == (c == 1 || both));
+        }
+        skive_quantize_report_free(n.ctx, &r);
+        end(&n);
+    }
+}
+
 static void left_alone_with_reasons(void **state) {
     net n = make();
     skive_factorize_options o = skive_factorize_options_default();
@@ -337,6 +387,7 @@ int main(void) {
         cmocka_unit_test(shared),
         cmocka_unit_test(quantized),
         cmocka_unit_test(quantized_while_it_runs),
+        cmocka_unit_test(quantized_with_samples),
         cmocka_unit_test(left_alone_with_reasons),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,7 @@ typedef struct stage {
 struct skive_session {
     skive_context *ctx;
     skive_session_options options;
+    const skv_session_watch *watch; /* NULL: nothing is looked at */
     skive_graph *graph;
     skive_tensor *values; /* by value id of `graph`: the values available during a run */
     bool *owned;          /* else a view of a plan's arena or of a caller's input */
@@ -166,7 +167,7 @@ static skive_status add_stop(skive_session *s, stage *p, const skive_node *n) {
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_attrs + 1, sizeof(uint32_t *), &x->captured_ids));
     for (uint32_t a = 0; a < n->n_attrs; a++) {
         if (!n->attrs[a].graph) continue;
-        SKV_TRY(skv_session_body_create(s->ctx, n->attrs[a].graph, &s->options, &x->bodies[a]));
+        SKV_TRY(skv_session_body_create(s->ctx, n->attrs[a].graph, &s->options, s->watch, &x->bodies[a]));
         SKV_TRY(ids_of(s, x->bodies[a]->captured, x->bodies[a]->n_captured, &x->captured_ids[a]));
     }
     return SKIVE_OK;
@@ -195,6 +196,23 @@ done:
     return status;
 }
 
+static bool is_watched(const skive_session *s, const char *name) {
+    return s->watch && s->watch->wants(s->watch->user, name);
+}
+
+static skive_status keep_watched(const skive_session *s, skive_graph *part) {
+    for (uint32_t i = 0; s->watch && i < part->n_values; i++) {
+        skive_value *v = part->values[i];
+        if (v->producer && !v->output_uses && is_watched(s, v->name)) SKV_TRY(skive_graph_add_output(part, v));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status show_watched(const skive_session *s, uint32_t id) {
+    const char *name = id == NO_VALUE ? NULL : s->graph->values[id]->name;
+    return name && is_watched(s, name) ? s->watch->see(s->watch->user, name, &s->values[id]) : SKIVE_OK;
+}
+
 static skive_status make_plan(skive_session *s, stage *p, const bool *planned) {
     skive_plan_options o = skive_plan_options_default();
     skive_graph *part = NULL;
@@ -203,6 +221,7 @@ static skive_status make_plan(skive_session *s, stage *p, const bool *planned) {
     o.no_fusion = s->options.no_fusion || s->unfused;
     o.reference = s->options.reference;
     SKV_GO(status, done, skv_graph_extract(s->ctx, p->graph, planned, &part));
+    SKV_GO(status, done, keep_watched(s, part));
     SKV_GO(status, done, skive_plan_create(s->ctx, part, &o, &p->plan));
     SKV_GO(status, done, skive_exec_create(s->ctx, p->plan, &p->exec));
     SKV_GO(status, done, ids_of(s, part->inputs, part->n_inputs, &p->plan_in_ids));
@@ -280,6 +299,8 @@ static skive_status run_plan(skive_session *s, stage *p) {
     SKV_TRY(skive_exec_run(p->exec));
     for (size_t i = 0; i < skive_plan_output_count(p->plan); i++)
         SKV_TRY(skive_exec_output(p->exec, i, &s->values[p->plan_out_ids[i]]));
+    for (size_t i = 0; s->watch && i < skive_plan_output_count(p->plan); i++)
+        SKV_TRY(show_watched(s, p->plan_out_ids[i]));
     return SKIVE_OK;
 }
 
@@ -323,6 +344,8 @@ static skive_status run_stop(skive_session *s, stop *x) {
         s->owned[id] = true;
         x->out[o] = (skive_tensor){0};
     }
+    for (uint32_t o = 0; s->watch && status == SKIVE_OK && o < n->n_outputs; o++)
+        status = show_watched(s, x->out_ids[o]);
     return status;
 }
 
@@ -438,9 +461,8 @@ static void raise_made_up_names(skive_graph *g) {
     }
 }
 
-skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, const skive_session_options *options,
-                                  skive_session **out) {
-    SKV_NEED(ctx, "ctx, graph, out", ctx, graph, out);
+skive_status skv_session_open(skive_context *ctx, const skive_graph *graph, const skive_session_options *options,
+                              const skv_session_watch *watch, skive_session **out) {
     skive_session *s = NULL;
     skive_status status;
     *out = NULL;
@@ -450,6 +472,7 @@ skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, 
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *s, &s));
     s->ctx = ctx;
     s->options = o;
+    s->watch = watch;
     if (s->options.max_plans == 0) s->options.max_plans = DEFAULT_PLANS;
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &s->graph));
     SKV_GO(status, fail, skv_graph_decode(s->graph, s->options.reference || s->options.no_fusion));
@@ -463,6 +486,12 @@ skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, 
 fail:
     skive_session_free(s);
     return status;
+}
+
+skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, const skive_session_options *options,
+                                  skive_session **out) {
+    SKV_NEED(ctx, "ctx, graph, out", ctx, graph, out);
+    return skv_session_open(ctx, graph, options, NULL, out);
 }
 
 void skive_session_free(skive_session *s) {

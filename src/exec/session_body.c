@@ -8,7 +8,7 @@ static skive_status run(skv_body *body, const skive_tensor *in, skive_tensor *ou
 }
 
 skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub, const skive_session_options *options,
-                                     skv_session_body **out) {
+                                     const skv_session_watch *watch, skv_session_body **out) {
     skv_session_body *b = NULL;
     skive_status status;
     *out = NULL;
@@ -18,7 +18,7 @@ skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub,
     /* For the output types of a loop without iterations. A branch that is never taken may be inconsistent, so a failure
      * is not reported yet. */
     (void)skive_graph_infer(b->graph);
-    SKV_GO(status, fail, skive_session_create(ctx, b->graph, options, &b->session));
+    SKV_GO(status, fail, skv_session_open(ctx, b->graph, options, watch, &b->session));
     b->body = (skv_body){.graph = b->graph, .n_in = sub->n_inputs, .n_out = sub->n_outputs, .run = run};
     b->n_captured = b->graph->n_inputs - sub->n_inputs;
     SKV_GO(status, fail, skv_alloc_array(ctx, (size_t)b->graph->n_inputs + 1, sizeof *b->inputs, &b->inputs));

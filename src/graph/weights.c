@@ -104,15 +104,9 @@ static skive_value *bias_of(const skive_node *n) {
     return NULL;
 }
 
-/* The value itself where a subgraph reads one of a graph around it. */
-static skive_value *source_of(skive_value *v) {
-    while (v->outer) v = v->outer;
-    return v;
-}
-
 static bool is_listed(const skive_node *n, size_t i) {
     if (skv_input_role(n, i) < SKV_ROLE_TABLE) return false;
-    const skive_value *v = source_of(n->inputs[i]);
+    const skive_value *v = skv_value_source(n->inputs[i]);
     /* A table that is computed, and the codebook of a shared weight, are none. */
     return skv_input_role(n, i) == SKV_ROLE_WEIGHT || v->storage || skv_shared_find(v, NULL);
 }
@@ -138,7 +132,7 @@ static bool is_seen(listing *l, const skive_value *v) {
 static void add_weight(listing *l, skive_node *node, uint32_t i) {
     const skv_input_spec *s = skv_input_spec_of(node, i);
     skv_weight *w = &l->items[l->n++];
-    *w = (skv_weight){.value = source_of(node->inputs[i]),
+    *w = (skv_weight){.value = skv_value_source(node->inputs[i]),
                       .node = node,
                       .input = (int)i,
                       .role = s->role,
@@ -162,7 +156,7 @@ static void list_weights(listing *l, const skive_graph *g) {
     for (uint32_t k = 0; k < g->n_nodes; k++) {
         skive_node *n = g->nodes[k];
         for (uint32_t i = 0; i < n->n_inputs; i++)
-            if (n->inputs[i] && is_listed(n, i) && !is_seen(l, source_of(n->inputs[i]))) add_weight(l, n, i);
+            if (n->inputs[i] && is_listed(n, i) && !is_seen(l, skv_value_source(n->inputs[i]))) add_weight(l, n, i);
         for (uint32_t a = 0; g->nests && a < n->n_attrs; a++)
             if (n->attrs[a].graph) list_weights(l, n->attrs[a].graph);
     }
@@ -231,5 +225,5 @@ skive_value *skv_find_value_anywhere(const skive_graph *g, const char *name) {
     for (uint32_t k = 0; !v && g->nests && k < g->n_nodes; k++)
         for (uint32_t a = 0; !v && a < g->nodes[k]->n_attrs; a++)
             if (g->nodes[k]->attrs[a].graph) v = skv_find_value_anywhere(g->nodes[k]->attrs[a].graph, name);
-    return v ? source_of(v) : NULL;
+    return skv_value_source(v);
 }

@@ -56,6 +56,11 @@ skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **
 /* Does a body read it, or own it? Methods that follow data through the graph do not see it there. */
 static inline bool skv_weight_in_body(const skv_weight *w) { return w->node->graph->parent != NULL; }
 #define SKV_IN_A_BODY "it is in the body of an If, Loop or Scan, "
+/* The value itself where a subgraph reads one of a graph around it; NULL: of NULL. */
+static inline skive_value *skv_value_source(skive_value *v) {
+    while (v && v->outer) v = v->outer;
+    return v;
+}
 /* The node's name; of one in a body behind the names of those around it: "If_0/then_branch/conv". Freed by skv_free. */
 skive_status skv_node_path(skive_context *ctx, const skive_node *n, char **out);
 /* The value of this name in the graph, or else in the first body that has one; NULL: there is none. */

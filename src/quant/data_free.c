@@ -22,17 +22,9 @@ skive_status skv_data_free_close(skv_data_free *w, skive_graph *graph, skive_qua
     return status;
 }
 
-/* Bodies first: what only they read goes too. */
-static void sweep(skive_graph *g) {
-    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
-        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++)
-            if (g->nodes[i]->attrs[a].graph) sweep(g->nodes[i]->attrs[a].graph);
-    (void)skv_graph_sweep(g);
-}
-
 skive_status skv_data_free_finish(skv_data_free *w) {
     skive_cost cost;
-    sweep(w->g);
+    skv_quant_sweep(w->g);
     SKV_TRY(skive_graph_infer(w->g));
     SKV_TRY(skive_graph_cost(w->g, &cost));
     w->report.expected_bytes = cost.parameter_bytes;

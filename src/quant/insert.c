@@ -97,13 +97,13 @@ static double quantize_weights(const skive_tensor *w, const channels *c, const s
 static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *input, bool per_channel,
                                 skive_quantize_report *report, const float **scales, int64_t *n_scales) {
     skive_context *ctx = b->graph->ctx;
-    skive_value *w = n->inputs[1];
+    skive_value *w = skv_quant_parameter(n, 1);
     const skive_tensor *t = skv_value_tensor(w);
     skv_storage *q = NULL, *s = NULL;
     char name[256];
     const channels of = channels_of(n, t), *c = &of;
     const int64_t count = per_channel ? c->n : 1;
-    const skive_tensor *bias = skv_value_tensor(skv_node_in(n, 2));
+    const skive_tensor *bias = skv_value_tensor(skv_quant_parameter(n, 2));
     const skv_quantizer grid = skv_quant_weights(per_channel);
     SKV_TRY(skv_storage_create(ctx, grid.grid->dtype, t->rank, t->dims, &q));
     skive_status status = skv_storage_create(ctx, SKIVE_F32, per_channel ? 1 : 0, &c->n, &s);
@@ -151,7 +151,8 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
 /* Bias in steps of input scale times weight scale, the unit of the accumulator. */
 static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, const float *scales, int64_t n_scales) {
     skive_context *ctx = b->graph->ctx;
-    const skive_tensor *t = skv_value_tensor(n->inputs[2]);
+    const skive_value *bias = skv_quant_parameter(n, 2);
+    const skive_tensor *t = skv_value_tensor(bias);
     const int64_t count = skive_tensor_count(t);
     skv_storage *q = NULL, *s = NULL;
     char name[256];
@@ -173,7 +174,7 @@ static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, 
         skv_note(ctx, "node '%s': %lld biases exceed the range of their scale and were clipped", n->name,
                  (long long)clipped);
     }
-    snprintf(name, sizeof name, "%.*s_quantized", skv_utf8_prefix(n->inputs[2]->name, 230), n->inputs[2]->name);
+    snprintf(name, sizeof name, "%.*s_quantized", skv_utf8_prefix(bias->name, 230), bias->name);
     skive_value *integer = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, q);
     skive_value *scale = skv_emit_param(b, NULL, s);
     skive_value *dq = n_scales > 1
@@ -198,7 +199,7 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
         const char *choice = skv_quant_choice(o, n->inputs[1]->name);
         if (choice) SKV_TRY(skv_quantizer_parse(ctx, choice, q));
         if (skv_quant_target_per_tensor(o, n)) q->per = SKV_PER_TENSOR;
-        skv_gridded_lay_out(c, q, &view, skv_value_tensor(n->inputs[1]));
+        skv_gridded_lay_out(c, q, &view, skv_value_tensor(skv_quant_parameter(n, 1)));
         SKV_TRY(skv_gridded_make(ctx, c));
         if (q->per == SKV_PER_GROUP && c->q.per != SKV_PER_GROUP)
             skv_note(ctx, "weight '%s' is no matrix: it has one scale for each output channel, not one for each group",
@@ -233,7 +234,7 @@ static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, 
 
 /* The bias with what is added to it, or a bias where there was none. */
 static skive_status shift_bias(skv_builder *b, skive_node *n, const float *shift, int64_t count) {
-    const skive_tensor *old = skv_value_tensor(skv_node_in(n, 2));
+    const skive_tensor *old = skv_value_tensor(skv_quant_parameter(n, 2));
     skv_storage *s = NULL;
     char name[256];
     SKV_TRY(skv_storage_create(b->graph->ctx, SKIVE_F32, 1, &count, &s));
@@ -248,9 +249,9 @@ static skive_status shift_bias(skv_builder *b, skive_node *n, const float *shift
 static skive_status codes_pair(skv_builder *b, skive_node *n, const skv_gridded *c, const skv_quantizer *activations,
                                const skv_point *input, bool int_bias, skive_quantize_report *report) {
     skive_context *ctx = b->graph->ctx;
-    skive_value *w = n->inputs[1], *real = NULL;
+    skive_value *w = skv_quant_parameter(n, 1), *real = NULL;
     if (c->shift) SKV_TRY(shift_bias(b, n, c->shift, c->t->dims[c->out_axis]));
-    const skive_tensor *bias = skv_value_tensor(skv_node_in(n, 2));
+    const skive_tensor *bias = skv_value_tensor(skv_quant_parameter(n, 2));
     float *scales = NULL;
     skive_quantize_row row = {.is_parameter = true, .grid = c->q.grid->name, .sqnr = skv_gridded_sqnr(c)};
     for (int64_t k = 0; k < c->groups; k++) {

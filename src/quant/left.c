@@ -57,7 +57,7 @@ static int64_t weights_of(const skive_node *n, const char **largest) {
     int64_t sum = 0, most = 1;
     *largest = NULL;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
-        const skive_value *v = n->inputs[i];
+        const skive_value *v = skv_quant_parameter(n, i);
         if (!v || !v->storage || v->type.dtype != SKIVE_F32 || skv_input_role(n, i) < SKV_ROLE_TABLE) continue;
         sum += skv_type_count(&v->type);
         if (skv_type_count(&v->type) <= most) continue;

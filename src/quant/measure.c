@@ -2,6 +2,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <skive/session.h>
+
 #include "probe/probe.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
@@ -140,6 +142,47 @@ skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const s
     sum_up(&m, left_out, told, out);
 done:
     skv_free(ctx, m.sums);
+    if (status != SKIVE_OK) skv_measure_free(ctx, out);
+    return status;
+}
+
+static skive_status run_session(const measuring *m) {
+    const skive_graph *g = m->graph;
+    skive_session *s = NULL;
+    skive_tensor *outputs = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(m->ctx, (size_t)g->n_outputs + 1, sizeof *outputs, &outputs));
+    SKV_GO(status, done, skive_session_create(m->ctx, g, NULL, &s));
+    for (size_t run = 0; run < m->kept->n; run++) {
+        const skv_kept_run *r = &m->kept->runs[run];
+        if (!r->outputs) continue;
+        SKV_GO(status, done, skive_session_run(s, r->inputs, g->n_inputs, outputs, g->n_outputs));
+        for (uint32_t i = 0; i < g->n_outputs; i++) {
+            hold(&r->outputs[i], &outputs[i], &m->sums[run * g->n_outputs + i]);
+            skive_tensor_free(m->ctx, &outputs[i]);
+        }
+    }
+done:
+    skive_session_free(s);
+    skv_free(m->ctx, outputs);
+    return status;
+}
+
+skive_status skv_quant_measure_session(skive_context *ctx, const skive_graph *g, const skv_kept *kept,
+                                       skv_measure *out) {
+    measuring m = {.ctx = ctx, .graph = g, .kept = kept};
+    bool *left_out = NULL;
+    skive_status status;
+    *out = (skv_measure){.n_outputs = g->n_outputs};
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->sqnr));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->agreement));
+    SKV_GO(status, done, skv_alloc_array(ctx, kept->n * g->n_outputs + 1, sizeof *m.sums, &m.sums));
+    SKV_GO(status, done, skv_alloc_array(ctx, kept->n + 1, sizeof *left_out, &left_out));
+    SKV_GO(status, done, run_session(&m));
+    sum_up(&m, left_out, kept->n, out);
+done:
+    skv_free(ctx, m.sums);
+    skv_free(ctx, left_out);
     if (status != SKIVE_OK) skv_measure_free(ctx, out);
     return status;
 }

@@ -15,23 +15,26 @@ static bool is_candidate(const skive_node *n) { return n->op && n->op->integer_f
 
 bool skv_quant_is_product(const skive_node *n) { return is_candidate(n) && skv_input_role(n, 1) == SKV_ROLE_WEIGHT; }
 
-static bool computed_float(const skive_value *v) { return v && !v->storage && v->type.dtype == SKIVE_F32; }
+/* A parameter of a graph around a body is one in the body too. */
+static bool is_constant(skive_value *v) { return v && skv_value_source(v)->storage; }
+
+static bool computed_float(skive_value *v) { return v && !is_constant(v) && v->type.dtype == SKIVE_F32; }
 
 /* NULL if the node can be executed in integers. */
 static const char *why_not(const skive_node *n, const skive_quantize_options *o) {
     if (skv_quant_skipped(o, n)) return "it is excluded by --skip";
-    const skive_value *x = skv_node_in(n, 0);
-    if (x && x->storage) return "its first input is a constant";
+    skive_value *x = skv_node_in(n, 0);
+    if (is_constant(x)) return "its first input is a constant";
     if (!computed_float(x)) return "its first input is not float32";
     if (skv_node_is(n, SKV_OP_ADD)) {
-        const skive_value *y = skv_node_in(n, 1);
-        return computed_float(y) ? NULL : y && y->storage ? "it adds a constant" : "its inputs are not float32";
+        skive_value *y = skv_node_in(n, 1);
+        return computed_float(y) ? NULL : is_constant(y) ? "it adds a constant" : "its inputs are not float32";
     }
     const char *target = skv_quant_target_why_not(o, n);
     if (target) return target;
     const skv_input_spec *spec = skv_input_spec_of(n, 1);
     if (!spec || spec->role != SKV_ROLE_WEIGHT) return NULL; /* by the record: data may stand there */
-    const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2);
+    const skive_value *w = skv_quant_parameter(n, 1), *b = skv_quant_parameter(n, 2);
     if (!skv_value_is_param(w) || w->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
     if (w->type.rank < 2) return "its weights have fewer than two dimensions";
     const char *choice = skv_quant_choice(o, w->name);

@@ -8,18 +8,29 @@
 
 /* Computes with integers already. Constants that are stored as integers do not count: they are folded. */
 static bool is_quantized(const skive_node *n) {
-    if (skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR)) return n->n_inputs > 0 && n->inputs[0] && !n->inputs[0]->storage;
+    if (skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR))
+        return n->n_inputs > 0 && n->inputs[0] && !skv_quant_parameter(n, 0)->storage;
     return SKV_NODE_IS_ANY(n, SKV_OP_QUANTIZE_LINEAR, SKV_OP_DYNAMIC_QUANTIZE_LINEAR, SKV_OP_MAT_MUL_INTEGER,
                            SKV_OP_CONV_INTEGER);
 }
 
-skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
+/* The first such node, in bodies too. */
+static const skive_node *find_quantized(const skive_graph *g) {
+    const skive_node *found = NULL;
+    for (uint32_t i = 0; !found && i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
-        if (is_quantized(n))
-            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, n->name,
-                               "the model is already quantized (node '%s'); start from the float model", n->name);
+        if (is_quantized(n)) found = n;
+        for (uint32_t a = 0; !found && g->nests && a < n->n_attrs; a++)
+            if (n->attrs[a].graph) found = find_quantized(n->attrs[a].graph);
     }
+    return found;
+}
+
+skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o) {
+    const skive_node *n = find_quantized(g);
+    if (n)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, n->name,
+                           "the model is already quantized (node '%s'); start from the float model", n->name);
     return skv_quant_check_skip(ctx, g, o);
 }
 
@@ -28,7 +39,7 @@ skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, con
 const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel) {
     enum { LARGEST_X = 255, LARGEST_W = 127 };
     const double limit = 3.0 * (1 << 29);
-    const skive_tensor *t = skv_value_tensor(skv_node_in(n, 1));
+    const skive_tensor *t = skv_value_tensor(skv_quant_parameter(n, 1));
     skv_weight_view v;
     if (!t || t->dtype != SKIVE_F32 || !skv_weight_view_of(n, 1, &v) || v.out_axis < 0) return NULL;
     const int64_t count = skive_tensor_count(t), m = t->dims[v.out_axis];
@@ -49,6 +60,13 @@ const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel) {
         if (top > 0 && sum / top * LARGEST_W * LARGEST_X > limit) return "its sums may leave 32 bits";
     }
     return NULL;
+}
+
+void skv_quant_sweep(skive_graph *g) {
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++)
+            if (g->nodes[i]->attrs[a].graph) skv_quant_sweep(g->nodes[i]->attrs[a].graph);
+    (void)skv_graph_sweep(g);
 }
 
 skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out) {

@@ -8,6 +8,7 @@
 
 #include "base/option.h"
 #include "graph/graph.h"
+#include "graph/weights.h"
 #include "probe/histogram.h"
 #include "tensor/grid.h"
 
@@ -70,6 +71,10 @@ skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, cons
 bool skv_quant_is_product(const skive_node *n);
 /* Why a product by int8 weights and uint8 inputs cannot be summed in 32 bits, whatever its inputs are; NULL: it can. */
 const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel);
+/* The parameter that is the node's input `i`, which may be one of a graph around its body. NULL: it has no such input. */
+static inline skive_value *skv_quant_parameter(const skive_node *n, size_t i) {
+    return skv_value_source(skv_node_in(n, i));
+}
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n);
 /* ERR_UNSUPPORTED: `why`, and the first nodes that stay in float with their reasons. */
@@ -80,8 +85,8 @@ skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const
 skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
                                     const bool *chosen, const bool *named);
 
-/* A model that needs several plans, split in two: the nodes that one plan can run are quantized as a separate model;
- * those whose shape or control flow depends on data, and the nodes after them, are unchanged. */
+/* A model that needs several plans, split in two: the nodes that one plan can run are quantized as a separate model,
+ * the part; those whose shape or control flow depends on data, and the nodes after them, are the rest. */
 typedef struct skv_quant_split {
     skive_graph *whole; /* cleaned */
     bool *is_static;    /* by node id of `whole` */
@@ -89,10 +94,14 @@ typedef struct skv_quant_split {
 } skv_quant_split;
 skive_status skv_quant_split_make(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
                                   skv_quant_split *out);
-/* Adds the nodes outside the part to the report. */
-skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s, skive_quantize_report *r);
-/* Appends the other nodes to the part, which becomes the whole model again. */
-skive_status skv_quant_split_join(skive_context *ctx, skv_quant_split *s);
+/* Tells of the nodes outside the part; where they are left in float, they are added to the report. */
+skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s, bool leaves,
+                                    skive_quantize_report *r);
+/* The rest as a graph of its own, whose inputs are values of the part. */
+skive_status skv_quant_split_rest(skive_context *ctx, const skv_quant_split *s, skive_graph **out);
+/* Appends the rest, or a changed form of it, to a form of the part, which becomes the whole model again. */
+skive_status skv_quant_split_join(skive_context *ctx, const skv_quant_split *s, skive_graph *part,
+                                  const skive_graph *rest);
 void skv_quant_split_free(skive_context *ctx, skv_quant_split *s);
 
 /* The range of a value in one run; low > high: not run. Kept for the first runs only. */
@@ -168,7 +177,21 @@ typedef struct skv_measure {
 } skv_measure;
 skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
                                const skv_kept *kept, const bool *left_out, size_t told, skv_measure *out);
+/* The same of a model that needs a session, over all kept runs. */
+skive_status skv_quant_measure_session(skive_context *ctx, const skive_graph *g, const skv_kept *kept,
+                                       skv_measure *out);
 void skv_measure_free(skive_context *ctx, skv_measure *m);
+/* Enters the figures of the graph's outputs in the report. */
+skive_status skv_quant_report_outputs(skive_context *ctx, const skive_graph *g, const skv_measure *m,
+                                      skive_quantize_report *r);
+/* Enters a point in the report, with the error on what was held out. */
+skive_status skv_quant_report_point(skive_context *ctx, const skv_quantizer *q, const skv_point *p,
+                                    skive_quantize_report *r);
+/* The grids of all points from their sources' ranges. */
+void skv_quant_set_grids(skv_points *points, double (*range)[2]);
+void skv_quant_points_free(skive_context *ctx, skv_points *points);
+/* Removes what nothing reads, in bodies first: what only they read goes too. */
+void skv_quant_sweep(skive_graph *g);
 
 /* The candidate ranges of a value's grid. */
 enum { SKV_MOST_CHOICES = 12 };
@@ -204,15 +227,51 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
                                     const bool *chosen, const skv_quantizer *q, skv_points *points);
 /* The grid that the options choose for the weight of this name; NULL: none of its own. */
 const char *skv_quant_choice(const skive_quantize_options *o, const char *parameter);
-/* Every choice must be of a weight of the graph, and of a grid that a file holds. Errors: NOT_FOUND, ARGUMENT,
+/* Every choice must be of a weight of the graph or of the rest (NULL: there is none), and of a grid that a file holds. Errors: NOT_FOUND, ARGUMENT,
  * UNSUPPORTED. */
-skive_status skv_quant_check_choices(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
+skive_status skv_quant_check_choices(skive_context *ctx, const skive_graph *g, const skive_graph *rest,
+                                     const skive_quantize_options *o);
 void skv_quant_weights_free(skive_context *ctx, skv_points *points);
 /* Inserts the pairs and converts weights and biases of chosen nodes to integers. */
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
                               const skv_points *points, skive_quantize_report *report);
 skive_status skv_quant_add_row(skive_context *ctx, skive_quantize_report *r, const skive_quantize_row *row,
                                const char *name);
+
+/* ---- the rest of a split model, and the bodies in it (rest.c) ---- */
+
+/* A graph whose nodes are quantized: the rest, or a body of one of its nodes. */
+typedef struct skv_quant_place {
+    skive_graph *graph;
+    bool *chosen; /* by node id */
+    skv_points points;
+    double (*range)[2];   /* [points] */
+    skv_choices *choices; /* [points], of "auto" */
+} skv_quant_place;
+typedef struct skv_quant_rest {
+    skive_context *ctx;
+    const skive_quantize_options *o;
+    const skv_quant_split *split;
+    skive_graph *graph;      /* NULL: nothing is quantized there */
+    skive_graph *quantized;  /* its quantized form, when it is made */
+    skv_quant_place *places; /* the graph, then the bodies in the order of the nodes */
+    size_t n, n_points;
+    skv_calibration_data data;
+} skv_quant_rest;
+/* Finds what can be quantized there. `codes`: weights have codes before they are written (the grid `weights`). */
+skive_status skv_quant_rest_open(skive_context *ctx, const skive_quantize_options *o, const skv_quant_split *split,
+                                 const skv_quantizer *activations, skive_quantize_report *report, skv_quant_rest *out);
+skive_status skv_quant_rest_codes(skv_quant_rest *r, const skv_quantizer *weights);
+/* Any grids: for a dry run, which tells sizes only. */
+void skv_quant_rest_any_grids(skv_quant_rest *r);
+/* Runs the float model and chooses the ranges of what is computed in the rest. `part` is the quantized part. */
+skive_status skv_quant_rest_calibrate(skv_quant_rest *r, const skv_observer *observer, const skive_graph *part,
+                                      skive_feed_fn feed, void *user, skive_quantize_report *report);
+/* Makes the quantized form. */
+skive_status skv_quant_rest_insert(skv_quant_rest *r, skive_quantize_report *report);
+/* The figures of the whole model, when it is quantized. */
+skive_status skv_quant_rest_report(skv_quant_rest *r, const skive_graph *model, skive_quantize_report *report);
+void skv_quant_rest_free(skv_quant_rest *r);
 
 /* A limit on the loss of accuracy: nodes are put back to float until it is met. */
 typedef struct skv_quant_control {

@@ -42,6 +42,7 @@ typedef struct quantization {
     bool takes_pixels;     /* the option `input_type` */
     skv_pixels pixels;
     double (*range)[2]; /* [points] */
+    skv_quant_rest rest;
     skive_quantize_report report;
 } quantization;
 
@@ -262,6 +263,7 @@ static bool needs_codes(const quantization *q) {
 }
 
 static skive_status make_codes(quantization *q) {
+    if (q->o->weights || q->o->n_choices) SKV_TRY(skv_quant_rest_codes(&q->rest, &q->weights));
     return needs_codes(q) ? skv_quant_weights_make(q->ctx, q->work, q->o, q->chosen, &q->weights, &q->points)
                           : SKIVE_OK;
 }
@@ -283,26 +285,35 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_pass_run(skv_pass_find("merge-transposes"), &env, q->work, &changes));
     (void)skv_graph_sweep(q->work);
     SKV_TRY(skive_graph_infer(q->work));
-    SKV_TRY(skv_quant_check_choices(q->ctx, q->work, q->o));
+    SKV_TRY(skv_quant_check_choices(q->ctx, q->work, q->rest.graph, q->o));
     SKV_TRY(edit_floats(q));
     if (q->takes_pixels) SKV_TRY(skv_pixels_fold(q->ctx, q->work, q->o, &q->pixels));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     q->points.q = q->activations;
-    return q->points.n == 0 ? skv_quant_refuse_model(q->ctx, &q->report, "the model has no node that can be quantized")
-                            : SKIVE_OK;
+    return q->points.n + q->rest.n_points == 0
+               ? skv_quant_refuse_model(q->ctx, &q->report, "the model has no node that can be quantized")
+               : SKIVE_OK;
 }
 
 /* ---- ranges ---- */
 
-static void set_grids(quantization *q) {
-    const skv_quantizer *a = &q->points.q;
-    for (size_t k = 0; k < q->points.n; k++) {
-        skv_point *p = &q->points.items[k];
-        if (p->source != k || skv_pixels_grid(&q->pixels, q->work, p->value, &p->grid)) continue;
-        a->grid->solve_range(a, q->range[k][0], q->range[k][1], &p->grid);
+void skv_quant_set_grids(skv_points *points, double (*range)[2]) {
+    const skv_quantizer *a = &points->q;
+    for (size_t k = 0; k < points->n; k++) {
+        skv_point *p = &points->items[k];
+        if (p->source == k) a->grid->solve_range(a, range[k][0], range[k][1], &p->grid);
     }
-    for (size_t i = 0; i < q->points.n; i++) q->points.items[i].grid = q->points.items[q->points.items[i].source].grid;
+    for (size_t i = 0; i < points->n; i++) points->items[i].grid = points->items[points->items[i].source].grid;
+}
+
+static void set_grids(quantization *q) {
+    skv_point *items = q->points.items;
+    skv_quant_set_grids(&q->points, q->range);
+    if (!q->takes_pixels) return;
+    for (size_t k = 0; k < q->points.n; k++)
+        if (items[k].source == k) (void)skv_pixels_grid(&q->pixels, q->work, items[k].value, &items[k].grid);
+    for (size_t i = 0; i < q->points.n; i++) items[i].grid = items[items[i].source].grid;
 }
 
 /* All values' ranges by one observer. */
@@ -491,9 +502,22 @@ static skive_status put_back(quantization *q, const skv_quant_control *control, 
     return measure(q, m);
 }
 
+/* The rest, quantized or not, behind the part, which becomes the whole model. */
+static skive_status join_rest(quantization *q, const skv_quant_split *split, skive_graph *part) {
+    skive_graph *rest = NULL;
+    if (q->rest.n_points) {
+        SKV_TRY(skv_quant_rest_insert(&q->rest, &q->report));
+        return skv_quant_split_join(q->ctx, split, part, q->rest.quantized);
+    }
+    SKV_TRY(skv_quant_split_rest(q->ctx, split, &rest));
+    const skive_status status = skv_quant_split_join(q->ctx, split, part, rest);
+    skive_graph_free(rest);
+    return status;
+}
+
 /* A dry run: sizes and errors of weights do not depend on the ranges of activations, which only samples tell. */
-static skive_status only_tell(quantization *q, const skive_graph *whole) {
-    skive_cost before, part, after;
+static skive_status only_tell(quantization *q, const skv_quant_split *split) {
+    skive_cost after;
     skive_graph *trial = NULL;
     skv_points points = {0};
     SKV_TRY(make_codes(q));
@@ -502,14 +526,13 @@ static skive_status only_tell(quantization *q, const skive_graph *whole) {
         q->range[k][1] = 255;
     }
     set_grids(q);
+    skv_quant_rest_any_grids(&q->rest);
     SKV_TRY(skive_graph_copy(q->ctx, q->work, &trial));
     skive_status status = skv_quant_part(q->ctx, q->work, q->chosen, &q->points, trial, &points);
     if (status == SKIVE_OK) status = skv_quant_insert(q->ctx, trial, q->o, q->chosen, &points, &q->report);
-    if (status == SKIVE_OK) status = skive_graph_cost(whole, &before);
-    if (status == SKIVE_OK) status = skive_graph_cost(q->work, &part);
+    if (status == SKIVE_OK && split->part) status = join_rest(q, split, trial);
     if (status == SKIVE_OK) status = skive_graph_cost(trial, &after);
-    if (status == SKIVE_OK)
-        q->report.expected_bytes = before.parameter_bytes - part.parameter_bytes + after.parameter_bytes;
+    if (status == SKIVE_OK) q->report.expected_bytes = after.parameter_bytes;
     q->report.calibration = q->observer ? q->observer->name : "auto";
     skv_free(q->ctx, points.items);
     skive_graph_free(trial);
@@ -523,19 +546,23 @@ static double sqnr_of(const skv_quantizer *q, const skv_point *p) {
     return h->relative && h->reach > 0 ? skv_histogram_sqnr(h, q, &p->grid) : NAN;
 }
 
+skive_status skv_quant_report_point(skive_context *ctx, const skv_quantizer *q, const skv_point *p,
+                                    skive_quantize_report *r) {
+    const skive_quantize_row row = {.grid = q->grid->name,
+                                    .lo = p->seen.low,
+                                    .hi = p->seen.high,
+                                    .scale = (double)p->grid.scale,
+                                    .zero_point = p->grid.zero_point,
+                                    .sqnr = sqnr_of(q, p)};
+    return skv_quant_add_row(ctx, r, &row, p->value->name);
+}
+
 static skive_status report_values(quantization *q) {
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_point *p = &q->points.items[k];
         bool needed = false;
         for (size_t i = 0; i < q->part.n && !needed; i++) needed = q->part.items[i].value == p->value;
-        if (p->source != k || !needed) continue;
-        const skive_quantize_row row = {.grid = q->points.q.grid->name,
-                                        .lo = p->seen.low,
-                                        .hi = p->seen.high,
-                                        .scale = (double)p->grid.scale,
-                                        .zero_point = p->grid.zero_point,
-                                        .sqnr = sqnr_of(&q->points.q, p)};
-        SKV_TRY(skv_quant_add_row(q->ctx, &q->report, &row, p->value->name));
+        if (p->source == k && needed) SKV_TRY(skv_quant_report_point(q->ctx, &q->points.q, p, &q->report));
     }
     return SKIVE_OK;
 }
@@ -564,25 +591,31 @@ static skive_status report_worst(quantization *q) {
 }
 
 /* Is the largest value of an output its prediction? Not for regression, nor for independent scores. */
-static bool tells_a_class(const quantization *q, uint32_t output) {
+static bool tells_a_class(skive_context *ctx, const skive_graph *g, uint32_t output) {
     skv_head head = {0};
-    skive_value *v = q->work->outputs[output];
+    skive_value *v = g->outputs[output];
     if (!skv_dtype_is_float(v->type.dtype)) return true;
-    if (skv_head_find(q->ctx, q->work, NULL, &head) != SKIVE_OK || head.output != output) skv_head_walk(v, -1, &head);
+    if (skv_head_find(ctx, g, NULL, &head) != SKIVE_OK || head.output != output) skv_head_walk(v, -1, &head);
     return head.kind != SKIVE_OUTPUT_VALUES && head.kind != SKIVE_OUTPUT_SIGMOID &&
            head.kind != SKIVE_OUTPUT_SIGMOID_LOGITS;
+}
+
+skive_status skv_quant_report_outputs(skive_context *ctx, const skive_graph *g, const skv_measure *m,
+                                      skive_quantize_report *r) {
+    SKV_TRY(skv_alloc_array(ctx, m->n_outputs + 1, sizeof *r->outputs, &r->outputs));
+    for (size_t i = 0; i < m->n_outputs; i++) {
+        SKV_TRY(skv_strdup(ctx, g->outputs[i]->name, &r->outputs[i].name));
+        r->outputs[i].sqnr = m->sqnr[i];
+        r->outputs[i].agreement = tells_a_class(ctx, g, (uint32_t)i) ? m->agreement[i] : NAN;
+        r->n_outputs++;
+    }
+    return SKIVE_OK;
 }
 
 static skive_status report_outputs(quantization *q, const skv_measure *m) {
     skive_quantize_report *r = &q->report;
     const skv_kept *k = &q->data.check;
-    SKV_TRY(skv_alloc_array(q->ctx, m->n_outputs + 1, sizeof *r->outputs, &r->outputs));
-    for (size_t i = 0; i < m->n_outputs; i++) {
-        SKV_TRY(skv_strdup(q->ctx, q->work->outputs[i]->name, &r->outputs[i].name));
-        r->outputs[i].sqnr = m->sqnr[i];
-        r->outputs[i].agreement = tells_a_class(q, (uint32_t)i) ? m->agreement[i] : NAN;
-        r->n_outputs++;
-    }
+    SKV_TRY(skv_quant_report_outputs(q->ctx, q->work, m, r));
     r->held_out = q->data.held_out;
     for (size_t i = 0; i < k->n; i++) r->check_samples += k->runs[i].outputs && !q->left_out[i] ? q->o->batch : 0;
     r->samples = q->data.samples;
@@ -649,26 +682,32 @@ static skive_status set_trial(quantization *q) {
     return SKIVE_OK;
 }
 
-static void clean_up(quantization *q) {
-    for (size_t i = 0; i < q->points.n; i++) {
-        skv_histogram_free(q->ctx, &q->points.items[i].seen);
-        skv_histogram_free(q->ctx, &q->points.items[i].held);
-        skv_free(q->ctx, q->points.items[i].runs);
+void skv_quant_points_free(skive_context *ctx, skv_points *points) {
+    for (size_t i = 0; i < points->n; i++) {
+        skv_histogram_free(ctx, &points->items[i].seen);
+        skv_histogram_free(ctx, &points->items[i].held);
+        skv_free(ctx, points->items[i].runs);
     }
+    skv_quant_weights_free(ctx, points);
+    skv_free(ctx, points->items);
+    skv_free(ctx, points->spoilt);
+    *points = (skv_points){0};
+}
+
+static void clean_up(quantization *q) {
+    skv_quant_rest_free(&q->rest);
     skv_calibration_data_free(q->ctx, q->work, &q->data);
     skv_free(q->ctx, q->choices);
     skv_free(q->ctx, q->range);
     skv_free(q->ctx, q->trial.runs);
     skv_free(q->ctx, q->left_out);
-    skv_quant_weights_free(q->ctx, &q->points);
+    skv_quant_points_free(q->ctx, &q->points);
     skv_moments_free(q->ctx, q->moments, q->n_moments);
     skv_normals_free(q->ctx, &q->normals);
     skv_inputs_free(q->ctx, &q->inputs);
     skv_pixels_free(q->ctx, &q->pixels);
     skive_graph_free(q->exact);
-    skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->part.items);
-    skv_free(q->ctx, q->points.spoilt);
     skv_free(q->ctx, q->chosen);
     skive_graph_free(q->work);
 }
@@ -753,6 +792,29 @@ static skive_status pick_rounding(quantization *q) {
     return SKIVE_OK;
 }
 
+/* ---- what depends on data, and bodies ---- */
+
+/* Its ranges come from running the model step by step, which accuracy control does not do. */
+static skive_status open_rest(quantization *q, const skv_quant_split *split, bool samples,
+                              const skv_quant_control *control) {
+    const bool reached = samples && !control;
+    if (reached) SKV_TRY(skv_quant_rest_open(q->ctx, q->o, split, &q->activations, &q->report, &q->rest));
+    SKV_TRY(skv_quant_split_report(q->ctx, split, !reached, &q->report));
+    if (q->rest.n_points && goes_by_layers(q))
+        skv_note(q->ctx, "what depends on data, and bodies, get nearest codes and no bias correction: layers are "
+                         "looked at one by one in the part before them only");
+    return SKIVE_OK;
+}
+
+static skive_status calibrate_rest(quantization *q, skive_feed_fn feed, void *user) {
+    skive_graph *part = NULL;
+    if (q->points.n == 0 && (q->o->weights || q->o->n_choices)) SKV_TRY(skv_quant_rest_codes(&q->rest, &q->weights));
+    SKV_TRY(skv_quant_insert_part(q->ctx, q->work, q->o, q->chosen, &q->points, &part));
+    const skive_status status = skv_quant_rest_calibrate(&q->rest, q->observer, part, feed, user, &q->report);
+    skive_graph_free(part);
+    return status;
+}
+
 /* Without `feed`, without samples. */
 skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
                                const skive_quantize_options *options, skive_quantize_report *report,
@@ -795,34 +857,37 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
         feed = skv_pixels_feed;
         user = &q.pixels;
     }
-    if (split.part) SKV_GO(status, done, skv_quant_split_report(ctx, &split, &q.report));
+    if (split.part) SKV_GO(status, done, open_rest(&q, &split, feed || o.dry_run, control));
     SKV_GO(status, done, prepare_graph(&q, split.part ? split.part : graph));
     SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
     if (o.dry_run) {
-        status = only_tell(&q, split.part ? split.whole : q.work);
+        status = only_tell(&q, &split);
         goto done;
     }
-    SKV_GO(status, done,
-           feed ? use_samples(&q, feed, user, control, &m) : ranges_without_data(&q, split.part ? split.whole : graph));
-    if (o.no_slower) SKV_GO(status, done, skv_quant_leave_slow(ctx, q.work, q.o, &q.points, q.chosen, &q.report));
+    if (q.points.n && feed) SKV_GO(status, done, use_samples(&q, feed, user, control, &m));
+    if (!feed) SKV_GO(status, done, ranges_without_data(&q, split.part ? split.whole : graph));
+    if (o.no_slower && q.points.n)
+        SKV_GO(status, done, skv_quant_leave_slow(ctx, q.work, q.o, &q.points, q.chosen, &q.report));
+    if (q.rest.n_points) SKV_GO(status, done, calibrate_rest(&q, feed, user));
     SKV_GO(status, done, skv_quant_part(ctx, q.work, q.chosen, &q.points, q.work, &q.part));
     SKV_GO(status, done, report_values(&q));
     SKV_GO(status, done, report_outlier(&q));
-    if (feed) SKV_GO(status, done, report_outputs(&q, &m));
+    if (feed && q.points.n && !q.rest.n_points) SKV_GO(status, done, report_outputs(&q, &m));
     SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.part, &q.report));
-    SKV_GO(status, done, report_worst(&q));
     if (q.takes_pixels) SKV_GO(status, done, skv_pixels_finish(q.work, &q.pixels));
     skv_calibration_data_free(ctx, q.work, &q.data);
     if (split.part) {
         skive_graph_take(split.part, q.work);
         q.work = NULL;
-        SKV_GO(status, done, skv_quant_split_join(ctx, &split));
+        SKV_GO(status, done, join_rest(&q, &split, split.part));
+        if (q.rest.n_points) SKV_GO(status, done, skv_quant_rest_report(&q.rest, split.part, &q.report));
         skive_graph_take(graph, split.part);
         split.part = NULL;
     } else {
         skive_graph_take(graph, q.work);
         q.work = NULL;
     }
+    SKV_GO(status, done, report_worst(&q));
     q.report.seconds = skv_now() - started;
 done:
     skv_measure_free(ctx, &m);

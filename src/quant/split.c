@@ -129,7 +129,8 @@ static bool may_compute_float(const skive_node *n) {
     return false;
 }
 
-skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s, skive_quantize_report *r) {
+skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s, bool leaves,
+                                    skive_quantize_report *r) {
     const skive_graph *g = s->whole;
     skv_text names;
     size_t n = 0, first = 0;
@@ -142,14 +143,17 @@ skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s
         const bool begins = follows_static(node, s->is_static);
         if (begins && first++ < SHOWN)
             skv_text_add(&names, "%s'%s' (%s)", first > 1 ? ", " : "", node->name, node->op_type);
-        if (begins || may_compute_float(node)) status = skv_quant_leave(ctx, r, node, why_left(node, s->is_static));
+        if (leaves && (begins || may_compute_float(node)))
+            status = skv_quant_leave(ctx, r, node, why_left(node, s->is_static));
     }
     if (first > SHOWN) skv_text_add(&names, " and %zu more", first - SHOWN);
     if (status == SKIVE_OK) status = names.status;
     if (status == SKIVE_OK)
         skv_note(ctx,
-                 "%zu of %u nodes depend on data, beginning with %s; they are left unchanged, the others are "
-                 "quantized, and the figures are those of the values that pass from the quantized part to them",
+                 leaves ? "%zu of %u nodes depend on data, beginning with %s; they are left unchanged, the others are "
+                          "quantized, and the figures are those of the values that pass from the quantized part to them"
+                        : "%zu of %u nodes depend on data, beginning with %s; what they and the bodies of If, Loop and "
+                          "Scan compute is observed while the model runs step by step",
                  n, g->n_nodes, names.data);
     skv_text_free(&names);
     return status;
@@ -181,24 +185,28 @@ static skive_status set_outputs(skive_context *ctx, skive_graph *to, const skv_q
     return SKIVE_OK;
 }
 
-skive_status skv_quant_split_join(skive_context *ctx, skv_quant_split *s) {
-    skive_graph *rest = NULL;
-    skive_value **map = NULL, **bind = NULL;
+skive_status skv_quant_split_rest(skive_context *ctx, const skv_quant_split *s, skive_graph **out) {
     bool *others = NULL;
-    skive_status status;
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)s->whole->n_nodes + 1, sizeof *others, &others));
+    *out = NULL;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)s->whole->n_nodes + 1, sizeof *others, &others));
     for (uint32_t i = 0; i < s->whole->n_nodes; i++) others[i] = !s->is_static[i];
-    SKV_GO(status, done, skv_graph_extract(ctx, s->whole, others, &rest));
+    const skive_status status = skv_graph_extract(ctx, s->whole, others, out);
+    skv_free(ctx, others);
+    return status;
+}
+
+skive_status skv_quant_split_join(skive_context *ctx, const skv_quant_split *s, skive_graph *part,
+                                  const skive_graph *rest) {
+    skive_value **map = NULL, **bind = NULL;
+    skive_status status;
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)rest->n_inputs + 1, sizeof(skive_value *), &bind));
     for (uint32_t i = 0; i < rest->n_inputs; i++)
-        SKV_GO(status, done, find_in(ctx, s->part, rest->inputs[i]->name, &bind[i]));
-    SKV_GO(status, done, skv_graph_merge(s->part, rest, NULL, bind, &map));
-    SKV_GO(status, done, set_outputs(ctx, s->part, s, rest, map));
-    (void)skv_graph_sweep(s->part);
-    SKV_GO(status, done, skive_graph_infer(s->part));
+        SKV_GO(status, done, find_in(ctx, part, rest->inputs[i]->name, &bind[i]));
+    SKV_GO(status, done, skv_graph_merge(part, rest, NULL, bind, &map));
+    SKV_GO(status, done, set_outputs(ctx, part, s, rest, map));
+    (void)skv_graph_sweep(part);
+    SKV_GO(status, done, skive_graph_infer(part));
 done:
-    skive_graph_free(rest);
-    skv_free(ctx, others);
     skv_free(ctx, bind);
     skv_free(ctx, map);
     return status;
