@@ -19,13 +19,24 @@ typedef struct reverse {
     skive_value **gradient;     /* by value id: sum so far */
 } reverse;
 
+typedef struct wanted_reads {
+    const reverse *r;
+    bool any;
+} wanted_reads;
+
+static void see_read(void *user, skive_value *v) {
+    wanted_reads *w = user;
+    w->any = w->any || w->r->wanted[v->id];
+}
+
+/* What bodies read counts as well: their nodes have no gradient, and must be refused where one is asked. */
 static void mark_wanted(reverse *r, skive_value *const *wrt, size_t n_wrt) {
     for (size_t i = 0; i < n_wrt; i++) r->wanted[wrt[i]->id] = true;
     for (uint32_t i = 0; i < r->n_nodes; i++) {
         const skive_node *n = r->order[i];
-        bool any = false;
-        for (uint32_t k = 0; k < n->n_inputs; k++) any = any || (n->inputs[k] && r->wanted[n->inputs[k]->id]);
-        for (uint32_t k = 0; any && k < n->n_outputs; k++) {
+        wanted_reads w = {.r = r};
+        skv_node_reads(n, see_read, &w);
+        for (uint32_t k = 0; w.any && k < n->n_outputs; k++) {
             if (n->outputs[k]) r->wanted[n->outputs[k]->id] = true;
         }
     }

@@ -44,6 +44,7 @@ static skive_status run_recast(skive_context *ctx, const skv_recast *recast, con
     skv_fit twin = *fit;
     skive_status status, trained;
     twin.model = NULL;
+    twin.may_grow = fit->may_grow && !recast->other_nodes;
     SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
     SKV_GO(status, done, skv_params_mark_trainable(twin.model));
     SKV_GO(status, done, recast->to(twin.model));
@@ -52,6 +53,8 @@ static skive_status run_recast(skive_context *ctx, const skv_recast *recast, con
     if (skv_fit_reached(trained, &r)) {
         SKV_GO(status, done, recast->back(fit->model, twin.model));
         skv_params_assign(fit->model, twin.model);
+        for (uint32_t i = 0; i < twin.model->n_meta; i++) /* what the run wrote about outputs and classes */
+            SKV_GO(status, done, skive_graph_set_meta(fit->model, twin.model->meta[i].key, twin.model->meta[i].value));
         status = trained;
     }
 done:

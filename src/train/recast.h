@@ -9,6 +9,7 @@ typedef struct skv_recast {
     bool (*asked)(const skive_graph *g);
     skive_status (*to)(skive_graph *copy);                             /* into the form of training */
     skive_status (*back)(skive_graph *model, const skive_graph *copy); /* trained numbers; what fails changes nothing */
+    bool other_nodes; /* nodes that a run adds to the copy would be lost: none are */
 } skv_recast;
 size_t skv_recast_count(void);
 const skv_recast *skv_recast_at(size_t i);

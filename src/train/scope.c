@@ -4,6 +4,7 @@
 #include "graph/shared.h"
 #include "graph/weights.h"
 #include "tensor/tensor.h"
+#include "train/recast.h"
 #include "train/train.h"
 
 void skive_train_scope_free(skive_context *ctx, skive_train_scope *s) {
@@ -45,6 +46,12 @@ skive_status skive_train_scope_of(skive_context *ctx, const skive_graph *graph, 
     SKV_TRY(skv_train_options_take(ctx, options, &o));
     SKV_TRY(skive_graph_copy(ctx, graph, &g));
     SKV_GO(status, done, skive_graph_to_inference(g));
+    for (size_t i = 0; i < skv_recast_count(); i++) {
+        const skv_recast *recast = skv_recast_at(i); /* weights in bodies are trained in such a form */
+        if (!recast->other_nodes || !recast->asked(g)) continue;
+        SKV_GO(status, done, skv_params_mark_trainable(g));
+        SKV_GO(status, done, recast->to(g));
+    }
     SKV_GO(status, done, skv_params_choose(g, &o, NULL, 0));
     SKV_GO(status, done, skv_graph_roles(ctx, g, &roles));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_values + 1, sizeof *s.parameters, &s.parameters));

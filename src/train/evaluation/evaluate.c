@@ -6,6 +6,7 @@
 #include "graph/batch.h"
 #include "graph/op.h"
 #include "ops/loss/common_ctc.h"
+#include "passes/unroll.h"
 #include "tensor/tensor.h"
 #include "train/head/goals.h"
 #include "train/metrics.h"
@@ -150,12 +151,21 @@ static skive_status check_output(evaluation *e, measured *m) {
 static skive_status plan_inference(skive_context *ctx, const skive_graph *g, const skive_plan_options *o,
                                    skive_plan **out) {
     skive_graph *copy = NULL;
+    char *unrolled = NULL, *left = NULL;
     skive_status status;
-    if (!skive_graph_in_training_mode(g)) return skive_plan_create(ctx, g, o, out);
+    if (!skive_graph_in_training_mode(g)) {
+        status = skive_plan_create(ctx, g, o, out);
+        if (!g->nests || (status != SKIVE_ERR_UNSUPPORTED && status != SKIVE_ERR_SHAPE)) return status;
+    }
     SKV_GO(status, done, skive_graph_copy(ctx, g, &copy));
     SKV_GO(status, done, skive_graph_to_inference(copy));
+    /* Control flow that depends on data: one plan holds it where it can be written out. */
+    if (g->nests) SKV_GO(status, done, skv_unroll(copy, &unrolled, &left));
     status = skive_plan_create(ctx, copy, o, out);
+    if (status != SKIVE_OK && left) status = SKV_FAIL(ctx, status, "the model cannot be evaluated: %s", left);
 done:
+    skv_free(ctx, unrolled);
+    skv_free(ctx, left);
     skive_graph_free(copy);
     return status;
 }
