@@ -324,7 +324,7 @@ static void refused(void **state) {
 static skive_status load_and_unroll(skive_context *ctx, void *path) {
     skive_graph *g = NULL;
     char *done = NULL, *left = NULL;
-    SKV_TRY(skive_onnx_load(ctx, path, NULL, NULL, &g));
+    SKV_TRY(skive_onnx_load(ctx, path, NULL, &g));
     const skive_status status = skv_unroll(g, &done, &left);
     skv_free(ctx, done);
     skv_free(ctx, left);
