@@ -12,6 +12,7 @@ static const cli_option options[] = {
     {"limit", 0, "N", "only N samples, of calibration as of measurement", false},
     {"weights-only", 0, NULL, "the same as --activations none", false},
     {"skip", 0, "NODE", "leave this node out; a name or a pattern such as '*/attn/*'; may be repeated", true},
+    CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -120,6 +121,32 @@ static void print_report(const skive_sensitivity_report *r, const skive_sensitiv
         cli_printf("interrupted: %zu of %zu measured", r->n_rows, r->n_layers * r->n_grids);
 }
 
+/* What would be measured: how many runs, on what, and what is known without any. */
+static void print_dry(const skive_sensitivity_report *r, const skive_sensitivity_options *o) {
+    static const char *const heads[] = {"<layer", "<grid", "bytes", "w dB"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_sensitivity_row *row = &r->rows[i];
+        if (i && is_new_layer(r, i) && r->n_grids > 1) cli_table_rule(t);
+        name_cell(t, is_new_layer(r, i) ? row->node : "");
+        cli_table_cell(t, "%s", row->grid);
+        cli_table_cell(t, "%lld", (long long)row->bytes);
+        decibels(t, row->weight_sqnr);
+    }
+    cli_table_print(t, stdout);
+    if (strcmp(o->by, "hessian") == 0)
+        cli_printf("would estimate the harm of %zu layers on %zu grids from %lld random vectors and %lld batches",
+                   r->n_layers, r->n_grids, (long long)o->vectors, (long long)o->batches);
+    else
+        cli_printf(
+            "would run over the samples %zu times, once for each of %zu layers and %zu grids: weights on the grid, "
+            "inputs %s",
+            r->n_layers * r->n_grids, r->n_layers, r->n_grids,
+            strcmp(o->activations, "none") == 0 ? "float" : o->activations);
+    for (size_t i = 0; i < r->n_left; i++) cli_printf("left out: %s: %s", r->left[i].node, r->left[i].reason);
+    cli_print_dry_run();
+}
+
 static void set_number(json_t *j, const char *key, double x) {
     if (isfinite(x)) json_object_set_new(j, key, json_real(x));
 }
@@ -176,7 +203,8 @@ static skive_status run(cli_args *a) {
     skive_sensitivity_report r = {0};
     skive_dataset *calibration = NULL, *samples = NULL;
     skive_graph *g = NULL;
-    if (!cli_has(a, "data"))
+    const bool dry = cli_has(a, "dry-run");
+    if (!cli_has(a, "data") && !dry)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to measure on");
     if (cli_has(a, "weights-only") && cli_has(a, "activations"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--weights-only and --activations cannot be combined");
@@ -197,13 +225,18 @@ static skive_status run(cli_args *a) {
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
     for (size_t i = 0; i < o.n_skip && i < MAX_SKIP; i++) skip[i] = cli_text_at(a, "skip", i);
     o.skip = skip;
+    o.dry_run = dry;
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
-    if (status == SKIVE_OK) status = open_sets(a, g, &o, &calibration, &samples);
+    if (status == SKIVE_OK && cli_has(a, "data")) status = open_sets(a, g, &o, &calibration, &samples);
     if (status == SKIVE_OK) status = skive_sensitivity(a->ctx, g, calibration, samples, &o, &r);
     if (r.n_rows) {
-        if (a->json)
-            cli_print_json(report_json(&r, &o));
+        json_t *j = a->json ? report_json(&r, &o) : NULL;
+        if (j && dry) json_object_set_new(j, "dry_run", json_true());
+        if (j)
+            cli_print_json(j);
+        else if (dry)
+            print_dry(&r, &o);
         else
             print_report(&r, &o);
     }

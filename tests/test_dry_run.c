@@ -2,6 +2,7 @@
 #include <skive/onnx.h>
 #include <skive/prune.h>
 #include <skive/quant.h>
+#include <skive/sensitivity.h>
 #include <skive/share.h>
 
 #include "train_fixtures.h"
@@ -156,12 +157,34 @@ static void test_scope(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Nothing is run: no samples are needed, and what only a run tells is not told. */
+static void test_sensitivity(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = small_cnn(ctx, true);
+    skive_sensitivity_options o = skive_sensitivity_options_default();
+    skive_sensitivity_report r;
+    (void)state;
+    skv_test_ok(ctx, skive_graph_infer(g));
+    const uint64_t before = bytes_of(ctx, g);
+    skv_test_fails(ctx, skive_sensitivity(ctx, g, NULL, NULL, &o, &r), SKIVE_ERR_ARGUMENT, "samples");
+    o.dry_run = true;
+    skv_test_ok(ctx, skive_sensitivity(ctx, g, NULL, NULL, &o, &r));
+    assert_true(bytes_of(ctx, g) == before);
+    assert_int_equal(r.n_grids, 3);
+    assert_true(r.n_layers >= 2 && r.n_rows == r.n_layers * 3);
+    for (size_t i = 0; i < r.n_rows; i++) {
+        assert_true(r.rows[i].bytes > 0 && isnan(r.rows[i].harm) && isnan(r.rows[i].drop));
+        if (i % 3 > 0) assert_true(r.rows[i].weight_sqnr < r.rows[i - 1].weight_sqnr); /* int8, int4, int2 */
+    }
+    skive_sensitivity_report_free(ctx, &r);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_prune),
-        cmocka_unit_test(test_share),
-        cmocka_unit_test(test_quantize),
-        cmocka_unit_test(test_scope),
+        cmocka_unit_test(test_prune), cmocka_unit_test(test_share),       cmocka_unit_test(test_quantize),
+        cmocka_unit_test(test_scope), cmocka_unit_test(test_sensitivity),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -15,10 +15,16 @@ static bool is_matrix(const skive_value *v) {
            !v->output_uses;
 }
 
+/* Is the weight [out][in]? */
+static bool is_turned(const skive_node *n) {
+    skv_weight_view view;
+    return skv_weight_view_of(n, 1, &view) && view.out_axis == 0;
+}
+
 /* [in][out] of a product's weight. */
 static double *matrix_of(skive_context *ctx, const skive_node *n, int64_t *in, int64_t *out, skive_status *status) {
     const skive_value *w = n->inputs[1];
-    const bool turned = skv_node_is(n, SKV_OP_GEMM) && skv_attr_int(n, "transB", 0);
+    const bool turned = is_turned(n);
     double *m = NULL;
     *in = w->type.dims[turned ? 1 : 0].size;
     *out = w->type.dims[turned ? 0 : 1].size;
@@ -39,8 +45,7 @@ static bool products(skive_node *n, pair *p) {
     skive_node *next = y->uses[0].node;
     if (!SKV_NODE_IS_ANY(next, SKV_OP_GEMM, SKV_OP_MAT_MUL) || !is_matrix(skv_node_in(next, 1))) return false;
     if (skv_attr_int(next, "transA", 0)) return false;
-    const bool turned = skv_node_is(next, SKV_OP_GEMM) && skv_attr_int(next, "transB", 0);
-    const bool first_turned = gemm && skv_attr_int(n, "transB", 0);
+    const bool turned = is_turned(next), first_turned = is_turned(n);
     *p = (pair){.first = n,
                 .second = next,
                 .in = n->inputs[1]->type.dims[first_turned ? 1 : 0].size,
@@ -55,7 +60,7 @@ static skive_status merge_products(skive_context *ctx, const pair *p) {
     double *a = NULL, *b = NULL, *c = NULL;
     skv_storage *s = NULL;
     skive_status status;
-    const bool turned = skv_node_is(p->second, SKV_OP_GEMM) && skv_attr_int(p->second, "transB", 0);
+    const bool turned = is_turned(p->second);
     a = matrix_of(ctx, p->first, &in, &between, &status);
     if (status == SKIVE_OK) b = matrix_of(ctx, p->second, &same, &out, &status);
     if (status == SKIVE_OK) status = skv_alloc_array(ctx, (size_t)(in * out), sizeof *c, &c);

@@ -15,7 +15,11 @@ void skv_sites_free(skive_context *ctx, skv_site *sites, size_t n) {
     skv_free(ctx, sites);
 }
 
-/* Inputs of a recurrent layer are W (1) and R (2). */
+static bool is_cell(const skv_weight *w) {
+    const skv_input_spec *s = skv_input_spec_of(w->node, (size_t)w->input);
+    return s && s->blocks > 0;
+}
+
 static const char *why_none(const skv_weight *w) {
     const skive_node *n = w->node;
     const skive_value *v = w->value;
@@ -27,10 +31,7 @@ static const char *why_none(const skv_weight *w) {
     if (v->n_uses > 1 || v->output_uses > 0 || skv_value_is_captured(v))
         return "its weights are used in several places";
     if (v->keeps_zeros) return "it is pruned: factors would have no zeros";
-    if (SKV_NODE_IS_ANY(n, SKV_OP_LSTM, SKV_OP_GRU, SKV_OP_RNN)) {
-        if (w->input == 2) return "recurrent weights: no ONNX operator has them in two factors";
-        return NULL;
-    }
+    if (is_cell(w)) return w->view.data < 0 ? "recurrent weights: no ONNX operator has them in two factors" : NULL;
     if (skv_node_is(n, SKV_OP_GATHER)) {
         if (v->type.rank != 2 || skv_attr_int(n, "axis", 0) != 0) return "it is not a table of rows";
         return NULL;
@@ -52,10 +53,10 @@ static const char *why_none(const skv_weight *w) {
     return "no factorization is for this operator";
 }
 
-static skv_site_kind kind_of(const skive_node *n) {
-    if (skv_node_is(n, SKV_OP_CONV)) return SKV_SITE_CONV;
-    if (skv_node_is(n, SKV_OP_GATHER)) return SKV_SITE_TABLE;
-    return SKV_NODE_IS_ANY(n, SKV_OP_LSTM, SKV_OP_GRU, SKV_OP_RNN) ? SKV_SITE_CELL : SKV_SITE_PRODUCT;
+static skv_site_kind kind_of(const skv_weight *w) {
+    if (w->view.windows) return SKV_SITE_CONV;
+    if (w->role == SKV_ROLE_TABLE) return SKV_SITE_TABLE;
+    return is_cell(w) ? SKV_SITE_CELL : SKV_SITE_PRODUCT;
 }
 
 /* Sizes that are not known count as 1. */
@@ -165,8 +166,7 @@ void skv_site_close(skive_context *ctx, skv_site *s) {
 }
 
 static skive_status make_site(skive_context *ctx, const skv_weight *w, skv_site *s) {
-    *s = (skv_site){
-        .kind = kind_of(w->node), .n_members = 1, .op = w->node->op_type, .parameter = w->value->name, .harm = 1};
+    *s = (skv_site){.kind = kind_of(w), .n_members = 1, .op = w->node->op_type, .parameter = w->value->name, .harm = 1};
     s->members[0] = w->node->name;
     set_sizes(s, w);
     if (s->kind != SKV_SITE_TABLE) s->data = w->node->inputs[0]->name;
@@ -177,7 +177,7 @@ static skive_status make_site(skive_context *ctx, const skv_weight *w, skv_site 
 
 /* A product with the same input as one that is a site already joins it. */
 static skv_site *partner(skv_site *sites, size_t n, const skv_weight *w) {
-    if (kind_of(w->node) != SKV_SITE_PRODUCT) return NULL;
+    if (kind_of(w) != SKV_SITE_PRODUCT) return NULL;
     for (size_t i = 0; i < n; i++)
         if (sites[i].kind == SKV_SITE_PRODUCT && sites[i].n_members < SKV_MOST_MEMBERS &&
             strcmp(sites[i].data, w->node->inputs[0]->name) == 0)

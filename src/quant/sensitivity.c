@@ -277,25 +277,28 @@ static skive_status sense(skv_sensing *s, const skive_graph *graph) {
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "by", "no harm '%s'; there are: loss, kl, hessian", s->o->by);
     SKV_TRY(skv_sensed_grids_parse(s->ctx, s->o->grids, &s->grids, &s->n_grids));
     SKV_TRY(parse_activations(s));
-    if (s->inputs && !s->calibration)
+    if (s->inputs && !s->calibration && !s->o->dry_run)
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "calibration",
                            "activations can only be quantized with calibration samples");
     SKV_TRY(skv_quant_check_model(s->ctx, graph, &skip));
     SKV_TRY(skv_quant_prepare(s->ctx, graph, &s->g));
     SKV_TRY(list_layers(s, &skip));
     SKV_TRY(open_rows(s));
-    return s->by->measure(s);
+    if (!s->o->dry_run) return s->by->measure(s);
+    s->report.n_rows = s->report.n_layers * s->report.n_grids;
+    return SKIVE_OK;
 }
 
 skive_status skive_sensitivity(skive_context *ctx, const skive_graph *graph, skive_dataset *calibration,
                                skive_dataset *samples, const skive_sensitivity_options *options,
                                skive_sensitivity_report *report) {
-    SKV_NEED(ctx, "ctx, graph, samples, report", ctx, graph, samples, report);
+    SKV_NEED(ctx, "ctx, graph, report", ctx, graph, report);
     skive_sensitivity_options o = skive_sensitivity_options_default();
     skv_sensing s = {.ctx = ctx, .o = &o, .calibration = calibration, .samples = samples};
     const double started = skv_now();
     *report = (skive_sensitivity_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_sensitivity_options", options, &o, sizeof o));
+    if (!o.dry_run) SKV_NEED(ctx, "samples", samples);
     SKV_TRY(skv_table_resolve(ctx, &skv_sensitivity_table, &o));
     const skive_status status = sense(&s, graph);
     s.report.seconds = skv_now() - started;

@@ -247,7 +247,7 @@ typedef struct channels {
 
 static channels channels_at(const widths *w, const skive_cost_width *x) {
     const skv_weight_view *v = &w->view;
-    channels c = {.transposed = skv_node_is(w->node, SKV_OP_CONV_TRANSPOSE)};
+    channels c = {.transposed = v->groups > 1 && v->in_axis == 0}; /* without groups there is no difference */
     c.depthwise = v->groups > 1 && !c.transposed && v->in == 1;
     c.in = x->in != -1 ? x->in : c.transposed ? v->in : v->in * v->groups;
     c.out = x->out != -1   ? x->out
