@@ -136,7 +136,7 @@ static skive_status check_names(const skv_sharing *s, const char *const *names, 
 
 static const char *why_not_in_body(const skv_sharing *s, const skv_weight *w) {
     if (!skv_weight_in_body(w)) return NULL;
-    if (s->o.hash > 0) return SKV_IN_A_BODY "where nothing is trained";
+    if (s->o.hash > 0) return SKV_IN_A_BODY "which is not hashed";
     if (s->o.one_codebook) return SKV_IN_A_BODY "which one codebook for all layers does not reach";
     return w->value->graph != w->node->graph ? SKV_IN_A_BODY "which reads it from outside" : NULL;
 }
