@@ -53,7 +53,7 @@ static void branch(skv_builder *outer, skive_node *n, const char *name, skive_va
 }
 
 /* Outputs: z = If(...) w2, then y = Relu(x w1) w2, then where z is positive. w2 is read on both sides of the cut. */
-static skive_status make_with(skive_context *ctx, bool norm, skive_graph **out) {
+static skive_status make(skive_context *ctx, skive_graph **out) {
     const int64_t dims[2] = {-1, IN};
     const skive_type type = skive_type_make(SKIVE_F32, 2, dims);
     skive_value *x = NULL, *chosen = NULL;
@@ -62,20 +62,7 @@ static skive_status make_with(skive_context *ctx, bool norm, skive_graph **out) 
     skv_builder b = skv_build(*out);
     b.status = skive_graph_add_input(*out, "x", &type, &x);
     skive_value *w1 = param(&b, ctx, "w1", IN, OUT), *w2 = param(&b, ctx, "w2", OUT, OUT);
-    skive_value *data = x;
-    if (norm) {
-        skive_value *at[4];
-        for (int i = 0; i < 4; i++) {
-            const float one = i == 0 || i == 3;
-            const float numbers_of[IN] = {one, one, one, one, one, one, one, one};
-            const skive_tensor t = skv_tensor_view(SKIVE_F32, 1, (const int64_t[]){IN}, (float *)(uintptr_t)numbers_of);
-            skv_storage *storage = NULL;
-            if (b.status == SKIVE_OK) b.status = skv_storage_from_tensor(ctx, &t, &storage);
-            at[i] = b.status == SKIVE_OK ? skv_emit_param(&b, NULL, storage) : NULL;
-        }
-        data = skv_emit(&b, "BatchNormalization", SKV_IN(x, at[0], at[1], at[2], at[3]), SKV_NONE);
-    }
-    skive_value *r = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(data, w1), SKV_NONE)), SKV_NONE);
+    skive_value *r = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(x, w1), SKV_NONE)), SKV_NONE);
     skive_value *y = skv_emit(&b, "MatMul", SKV_IN(r, w2), SKV_NONE);
     skive_value *zero = skv_emit_scalar(&b, SKIVE_F32, 0);
     skive_value *sum = skv_emit(&b, "ReduceSum", SKV_IN(x), SKV_ATTRS(SKV_INT("keepdims", 0)));
@@ -95,8 +82,6 @@ static skive_status make_with(skive_context *ctx, bool norm, skive_graph **out) 
     SKV_TRY(skive_graph_add_output(*out, where));
     return skive_graph_infer(*out);
 }
-
-static skive_status make(skive_context *ctx, skive_graph **out) { return make_with(ctx, false, out); }
 
 static size_t count(const skive_graph *g, const char *op) {
     size_t n = 0;
@@ -191,26 +176,6 @@ static void skipped_by_name(void **state) {
     assert_int_equal(count(g, "QuantizeLinear"), 0);
     skv_test_ok(ctx, quantize(ctx, g, "choice", &r));
     assert_int_equal(r.n_quantized, 4);
-    skive_quantize_report_free(ctx, &r);
-    skive_graph_free(g);
-    skv_test_context_end(ctx);
-}
-
-/* What is not reached is told with the reason: without samples nothing is known of values inside. */
-static void without_samples(void **state) {
-    (void)state;
-    skive_context *ctx = skv_test_context();
-    skive_graph *g = NULL;
-    skive_quantize_report r = {0};
-    skive_quantize_options o = skive_quantize_options_default();
-    o.input_low = -1;
-    o.input_high = 1;
-    skv_test_ok(ctx, make_with(ctx, true, &g));
-    skv_test_ok(ctx, skive_quantize_data_free(ctx, g, &o, &r));
-    assert_int_equal(r.n_quantized, 2);
-    assert_true(is_left(&r, "If", "depends on data"));
-    assert_true(is_left(&r, "NonZero", "its output shape depends on data"));
-    assert_true(is_left(&r, "MatMul", "follows"));
     skive_quantize_report_free(ctx, &r);
     skive_graph_free(g);
     skv_test_context_end(ctx);
@@ -383,7 +348,6 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(both_parts_become_integers),
-                                       cmocka_unit_test(without_samples),
                                        cmocka_unit_test(a_dry_run),
                                        cmocka_unit_test(a_loop),
                                        cmocka_unit_test(chosen_ranges),
