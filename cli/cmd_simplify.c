@@ -45,6 +45,8 @@ typedef struct difference {
 static void hold(const skive_tensor *x, const skive_tensor *y, difference *d) {
     if (skive_tensor_count(x) != skive_tensor_count(y)) d->broken = true;
     for (int64_t i = 0; i < skive_tensor_count(x) && i < skive_tensor_count(y); i++) {
+        const char *text = skive_tensor_string(x, i), *other = skive_tensor_string(y, i);
+        if (text || other) d->broken = d->broken || !text || !other || strcmp(text, other) != 0;
         const double p = skive_tensor_get(x, i), q = skive_tensor_get(y, i);
         if (p == q || (isnan(p) && isnan(q))) continue;
         if (!isfinite(p) || !isfinite(q)) d->broken = true;

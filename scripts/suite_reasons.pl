@@ -8,7 +8,6 @@ use warnings;
 my @reasons = (
     [sequence => 'sequences of tensors: a value of skive is one tensor'],
     [optional => 'optional values: a value of skive is one tensor'],
-    [string => 'strings: there is no element type for them'],
     [training => 'optimizers and Gradient of ai.onnx.preview.training: skive trains with its own (`skive train`)'],
     [random => 'random numbers: the expected ones come from NumPy\'s generator'],
     [ml => 'trees and LabelEncoder of ai.onnx.ml'],

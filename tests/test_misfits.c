@@ -69,8 +69,8 @@ static void spoil_shape(source *s, skive_type *t) {
     } else if (what == 1 && t->rank > 0) {
         t->rank--;
     } else if (what == 2) {
-        static const skive_dtype dtypes[] = {SKIVE_F32, SKIVE_F64, SKIVE_F16, SKIVE_I64,
-                                             SKIVE_I32, SKIVE_U8,  SKIVE_BOOL};
+        static const skive_dtype dtypes[] = {SKIVE_F32, SKIVE_F64, SKIVE_F16,  SKIVE_I64,
+                                             SKIVE_I32, SKIVE_U8,  SKIVE_BOOL, SKIVE_STRING};
         t->dtype = dtypes[draw(s, SKV_COUNT(dtypes))];
     } else if (t->rank > 0) {
         t->dims[draw(s, (uint64_t)t->rank)].size = sizes[draw(s, SKV_COUNT(sizes))];
@@ -103,6 +103,7 @@ static skive_status spoil_attribute(trial *t, source *s) {
 
 /* The case's numbers where its shape was kept, else numbers of which most are small. */
 static skive_status fill(trial *t, size_t i, bool same, source *s) {
+    static const char *const words[] = {NULL, "", "a", "12", "-7.5e3", "the fox", "ä\xff", "NaN"};
     const skv_case_in *of = &t->kase->in[i];
     int64_t dims[SKIVE_MAX_RANK];
     const bool real = skv_dtype_is_float(t->types[i].dtype);
@@ -111,7 +112,9 @@ static skive_status fill(trial *t, size_t i, bool same, source *s) {
     SKV_TRY(skive_tensor_create(t->ctx, t->types[i].dtype, t->types[i].rank, dims, &t->in[i]));
     const int64_t n = skive_tensor_count(&t->in[i]);
     for (int64_t k = 0; k < n; k++) {
-        if (same && of->values && (real || draw(s, 8) != 0))
+        if (t->types[i].dtype == SKIVE_STRING)
+            ((const char **)t->in[i].data)[k] = same && of->text ? of->text[k] : words[draw(s, SKV_COUNT(words))];
+        else if (same && of->values && (real || draw(s, 8) != 0))
             skive_tensor_set(&t->in[i], k, of->values[k]);
         else if (real)
             skive_tensor_set(&t->in[i], k, lo + (hi - lo) * skv_rng_uniform(17, i, (uint64_t)k));

@@ -728,6 +728,7 @@ static void tensor_cases(fixture *f) {
     IGNORED(skive_tensor_free, ctx, skive_tensor_free(NULL, out));
     IGNORED(skive_tensor_free, tensor, skive_tensor_free(c, NULL));
     GIVES(skive_tensor_get, tensor, isnan(skive_tensor_get(NULL, 0)));
+    GIVES(skive_tensor_string, tensor, skive_tensor_string(NULL, 0) == NULL);
     IGNORED(skive_tensor_set, tensor, skive_tensor_set(NULL, 0, 0));
     SILENT(skive_tensor_load_npy, ctx, skive_tensor_load_npy(NULL, "x", out));
     REFUSED(skive_tensor_load_npy, path, skive_tensor_load_npy(c, NULL, out));

@@ -111,6 +111,8 @@ static const ml_case broken[] = {
     {"SVMClassifier", "coefficients=F:1,-1 rho=F:0.5 classlabels_ints=I:1,2 vectors_per_class=I:1,2", .x = ROWS,
      .labelled = true},
     {"LabelEncoder", "keys_int64s=I:1,2 values_int64s=I:1", .x = ROWS, .x_type = 7},
+    {"LabelEncoder", "keys_strings=S:a,b values_int64s=I:1,2", .x = ROWS, .x_type = 7}, /* the input is no text */
+    {"OneHotEncoder", "cats_strings=S:a,b", .x = ROWS},
 };
 
 /* What has no equivalent, or fits nothing: the node stays, and a session names it. */
@@ -123,7 +125,6 @@ static const ml_case wrong[] = {
     {"Imputer", "imputed_value_floats=F:7", .x = ROWS, .x_type = 7},
     {"Imputer", "imputed_value_floats=F:7,8", .x = ROWS},
     {"OneHotEncoder", "cats_int64s=I:1 zeros=i:0", .x = ROWS},
-    {"OneHotEncoder", "cats_strings=S:a,b", .x = ROWS},
     {"LinearClassifier", "classlabels_ints=I:5,7,9", .x = ROWS, .labelled = true},
     {"LinearClassifier", "coefficients=F:1,2,3", .x = ROWS, .labelled = true},
     {"LinearClassifier", "coefficients=F:1,2,3,4 intercepts=F:1,2,3 classlabels_ints=I:5,7,9", .x = ROWS,
@@ -147,7 +148,7 @@ static const ml_case wrong[] = {
      .labelled = true},
     {"SVMRegressor", "coefficients=F:1,-1,2 rho=F:0.5 post_transform=s:LOGISTIC", .x = ROWS},
     {"SVMClassifier", "coefficients=F:1,-1,2 rho=F:0.5 classlabels_ints=I:1,2", .x = ROWS, .labelled = true},
-    {"LabelEncoder", "keys_strings=S:a,b values_int64s=I:1,2", .x = ROWS, .x_type = 7},
+    {"CategoryMapper", "cats_strings=S:a,b cats_int64s=I:1", .x = ROWS, .x_type = 7},
     {"Scaler", "scale=F:1", .x = ROWS, .labelled = true}, /* an output too many */
 };
 
@@ -186,7 +187,8 @@ static bytes model_of(const ml_case *c) {
         put_numbers(&k, 9, picked, sizeof picked, sizeof picked[0]);
         put_message(&g, 5, k);
     }
-    if (c->labelled) put_message(&g, 12, make_info("label", 7, 1, open));
+    const bool named = strstr(c->attrs, "classlabels_strings") != NULL;
+    if (c->labelled) put_message(&g, 12, make_info("label", named ? 8 : 7, 1, open));
     put_message(&g, 12, make_info("y", 1, c->rank ? c->rank : 2, open));
     put_message(&g, 1, n);
     bytes m = make_model(g, 17), o = {0};
@@ -218,9 +220,12 @@ static void runs(void **state) {
         assert_int_equal(skive_tensor_count(y), c->n);
         assert_int_equal(y->rank, c->rank ? c->rank : 2);
         skv_test_floats(y->data, c->y, c->n, 1e-5, 1e-6);
-        for (int k = 0; c->labelled && k < LABELS; k++) assert_true(skive_tensor_get(&out[0], k) == c->labels[k]);
-        if (strstr(c->attrs, "classlabels_strings"))
-            assert_string_equal(skive_graph_meta(g, "skive.classes"), "a\nb\nc\n");
+        const bool named = strstr(c->attrs, "classlabels_strings") != NULL; /* a, b, c */
+        for (int k = 0; c->labelled && !named && k < LABELS; k++)
+            assert_true(skive_tensor_get(&out[0], k) == c->labels[k]);
+        for (int k = 0; named && k < LABELS; k++)
+            assert_int_equal(skive_tensor_string(&out[0], k)[0], 'a' + (int)c->labels[k]);
+        if (named) assert_string_equal(skive_graph_meta(g, "skive.classes"), "a\nb\nc\n");
         skive_tensor_free(ctx, &out[0]);
         skive_tensor_free(ctx, &out[1]);
         skive_session_free(session);

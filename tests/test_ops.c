@@ -63,6 +63,7 @@ static skive_status fill_input(bench *b, size_t i) {
     for (int64_t e = 0; e < n; e++) {
         double v = in->values ? in->values[e] : lo + (hi - lo) * skv_rng_uniform(17, i, (uint64_t)e);
         skive_tensor_set(&b->in[i], e, v);
+        if (in->text) ((const char **)b->in[i].data)[e] = in->text[e];
     }
     return SKIVE_OK;
 }
@@ -134,11 +135,17 @@ static void compare_expected(const bench *b) {
             fail_msg("%s: shape %s, expected %s", label(b), skv_dims_text(y->rank, y->dims, have, sizeof have),
                      skv_dims_text(k->expect_rank, k->expect_dims, want, sizeof want));
     }
-    if (!k->expect) return;
+    if (!k->expect && !k->expect_text) return;
     if (skive_tensor_count(y) != (int64_t)k->n_expect)
         fail_msg("%s: %lld elements, expected %zu", label(b), (long long)skive_tensor_count(y), k->n_expect);
     double rtol = tolerance(y->dtype);
-    for (size_t i = 0; i < k->n_expect; i++) {
+    for (size_t i = 0; k->expect_text && i < k->n_expect; i++) {
+        const char *have = skive_tensor_string(y, (int64_t)i);
+        if (!have || strcmp(have, k->expect_text[i]) != 0)
+            fail_msg("%s: element %zu is \"%s\", expected \"%s\"", label(b), i, have ? have : "no string",
+                     k->expect_text[i]);
+    }
+    for (size_t i = 0; k->expect && i < k->n_expect; i++) {
         double have = skive_tensor_get(y, (int64_t)i);
         if (!skv_test_close(have, k->expect[i], rtol, rtol))
             fail_msg("%s: element %zu is %.9g, expected %.9g", label(b), i, have, k->expect[i]);
@@ -386,8 +393,8 @@ static bool spoil_attribute(bench *b, uint64_t stream, uint64_t *at) {
 
 /* Inference on spoiled types must answer OK or an error that names the node; nothing may break. */
 static void check_hostile(const skv_op *op, const skv_op_case *kase, uint64_t stream) {
-    static const skive_dtype dtypes[] = {SKIVE_DTYPE_NONE, SKIVE_F32, SKIVE_F64,  SKIVE_U8, SKIVE_I8,
-                                         SKIVE_I32,        SKIVE_I64, SKIVE_BOOL, SKIVE_I4, SKIVE_F16};
+    static const skive_dtype dtypes[] = {SKIVE_DTYPE_NONE, SKIVE_F32,  SKIVE_F64, SKIVE_U8,  SKIVE_I8,    SKIVE_I32,
+                                         SKIVE_I64,        SKIVE_BOOL, SKIVE_I4,  SKIVE_F16, SKIVE_STRING};
     uint64_t at = 0;
     if (!kase->n_in) return;
     for (int round = 0; round < 150; round++) {
@@ -507,7 +514,7 @@ static void test_op(void **state) {
     for (size_t k = 0; k < op->n_cases; k++) {
         const skv_op_case *kase = &op->cases[k];
         assert_true(kase->n_in <= MAX_IO && kase->n_out >= 1 && kase->n_out <= MAX_IO);
-        compared = compared || kase->expect;
+        compared = compared || kase->expect || kase->expect_text;
         check_forward(op, kase);
         check_hostile(op, kase, k);
         real = real || has_real_path(op, kase);

@@ -22,7 +22,11 @@ typedef enum skive_dtype {
 } skive_dtype;
 
 /* A dense row-major tensor. Rank 0 is a scalar; a dimension may be 0. Elements of less than a byte are packed, the
- * first in the lowest bits. A tensor made by skive_tensor_create owns its data; one filled in by hand borrows it. */
+ * first in the lowest bits. A tensor made by skive_tensor_create owns its data; one filled in by hand borrows it. An
+ * element of SKIVE_STRING is a `const char *`: UTF-8 that ends with a NUL, with none inside; NULL is the empty string.
+ * skive_tensor_create gives empty strings, into which the caller writes pointers to text that he keeps. Tensors from
+ * skive_tensor_copy, skive_tensor_load_npy and skive_session_run have their text with the elements, and freeing them
+ * frees it; what a view of an exec (skive_exec_output) points to is valid until the exec's next run. */
 typedef struct skive_tensor {
     skive_dtype dtype;
     int rank;
@@ -50,7 +54,12 @@ SKIVE_API void skive_tensor_free(skive_context *ctx, skive_tensor *tensor);
 SKIVE_API double skive_tensor_get(const skive_tensor *tensor, int64_t index);
 SKIVE_API void skive_tensor_set(skive_tensor *tensor, int64_t index, double value);
 
-/* NumPy .npy files, version 1 to 3, C order. Errors: IO, FORMAT, UNSUPPORTED (Fortran order, structured types). */
+/* Element `index` of a tensor of strings, "" for NULL; NULL when there is no such element or it is no string. Numbers
+ * and strings do not mix: of strings skive_tensor_get gives NaN, and skive_tensor_set leaves them alone. */
+SKIVE_API const char *skive_tensor_string(const skive_tensor *tensor, int64_t index);
+
+/* NumPy .npy files, version 1 to 3, C order; strings as arrays of str (read from bytes in UTF-8 as well). Errors: IO,
+ * FORMAT, UNSUPPORTED (Fortran order, structured types, objects). */
 SKIVE_API skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_tensor *out);
 SKIVE_API skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor);
 /* Saves tensors[i] as paths[i], i < n. Files are replaced only after all have been written: if one fails, none is
@@ -61,7 +70,8 @@ SKIVE_API skive_status skive_tensors_save_npy(skive_context *ctx, const char *co
 /* A .npy file that is written part by part, for tensors that need not be in memory as a whole. The file gets its name
  * only at the end; until then another file of that name stays. */
 typedef struct skive_npy_stream skive_npy_stream;
-/* For a tensor of this type and shape: dims[rank]. Errors: ARGUMENT (no valid shape or type), IO, MEMORY. */
+/* For a tensor of this type and shape: dims[rank]. Errors: ARGUMENT (no valid shape or type), UNSUPPORTED (strings,
+ * which all have the width of the longest in a file), IO, MEMORY. */
 SKIVE_API skive_status skive_npy_stream_open(skive_context *ctx, const char *path, skive_dtype dtype, int rank,
                                              const int64_t *dims, skive_npy_stream **out);
 /* The next entries along the first axis; all other dimensions are those of the whole. Errors: SHAPE (it does not

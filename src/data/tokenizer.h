@@ -4,6 +4,7 @@
 #define SKV_TOKENIZER_H
 
 #include "base/option.h"
+#include "base/utf8.h"
 #include "data/recipe.h"
 #include "data/text/words.h"
 
@@ -98,14 +99,5 @@ skive_status skv_vocabulary_look_up_part(const skv_vocabulary *v, const char *te
     }
 #define SKV_LOWER_OPTION \
     { .name = "lower", .type = SKV_OPTION_SWITCH, .brief = "capitals as small letters (Latin, Greek, Cyrillic)" }
-
-/* ---- characters (characters.c) ---- */
-
-typedef enum skv_character { SKV_CHARACTER_SPACE, SKV_CHARACTER_WORD, SKV_CHARACTER_ALONE } skv_character;
-/* A space; part of a word; or a word by itself (punctuation, ideographs). */
-skv_character skv_character_of(uint32_t code);
-uint32_t skv_character_lower(uint32_t code);
-/* Writes a code point as UTF-8; returns how many bytes. */
-size_t skv_utf8_put(uint32_t code, char out[4]);
 
 #endif

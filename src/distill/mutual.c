@@ -85,7 +85,8 @@ static void take_back(const group *s, skive_graph *student, size_t i) {
         (void)snprintf(name, sizeof name, "%s%s", s->prefixes[i], v->name);
         const skive_value *there = skive_graph_find_value(s->all, name);
         const skive_tensor *t = there ? skv_value_tensor(there) : NULL;
-        if (t && t->dtype == mine->dtype && skive_tensor_bytes(t) == skive_tensor_bytes(mine))
+        if (t && t->dtype == mine->dtype && t->dtype != SKIVE_STRING &&
+            skive_tensor_bytes(t) == skive_tensor_bytes(mine))
             memcpy(v->storage->tensor.data, t->data, skive_tensor_bytes(t));
     }
 }

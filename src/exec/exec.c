@@ -17,6 +17,7 @@ struct skive_exec {
     double *seconds; /* [step], NULL until profiling is enabled */
     size_t profiled_runs;
     bool profiling;
+    skv_arena *strings; /* text made by the last run; NULL: none */
 };
 
 static void *slot_pointer(const skive_exec *e, uint32_t slot) {
@@ -77,6 +78,7 @@ void skive_exec_free(skive_exec *e) {
     skv_free(e->ctx, e->in_first);
     skv_free(e->ctx, e->out_first);
     skv_free(e->ctx, e->seconds);
+    skv_arena_free(e->strings);
     skv_free(e->ctx, e);
 }
 
@@ -122,8 +124,13 @@ static skive_status run_step(skive_exec *e, uint32_t i) {
         skv_reorder(&s->reorder_type, s->from, in[0], s->to, out[0], p->threads);
         return SKIVE_OK;
     }
-    const skv_kernel_call call = {
-        .ctx = e->ctx, .n = &s->kernel, .in = in, .out = out, .scratch = e->arena + p->scratch_offset, .step = e->step};
+    const skv_kernel_call call = {.ctx = e->ctx,
+                                  .n = &s->kernel,
+                                  .in = in,
+                                  .out = out,
+                                  .scratch = e->arena + p->scratch_offset,
+                                  .step = e->step,
+                                  .strings = &e->strings};
     const skive_status status = s->kernel.kernel->run(&call);
     if (status == SKIVE_OK) return status;
     return skv_fail_prefix(e->ctx, status, "node '%s' (%s)", s->node->name, s->node->op_type);
@@ -144,6 +151,8 @@ skive_status skive_exec_run(skive_exec *e) {
     const skive_plan *p = e->plan;
     uint32_t next_tap = 0;
     double before = e->profiling ? skv_now() : 0;
+    skv_arena_free(e->strings);
+    e->strings = NULL;
     for (uint32_t i = 0; i < p->n_steps; i++) {
         SKV_TRY(run_step(e, i));
         if (e->profiling) {

@@ -4,13 +4,35 @@
 #include <string.h>
 
 #include "graph/op.h"
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 /* Records set the node as the subject of a failure; the message must name it too. */
 static skive_status named(skive_context *ctx, const skive_node *n, skive_status status) {
     if (status == SKIVE_OK) return status;
     if (status != SKIVE_ERR_MEMORY && strstr(skive_context_message(ctx), n->name)) return status;
     return skv_fail_prefix(ctx, status, "node '%s'", n->name);
+}
+
+/* Here for all ops at once: none computes with pointers because its own check forgot strings. */
+static skive_status refuse_strings(const skv_infer *c) {
+    const skv_op *op = c->node->op;
+    for (size_t i = 0; i < c->n_in; i++) {
+        const bool text = (c->in[i] && c->in[i]->dtype == SKIVE_STRING) ||
+                          (c->constant && c->constant[i] && c->constant[i]->dtype == SKIVE_STRING);
+        if (text && !(op->strings >> (i < 31 ? i : 31) & 1u))
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu of %s is strings, which it does not take",
+                                  c->node->name, i, c->node->op_type);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status refuse_made_strings(const skv_infer *c) {
+    for (size_t i = 0; i < c->n_out; i++)
+        if (c->out[i].dtype == SKIVE_STRING && !c->node->op->strings)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                                  "node '%s': output %zu of %s would be strings, which it cannot make", c->node->name,
+                                  i, c->node->op_type);
+    return SKIVE_OK;
 }
 
 skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_type *const *in,
@@ -40,7 +62,9 @@ skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_t
     }
     skv_infer c = {
         .ctx = ctx, .node = n, .n_in = n->n_inputs, .n_out = n->n_outputs, .in = in, .constant = constant, .out = out};
-    return named(ctx, n, n->op->infer(&c));
+    SKV_TRY(refuse_strings(&c));
+    SKV_TRY(named(ctx, n, n->op->infer(&c)));
+    return refuse_made_strings(&c);
 }
 
 typedef struct call {
@@ -95,6 +119,7 @@ skv_body *skv_flow_body(const skv_flow *c, const char *attribute) {
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
                              skive_tensor *out, size_t n_out) {
     call c = {0};
+    skv_arena *strings = NULL;
     skive_status status;
     if (!n->op || !n->op->run) {
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': skive has no operator %s", n->name,
@@ -108,15 +133,18 @@ skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skiv
         c.in[i] = &c.in_types[i];
     }
     SKV_GO(status, done, skv_op_infer(ctx, n, c.in, in, c.out_types));
-    const skv_eval e = {.ctx = ctx, .node = n, .n_in = n_in, .n_out = n_out, .in = in, .out = c.out};
+    const skv_eval e = {
+        .ctx = ctx, .node = n, .n_in = n_in, .n_out = n_out, .in = in, .out = c.out, .strings = &strings};
     if (n->op->size_outputs) SKV_GO(status, done, named(ctx, n, n->op->size_outputs(&e, c.out_types)));
     SKV_GO(status, done, allocate_outputs(ctx, n, c.out_types, out, c.out));
     if (!all_empty(n, out)) status = named(ctx, n, n->op->run(&e));
+    for (size_t i = 0; i < n_out && status == SKIVE_OK; i++) status = skv_strings_own(ctx, &out[i]);
 done:
     if (status != SKIVE_OK) {
         for (size_t i = 0; i < n_out; i++) skive_tensor_free(ctx, &out[i]);
     }
     free_call(ctx, &c);
+    skv_arena_free(strings);
     return status;
 }
 

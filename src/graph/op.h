@@ -38,6 +38,7 @@ typedef struct skv_eval {
     const skive_tensor *const *in; /* [n_in] NULL: absent */
     skive_tensor *const *out;      /* [n_out] NULL: not needed */
     uint64_t step;                 /* run counter: the random stream of Dropout in training */
+    skv_arena **strings;           /* the room for text that the op makes (tensor/strings.h); *strings may be NULL */
 } skv_eval;
 
 /* ---- control flow ---- for ops with subgraphs: run by a session, which provides the bodies ---- */
@@ -183,7 +184,8 @@ typedef struct skv_case_in {
     skive_dtype dtype;
     int rank;
     int64_t dims[6];
-    const double *values; /* NULL: random in [lo, hi] (default -1, 1) */
+    const double *values;    /* NULL: random in [lo, hi] (default -1, 1) */
+    const char *const *text; /* of strings; NULL: empty ones */
     double lo, hi;
     bool absent;   /* optional input left out */
     bool constant; /* a parameter that is not differentiated (shapes, axes, statistics) */
@@ -196,7 +198,8 @@ typedef struct skv_op_case {
     size_t n_in, n_out;
     const double *expect; /* output 0 computed by hand, row-major; NULL: only shape and gradient are tested */
     size_t n_expect;
-    const int64_t *expect_dims; /* NULL: not tested */
+    const char *const *expect_text; /* the same for strings, n_expect of them */
+    const int64_t *expect_dims;     /* NULL: not tested */
     int expect_rank;
     bool no_grad; /* not differentiable here (kinks, integers) */
 } skv_op_case;
@@ -245,8 +248,13 @@ typedef struct skv_op {
     bool pointwise; /* an element of the output depends on the inputs' elements at its position alone, broadcast */
     bool random;    /* output depends on more than the inputs: never folded */
     bool no_fold;   /* never constant-folded (DequantizeLinear of weights is kept) */
+    /* Which inputs may be strings: a bit for each of the first 31, the last for all further ones. Without a bit
+     * inference refuses the node, as it does if none is set and an output becomes a string. */
+    uint32_t strings;
 } skv_op;
 
+#define SKV_STRINGS_ALL  UINT32_MAX
+#define SKV_STRINGS(i)   (UINT32_C(1) << (i))
 #define SKV_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SKV_LIST(array)  .array = array, .n_##array = SKV_COUNT(array) /* .cases = cases, .n_cases = ... */
 

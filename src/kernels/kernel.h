@@ -62,7 +62,8 @@ typedef struct skv_kernel_call {
     const void *const *in; /* [n_in] NULL: absent */
     void *const *out;      /* [n_out] NULL: absent */
     void *scratch;
-    uint64_t step; /* run counter, for Dropout */
+    uint64_t step;       /* run counter, for Dropout */
+    skv_arena **strings; /* room for text that the op makes; *strings may be NULL */
 } skv_kernel_call;
 
 typedef struct skv_why {

@@ -39,8 +39,14 @@ static skive_status run(const skv_kernel_call *c) {
         fill(&tensors[n->n_in + i], &n->out[i], c->out[i]);
         out[i] = &tensors[n->n_in + i];
     }
-    const skv_eval e = {
-        .ctx = c->ctx, .node = n->node, .n_in = n->n_in, .n_out = n->n_out, .in = in, .out = out, .step = c->step};
+    const skv_eval e = {.ctx = c->ctx,
+                        .node = n->node,
+                        .n_in = n->n_in,
+                        .n_out = n->n_out,
+                        .in = in,
+                        .out = out,
+                        .step = c->step,
+                        .strings = c->strings};
     return n->node->op->run(&e);
 }
 

@@ -31,10 +31,12 @@ static skive_status drop(skv_onnx_source *source, skive_node *n, const char *nam
 }
 
 /* A list of strings has no initializer form: it is copied into the graph's arena here. */
-static skive_status set_strings(skive_node *n, const char *name, const attribute *a) {
+static skive_status set_strings(skv_onnx_source *source, skive_node *n, const char *name, const attribute *a) {
     const char **list;
     SKV_TRY(skv_arena_array(n->graph->arena, a->n_strings, sizeof *list, &list));
     for (size_t i = 0; i < a->n_strings; i++) {
+        if (a->strings[i].len && memchr(a->strings[i].data, 0, a->strings[i].len))
+            return drop(source, n, name, "a list with a zero byte in a string");
         SKV_TRY(skv_arena_strndup(n->graph->arena, (const char *)a->strings[i].data, a->strings[i].len, &list[i]));
     }
     SKV_TRY(skv_node_set_attr(n, &SKV_INT(name, 0)));
@@ -85,7 +87,7 @@ skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, cons
     }
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS: return skv_node_set_attr(n, &SKV_INTS(name, a->ints, a->n_ints));
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS: return set_floats(source, n, name, a);
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS: return set_strings(n, name, a);
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS: return set_strings(source, n, name, a);
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
         if (a->t) return set_tensor(source, n, name, a->t);
         break;

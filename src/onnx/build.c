@@ -6,7 +6,7 @@
 #include "onnx/export.h"
 #include "onnx/export_opset.h"
 #include "onnx/schema.h"
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 #define MAX_SUBGRAPH_DEPTH 300 /* the reader's limit is lower */
 
@@ -139,20 +139,33 @@ static skive_status dense_tensor(skv_onnx_build *b, const skv_storage *storage, 
     return SKIVE_OK;
 }
 
+static skive_status build_strings(skv_onnx_build *b, const skive_tensor *t, Onnx__TensorProto *out) {
+    const size_t n = (size_t)skive_tensor_count(t);
+    SKV_TRY(skv_arena_array(b->arena, n, sizeof *out->string_data, &out->string_data));
+    out->n_string_data = n;
+    for (size_t i = 0; i < n; i++) {
+        const char *s = skv_string_at(t, i);
+        out->string_data[i].data = borrow_bytes(s);
+        out->string_data[i].len = strlen(s);
+    }
+    return SKIVE_OK;
+}
+
 static skive_status build_tensor(skv_onnx_build *b, const skv_storage *storage, Onnx__TensorProto **out,
                                  const skive_tensor **tensor) {
-    const skive_tensor *t;
-    SKV_TRY(dense_tensor(b, storage, &t));
+    const skive_tensor *t = &storage->tensor;
+    if (t->dtype != SKIVE_STRING) SKV_TRY(dense_tensor(b, storage, &t));
     NEW(b, *out, onnx__tensor_proto__init);
     (*out)->has_data_type = 1;
     (*out)->data_type = (int32_t)t->dtype;
     (*out)->n_dims = (size_t)t->rank;
     SKV_TRY(skv_arena_array(b->arena, (size_t)t->rank, sizeof(int64_t), &(*out)->dims));
     for (int i = 0; i < t->rank; i++) (*out)->dims[i] = t->dims[i];
+    *tensor = t;
+    if (t->dtype == SKIVE_STRING) return build_strings(b, t, *out);
     (*out)->has_raw_data = 1;
     (*out)->raw_data.data = borrow_bytes(t->data);
     (*out)->raw_data.len = skive_tensor_bytes(t);
-    *tensor = t;
     return SKIVE_OK;
 }
 
@@ -165,6 +178,7 @@ static skive_status build_initializer(skv_onnx_build *b, const skive_value *v, O
         SKV_TRY(skv_grow(b->ctx, &b->weights, b->weights_capacity, larger, sizeof *b->weights));
         b->weights_capacity = larger;
     }
+    if (tensor->dtype == SKIVE_STRING) return SKIVE_OK; /* stays in the model */
     b->weights[b->n_weights++] = (skv_onnx_weight){*out, tensor, 0};
     return SKIVE_OK;
 }

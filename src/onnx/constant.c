@@ -20,32 +20,17 @@ static skive_status declare_storage(skive_graph *g, const char *name, skv_storag
     return status;
 }
 
-/* The strings, for operators that hand out class names (ml.c). */
-static skive_status keep_strings(skv_onnx_importer *im, skive_node *node, const Onnx__TensorProto *t) {
-    const char **strings;
-    SKV_TRY(skv_arena_array(im->source->arena, t->n_string_data + 1, sizeof *strings, &strings));
-    for (size_t i = 0; i < t->n_string_data; i++) {
-        const ProtobufCBinaryData *d = &t->string_data[i];
-        SKV_TRY(skv_arena_strndup(im->source->arena, (const char *)d->data, d->len, &strings[i]));
-    }
-    return skv_node_set_attr(node, &SKV_STRS(SKV_ONNX_STRINGS, strings, t->n_string_data));
-}
-
-/* The element type is part of the op's name, so that `skive_graph_unsupported` lists it. t NULL: strings of an
- * attribute. */
+/* The element type is part of the op's name, so that `skive_graph_unsupported` lists it. */
 static skive_status declare_unsupported(skv_onnx_importer *im, skive_graph *g, const char *name,
                                         const Onnx__TensorProto *t) {
-    const char *type = t ? skv_onnx_dtype_text(t->data_type) : "string";
-    const bool strings = t && t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__STRING;
+    const char *type = skv_onnx_dtype_text(t->data_type);
     skive_value *value;
     skive_node *node;
     char op[64];
     (void)snprintf(op, sizeof op, "Constant:%s", type);
-    skv_note(im->ctx, "%s: tensors of %s are not supported; nodes that use it cannot be run%s", name, type,
-             strings ? ", but for the choice of a class name" : "");
+    skv_note(im->ctx, "%s: tensors of %s are not supported; nodes that use it cannot be run", name, type);
     SKV_TRY(skv_graph_new_value(g, name, &value));
-    SKV_TRY(skv_graph_new_node(g, op, SKV_DOMAIN, NULL, NULL, 0, &value, 1, &node));
-    return strings ? keep_strings(im, node, t) : SKIVE_OK;
+    return skv_graph_new_node(g, op, SKV_DOMAIN, NULL, NULL, 0, &value, 1, &node);
 }
 
 skive_status skv_onnx_declare_initializer(skv_onnx_importer *im, skive_graph *g, const Onnx__TensorProto *tensor) {
@@ -76,6 +61,20 @@ static skive_status numbers(skv_onnx_importer *im, skive_dtype dtype, int rank, 
     return SKIVE_OK;
 }
 
+/* The same for strings, read as those of a tensor. */
+static skive_status strings(skv_onnx_importer *im, const char *name, int rank, size_t n, ProtobufCBinaryData *data,
+                            skv_storage **out) {
+    int64_t dim = (int64_t)n;
+    Onnx__TensorProto t = ONNX__TENSOR_PROTO__INIT;
+    t.has_data_type = 1;
+    t.data_type = ONNX__TENSOR_PROTO__DATA_TYPE__STRING;
+    t.n_dims = (size_t)rank;
+    t.dims = &dim;
+    t.n_string_data = n;
+    t.string_data = data;
+    return skv_onnx_storage(im->source, "constant", name, &t, out);
+}
+
 skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, const Onnx__NodeProto *node) {
     const char *name = node->n_output == 1 ? skv_onnx_text(node->output[0]) : "";
     skv_storage *storage = NULL;
@@ -102,8 +101,11 @@ skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, co
         SKV_TRY(numbers(im, SKIVE_F32, 1, a->n_floats, a->floats, &storage));
     } else if (strcmp(kind, "value_ints") == 0) {
         SKV_TRY(numbers(im, SKIVE_I64, 1, a->n_ints, a->ints, &storage));
-    } else if (strncmp(kind, "value_string", 12) == 0) {
-        return declare_unsupported(im, g, name, NULL);
+    } else if (strcmp(kind, "value_string") == 0 && a->has_s) {
+        ProtobufCBinaryData text = a->s;
+        SKV_TRY(strings(im, name, 0, 1, &text, &storage));
+    } else if (strcmp(kind, "value_strings") == 0) {
+        SKV_TRY(strings(im, name, 1, a->n_strings, a->strings, &storage));
     } else {
         return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name, "constant %s: attribute \"%s\" has no value", name, kind);
     }

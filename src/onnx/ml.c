@@ -1,8 +1,8 @@
 /* Operators of ai.onnx.ml, into which scikit-learn's models are exported, as standard nodes; trees, support vector
- * machines and tables, which have no equivalent, are in ml_models.c. Classes that are strings
- * are given as their numbers, since there are no tensors of strings, and their names go into the model's metadata; the
- * maps of ZipMap are given as the tensor of their numbers. Both are said. A form without an equivalent, or of which the
- * specification and onnxruntime say different things, is kept and reported as unsupported. */
+ * machines and tables, which have no equivalent, are in ml_models.c. The names of classes that are strings go into the
+ * model's metadata too; the maps of ZipMap are given as the tensor of their numbers, which is said. A form without an
+ * equivalent, or of which the specification and onnxruntime say different things, is kept and reported as
+ * unsupported. */
 #include <math.h>
 #include <string.h>
 
@@ -46,6 +46,16 @@ static skive_value *matrix(skv_contrib *r, const double *x, size_t rows, size_t 
     return skv_emit_param(&r->b, NULL, s);
 }
 skive_value *skv_ml_vector(skv_contrib *r, const double *x, size_t n) { return matrix(r, x, 0, n, false); }
+
+/* A constant list of strings. */
+skive_value *skv_ml_strings(skv_contrib *r, const char *const *list, size_t n) {
+    const int64_t count = (int64_t)n;
+    const skive_tensor t = skv_tensor_view(SKIVE_STRING, 1, &count, list);
+    skv_storage *s = NULL;
+    if (r->b.status != SKIVE_OK) return NULL;
+    r->b.status = skv_storage_from_tensor(r->b.graph->ctx, &t, &s);
+    return r->b.status == SKIVE_OK ? skv_emit_param(&r->b, NULL, s) : NULL;
+}
 
 /* ---- features ---- */
 
@@ -95,33 +105,10 @@ static void imputer(skv_contrib *r) {
     r->out[0] = skv_emit(&r->b, "Where", SKV_IN(missing, skv_ml_vector(r, values, n), x), SKV_NONE);
 }
 
-/* Does nothing but the caller see v, be it reshaped? */
-bool skv_ml_is_handed_out(const skive_value *v, int depth) {
-    if (depth > 8 || skv_value_is_captured(v)) return false;
-    for (uint32_t i = 0; i < v->n_uses; i++) {
-        const skive_node *n = v->uses[i].node;
-        if (!SKV_NODE_IS_ANY(n, SKV_OP_RESHAPE, SKV_OP_FLATTEN, SKV_OP_IDENTITY, SKV_OP_SQUEEZE, SKV_OP_UNSQUEEZE) ||
-            v->uses[i].index != 0 || !n->outputs[0] || !skv_ml_is_handed_out(n->outputs[0], depth + 1))
-            return false;
-    }
-    return true;
-}
-
-/* Strings by their places: the places themselves, as a row. */
-static void extract_names(skv_contrib *r, const skv_attr *names) {
-    if (!r->n->n_outputs || !r->n->outputs[0] || !skv_ml_is_handed_out(r->n->outputs[0], 0)) return;
-    skive_value *place = skv_emit(&r->b, "Cast", SKV_IN(in(r, 1)), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
-    skv_ml_keep_names(r, names);
-    r->out[0] = two(r, "Reshape", place, skv_emit_ints(&r->b, (const int64_t[]){1, -1}, 2));
-}
-
 static void array_feature_extractor(skv_contrib *r) {
-    const skive_node *strings = in(r, 0)->producer;
-    const skv_attr *names = strings ? skv_node_attr(strings, SKV_ONNX_STRINGS) : NULL;
-    if (names && strcmp(strings->domain, SKV_DOMAIN) == 0) {
-        extract_names(r, names);
-        return;
-    }
+    const skive_tensor *names = skv_value_tensor(in(r, 0));
+    if (names && names->dtype == SKIVE_STRING && names->data)
+        skv_ml_keep_names(r, names->data, (size_t)skive_tensor_count(names));
     skive_value *flat =
         skv_emit(&r->b, "Reshape", SKV_IN(in(r, 1), skv_emit_ints(&r->b, (const int64_t[]){-1}, 1)), SKV_NONE);
     /* A vector counts as one row. */
@@ -131,11 +118,19 @@ static void array_feature_extractor(skv_contrib *r) {
     r->out[0] = skv_emit(&r->b, "Gather", SKV_IN(x, flat), SKV_ATTRS(SKV_INT("axis", -1)));
 }
 
-/* Each integer a row with a 1 at the place of its category. */
+/* Each integer or string a row with a 1 at the place of its category. */
 static void one_hot_encoder(skv_contrib *r) {
     size_t n;
     const int64_t *categories = skv_attr_ints(r->n, "cats_int64s", &n);
-    if (!categories || !skv_attr_int(r->n, "zeros", 1)) return;
+    const skv_attr *names = skv_node_attr(r->n, "cats_strings");
+    if (!skv_attr_int(r->n, "zeros", 1)) return;
+    if (names && names->strings && names->n) {
+        skive_value *text = two(r, "Unsqueeze", in(r, 0), skv_emit_ints(&r->b, (const int64_t[]){-1}, 1));
+        skive_value *equal = two(r, "Equal", text, skv_ml_strings(r, names->strings, names->n));
+        r->out[0] = skv_emit(&r->b, "Cast", SKV_IN(equal), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+        return;
+    }
+    if (!categories) return;
     skive_value *whole = skv_emit(&r->b, "Cast", SKV_IN(in(r, 0)), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
     skive_value *x = two(r, "Unsqueeze", whole, skv_emit_ints(&r->b, (const int64_t[]){-1}, 1));
     r->out[0] = skv_emit(&r->b, "Cast", SKV_IN(two(r, "Equal", x, skv_emit_ints(&r->b, categories, n))),
@@ -145,15 +140,13 @@ static void one_hot_encoder(skv_contrib *r) {
 /* ---- classes ---- */
 
 /* Class names become part of the model's metadata, unless it has some. */
-void skv_ml_keep_names(skv_contrib *r, const skv_attr *names) {
+void skv_ml_keep_names(skv_contrib *r, const char *const *names, size_t n) {
     skive_graph *g = r->b.graph;
-    skv_note(g->ctx, "node %s: the %zu classes are strings; given are their numbers, from 0 in the order of the scores",
-             r->n->name, names->n);
     if (skive_graph_meta(g, SKV_META_CLASSES) || r->b.status != SKIVE_OK) return;
     skv_text t;
     skv_text_init(&t, g->ctx);
-    for (size_t i = 0; i < names->n; i++) {
-        skv_text_add_escaped(&t, names->strings[i] ? names->strings[i] : "");
+    for (size_t i = 0; i < n; i++) {
+        skv_text_add_escaped(&t, names[i] ? names[i] : "");
         skv_text_add(&t, "\n");
     }
     r->b.status = t.status == SKIVE_OK ? skive_graph_set_meta(g, SKV_META_CLASSES, t.data) : t.status;
@@ -174,8 +167,8 @@ skive_value *skv_ml_labelled(skv_contrib *r, skive_value *index) {
     const int64_t *ints = skv_attr_ints(r->n, "classlabels_ints", &n);
     if (!ints) ints = skv_attr_ints(r->n, "classlabels_int64s", &n);
     if (names && names->strings && names->n) {
-        skv_ml_keep_names(r, names);
-        return index;
+        skv_ml_keep_names(r, names->strings, names->n);
+        return two(r, "Gather", skv_ml_strings(r, names->strings, names->n), index);
     }
     return ints ? two(r, "Gather", skv_emit_ints(&r->b, ints, n), index) : index;
 }
@@ -243,7 +236,7 @@ static void linear_regressor(skv_contrib *r) {
 static void zip_map(skv_contrib *r) {
     skv_note(r->b.graph->ctx,
              "node %s: instead of a map for each sample, the output '%s' is a tensor with a column for "
-             "each class",
+             "each class, as if exported with zipmap=False",
              r->n->name, r->n->n_outputs && r->n->outputs[0] ? r->n->outputs[0]->name : "");
     r->out[0] = one(r, "Identity", in(r, 0));
 }
@@ -268,6 +261,7 @@ static const struct {
     {"SVMRegressor", 1, 1, skv_ml_svm_regressor},
     {"SVMClassifier", 1, 2, skv_ml_svm_classifier},
     {"LabelEncoder", 1, 1, skv_ml_label_encoder},
+    {"CategoryMapper", 1, 1, skv_ml_category_mapper},
 };
 
 skive_status skv_onnx_import_ml(skive_node *n) {
@@ -280,11 +274,7 @@ skive_status skv_onnx_import_ml(skive_node *n) {
         if (r.b.status != SKIVE_OK) return skv_fail_prefix(n->graph->ctx, r.b.status, "%s", n->name);
         if (!r.out[0]) n->op = NULL; /* of one with a record, in a form that it does not serve */
         if (!r.out[0]) return SKIVE_OK;
-        skive_value *x = n->inputs[0];
-        SKV_TRY(skv_contrib_replace(&r, n));
-        /* Strings that were only to be handed out. */
-        const bool idle = x->producer && skv_node_attr(x->producer, SKV_ONNX_STRINGS) && !skv_value_is_read(x);
-        return idle ? skv_graph_remove_node(x->producer) : SKIVE_OK;
+        return skv_contrib_replace(&r, n);
     }
     return SKIVE_OK;
 }

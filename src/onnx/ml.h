@@ -10,10 +10,10 @@ skive_value *skv_ml_number(skv_contrib *r, double x);
 skive_value *skv_ml_vector(skv_contrib *r, const double *x, size_t n); /* a float32 constant */
 const double *skv_ml_floats(const skive_node *n, const char *name, size_t *count);
 
-/* Classes that are strings become their numbers; the names go into the model's metadata, unless it has some, and a note
- * says so. */
-void skv_ml_keep_names(skv_contrib *r, const skv_attr *names);
-bool skv_ml_is_handed_out(const skive_value *v, int depth); /* does nothing but the caller see it? depth 0 */
+skive_value *skv_ml_strings(skv_contrib *r, const char *const *list, size_t n); /* a constant list */
+
+/* Class names go into the model's metadata, unless it has some. */
+void skv_ml_keep_names(skv_contrib *r, const char *const *names, size_t n);
 size_t skv_ml_class_count(const skive_node *n);
 skive_value *skv_ml_labelled(skv_contrib *r, skive_value *index); /* the label of class numbers [n] */
 skive_value *skv_ml_best(skv_contrib *r, skive_value *scores);
@@ -28,5 +28,6 @@ void skv_ml_tree_classifier(skv_contrib *r);
 void skv_ml_svm_regressor(skv_contrib *r);
 void skv_ml_svm_classifier(skv_contrib *r);
 void skv_ml_label_encoder(skv_contrib *r);
+void skv_ml_category_mapper(skv_contrib *r);
 
 #endif

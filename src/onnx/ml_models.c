@@ -1,5 +1,5 @@
 /* Trees, support vector machines and tables of ai.onnx.ml: operators that stay what they are, without what the nodes
- * around them can do (base values, transforms, the choice of a class), with numbers for classes that are strings. */
+ * around them can do (base values, transforms, the choice of a class), with strings looked up behind them. */
 #include <math.h>
 #include <string.h>
 
@@ -239,35 +239,47 @@ void skv_ml_svm_classifier(skv_contrib *r) {
         return;
     }
     const int64_t *labels = strings ? count_up(r, names->n) : NULL;
-    if (strings) skv_ml_keep_names(r, names);
     const skv_attr_init numbers = SKV_INTS("classlabels_ints", labels, strings ? names->n : 0);
     skive_value *out[2] = {NULL, NULL};
     AGAIN(r, "SVMClassifier", machine, ((skv_attr_list){&numbers, strings ? 1 : 0}), out, 2);
-    r->out[0] = out[0];
+    r->out[0] = strings ? skv_ml_labelled(r, out[0]) : out[0];
     r->out[1] = out[1];
 }
 
 /* ---- tables ---- */
 
 static const attr_name table[] = {
-    {"default_float", NULL}, {"default_int64", NULL}, {"default_tensor", NULL},
-    {"keys_floats", NULL},   {"keys_int64s", NULL},   {"keys_tensor", NULL},
-    {"values_floats", NULL}, {"values_int64s", NULL}, {"values_tensor", NULL},
+    {"default_float", NULL}, {"default_int64", NULL}, {"default_string", NULL}, {"default_tensor", NULL},
+    {"keys_floats", NULL},   {"keys_int64s", NULL},   {"keys_strings", NULL},   {"keys_tensor", NULL},
+    {"values_floats", NULL}, {"values_int64s", NULL}, {"values_strings", NULL}, {"values_tensor", NULL},
 };
 
-/* Strings that are looked up are given as their places in the list, if nothing but the caller sees them. */
-void skv_ml_label_encoder(skv_contrib *r) {
-    const skv_attr *names = skv_node_attr(r->n, "values_strings");
-    const skive_value *y = r->n->n_outputs ? r->n->outputs[0] : NULL;
-    if (skv_node_attr(r->n, "keys_strings") || skv_node_attr(r->n, "classes_strings") ||
-        skv_node_attr(r->n, SKV_ONNX_DROPPED) || (names && (!y || !skv_ml_is_handed_out(y, 0)))) {
-        refuse(r, "strings, for which there is no element type");
+/* One list of strings and one of integers, of which the input decides which are the keys. */
+static void look_up(skv_contrib *r, const skv_attr *strings, const int64_t *ints, size_t n) {
+    static const attr_name defaults[] = {{"default_int64", NULL}, {"default_string", NULL}};
+    const bool keys_are_text = skv_node_in(r->n, 0)->type.dtype == SKIVE_STRING;
+    if (!strings || !strings->strings || !strings->n || strings->n != n || !ints) {
+        refuse(r, "there is not one string for each integer");
         return;
     }
-    const bool strings = names && names->strings && names->n;
-    const int64_t *places = strings ? count_up(r, names->n) : NULL;
-    if (strings) skv_ml_keep_names(r, names);
-    const skv_attr_init more[] = {SKV_INTS("values_int64s", places, strings ? names->n : 0),
-                                  SKV_INT("default_int64", -1)};
-    AGAIN(r, "LabelEncoder", table, ((skv_attr_list){more, strings ? 2 : 0}), &r->out[0], 1);
+    const skv_attr_init lists[] = {SKV_STRS(keys_are_text ? "keys_strings" : "values_strings", strings->strings, n),
+                                   SKV_INTS(keys_are_text ? "values_int64s" : "keys_int64s", ints, n)};
+    AGAIN(r, "LabelEncoder", defaults, ((skv_attr_list){lists, 2}), &r->out[0], 1);
+}
+
+void skv_ml_label_encoder(skv_contrib *r) {
+    const skv_attr *classes = skv_node_attr(r->n, "classes_strings");
+    if (skv_node_attr(r->n, SKV_ONNX_DROPPED)) {
+        refuse(r, "an attribute that is not supported");
+    } else if (classes) { /* version 1 */
+        look_up(r, classes, count_up(r, classes->n), classes->n);
+    } else {
+        AGAIN(r, "LabelEncoder", table, SKV_NONE, &r->out[0], 1);
+    }
+}
+
+void skv_ml_category_mapper(skv_contrib *r) {
+    size_t n;
+    const int64_t *ints = skv_attr_ints(r->n, "cats_int64s", &n);
+    look_up(r, skv_node_attr(r->n, "cats_strings"), ints, n);
 }

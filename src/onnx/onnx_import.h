@@ -13,8 +13,6 @@ typedef struct skv_onnx_importer {
 
 /* ---- constant.c ---- */
 
-#define SKV_ONNX_STRINGS "strings" /* attribute with the strings of a node Constant:string */
-
 /* Declares value `name` of `g` as a parameter made from an initializer or from a Constant node. Data of an unsupported
  * type becomes a value produced by a node that cannot be run, with a note, so that the rest can still be inspected. */
 skive_status skv_onnx_declare_initializer(skv_onnx_importer *im, skive_graph *g, const Onnx__TensorProto *tensor);

@@ -3,13 +3,13 @@
 
 #include "base/endian.h"
 #include "onnx/onnx.h"
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 bool skv_onnx_dtype_known(int32_t data_type) { return data_type > 0 && skive_dtype_bits((skive_dtype)data_type) != 0; }
 
 const char *skv_onnx_dtype_text(int32_t data_type) {
-    static const char *const names[] = {[0] = "undefined",   [8] = "string",      [14] = "complex64",
-                                        [15] = "complex128", [27] = "float6e2m3", [28] = "float6e3m2"};
+    static const char *const names[] = {
+        [0] = "undefined", [14] = "complex64", [15] = "complex128", [27] = "float6e2m3", [28] = "float6e3m2"};
     if (skv_onnx_dtype_known(data_type)) return skive_dtype_name((skive_dtype)data_type);
     if (data_type >= 0 && (size_t)data_type < SKV_COUNT(names) && names[data_type]) return names[data_type];
     return "an unknown type";
@@ -94,6 +94,38 @@ static skive_status from_raw(skv_onnx_source *source, const char *what, const ch
     return skv_storage_from_bytes(source->ctx, s->dtype, s->rank, s->dims, source->bytes + ref.offset, out);
 }
 
+static skive_status from_strings(skv_onnx_source *source, const char *what, const char *name, const shape *s,
+                                 const Onnx__TensorProto *t, skv_storage **out) {
+    skive_tensor tensor = {0};
+    size_t bytes = 0, at = 0;
+    char *text = NULL;
+    if (t->has_raw_data)
+        return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s: strings as raw bytes", what, name);
+    if (t->n_string_data != (size_t)s->count)
+        return wrong_size(source, what, name, s, (size_t)s->count, t->n_string_data, "strings");
+    for (size_t i = 0; i < t->n_string_data; i++) {
+        const ProtobufCBinaryData *d = &t->string_data[i];
+        if (d->len && memchr(d->data, 0, d->len))
+            return skv_fail_at(source->ctx, SKIVE_ERR_UNSUPPORTED, name, "%s %s: string %zu has a zero byte in it",
+                               what, name, i);
+        if (!skv_add_size(bytes, d->len + 1, &bytes))
+            return skv_fail_at(source->ctx, SKIVE_ERR_LIMIT, name, "%s %s has too much text", what, name);
+    }
+    SKV_TRY(skv_alloc(source->ctx, bytes + 1, &text));
+    for (size_t i = 0; i < t->n_string_data; i++) {
+        const ProtobufCBinaryData *d = &t->string_data[i];
+        if (d->len) memcpy(text + at, d->data, d->len);
+        at += d->len;
+        text[at++] = '\0';
+    }
+    skive_status status = skv_strings_parse(source->ctx, s->rank, s->dims, text, bytes, &tensor);
+    skv_free(source->ctx, text);
+    if (status != SKIVE_OK) return skv_fail_prefix(source->ctx, status, "%s %s", what, name);
+    status = skv_storage_take(source->ctx, &tensor, out);
+    skive_tensor_free(source->ctx, &tensor);
+    return status;
+}
+
 /* One entry per element, or for types of less than a byte one entry per byte. */
 static skive_status from_fields(skv_onnx_source *source, const char *what, const char *name, const shape *s,
                                 const Onnx__TensorProto *t, skv_storage **out) {
@@ -143,6 +175,7 @@ static skive_status from_fields(skv_onnx_source *source, const char *what, const
     case SKIVE_I4:
         for (size_t i = 0; i < need; i++) ((uint8_t *)data)[i] = (uint8_t)t->int32_data[i];
         break;
+    case SKIVE_STRING:
     case SKIVE_DTYPE_NONE: break;
     }
     return SKIVE_OK;
@@ -157,12 +190,15 @@ skive_status skv_onnx_storage(skv_onnx_source *source, const char *what, const c
         skv_map *map;
         size_t offset;
         if (t->has_raw_data || t->n_float_data || t->n_double_data || t->n_int32_data || t->n_int64_data ||
-            t->n_uint64_data)
+            t->n_uint64_data || t->n_string_data || s.dtype == SKIVE_STRING)
             return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name,
-                               "%s %s has both external data and data in the model", what, name);
+                               s.dtype == SKIVE_STRING ? "%s %s has strings as external data"
+                                                       : "%s %s has both external data and data in the model",
+                               what, name);
         SKV_TRY(skv_onnx_external_find(source, name, t, s.bytes, &map, &offset));
         return skv_storage_map(source->ctx, s.dtype, s.rank, s.dims, map, offset, out);
     }
+    if (s.dtype == SKIVE_STRING) return from_strings(source, what, name, &s, t, out);
     if (t->has_raw_data) return from_raw(source, what, name, &s, t, out);
     return from_fields(source, what, name, &s, t, out);
 }
@@ -195,7 +231,8 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s has no values or no int64 indices", name);
     }
     if (!skv_onnx_dtype_known(sparse->values->data_type) ||
-        skive_dtype_bits((skive_dtype)sparse->values->data_type) < 8) {
+        skive_dtype_bits((skive_dtype)sparse->values->data_type) < 8 ||
+        sparse->values->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__STRING) {
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, name, "sparse tensor %s: element type %s is not supported", name,
                            skv_onnx_dtype_text(sparse->values->data_type));
     }

@@ -1,6 +1,5 @@
 /* Shorthands for the self-test cases of the op records. Each expands to designated members, so that they may be mixed
  * with plain ones:
- *
  *     static const skv_op_case cases[] = {
  *         {.name = "by hand", CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}), .n_out = 1, CASE_EXPECT(2, 4, 6, 8)},
  *         {.name = "random", CASE_IN({CASE_F32(2, 3)}, {CASE_I64(1), CASE_VALUES(1), .constant = true}), .n_out = 1},
@@ -17,6 +16,9 @@
     .n_attrs = sizeof((const skv_attr_init[]){__VA_ARGS__}) / sizeof(skv_attr_init)
 #define CASE_EXPECT(...) \
     .expect = (const double[]){__VA_ARGS__}, .n_expect = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)
+#define CASE_EXPECT_TEXT(...)                          \
+    .expect_text = (const char *const[]){__VA_ARGS__}, \
+    .n_expect = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 #define CASE_OUT(...)                              \
     .expect_dims = (const int64_t[]){__VA_ARGS__}, \
     .expect_rank = (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
@@ -24,9 +26,12 @@
 /* members of a skv_case_in */
 #define CASE_TYPED(dtype_, ...) \
     .dtype = (dtype_), .rank = (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dims = {__VA_ARGS__}
-#define CASE_F32(...)  CASE_TYPED(SKIVE_F32, __VA_ARGS__)
-#define CASE_I64(...)  CASE_TYPED(SKIVE_I64, __VA_ARGS__)
-#define CASE_BOOL(...) CASE_TYPED(SKIVE_BOOL, __VA_ARGS__)
+#define CASE_F32(...)    CASE_TYPED(SKIVE_F32, __VA_ARGS__)
+#define CASE_I64(...)    CASE_TYPED(SKIVE_I64, __VA_ARGS__)
+#define CASE_BOOL(...)   CASE_TYPED(SKIVE_BOOL, __VA_ARGS__)
+#define CASE_STRING(...) CASE_TYPED(SKIVE_STRING, __VA_ARGS__)
+#define CASE_TEXT(...) \
+    .text = (const char *const[]) { __VA_ARGS__ }
 #define CASE_VALUES(...) \
     .values = (const double[]) { __VA_ARGS__ }
 #define CASE_SCALAR(dtype_, value) .dtype = (dtype_), .rank = 0, CASE_VALUES(value)

@@ -1,5 +1,6 @@
 /* Reference runs of element-wise ops, with NumPy broadcasting. See common_elementwise.h. */
 #include "ops/common_elementwise.h"
+#include "tensor/strings.h"
 
 skive_status skv_walk_start(skv_walk *w, const skv_eval *c, int rank, const int64_t *dims,
                             const skive_tensor *const *in, size_t n_in) {
@@ -155,7 +156,10 @@ skive_status skv_compare_run(const skv_eval *c, bool (*holds)(int order)) {
     SKV_TRY(skv_walk_start(&w, c, y->rank, y->dims, c->in, 2));
     for (size_t i = 0; i < (size_t)w.count; i++, skv_walk_next(&w)) {
         int order;
-        if (skv_dtype_is_float(t)) {
+        if (t == SKIVE_STRING) {
+            const int sign = strcmp(skv_string_at(a, w.at[0]), skv_string_at(b, w.at[1]));
+            order = sign < 0 ? -1 : sign > 0;
+        } else if (skv_dtype_is_float(t)) {
             double p = skv_load_f64(t, a->data, w.at[0]), q = skv_load_f64(t, b->data, w.at[1]);
             order = p < q ? -1 : p > q ? 1 : p == q ? 0 : 2;
         } else {

@@ -6,7 +6,7 @@
 
 #include "base/endian.h"
 #include "pack/pack.h"
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 enum {
     HAS_SYMBOLS = 1,
@@ -294,7 +294,7 @@ static void write_varints(const skive_tensor *t, skv_bytes *out) {
         skv_bytes_signed(out, skv_load_i64(t->dtype, t->data, (size_t)i));
 }
 
-/* Types of 16 bits and more. */
+/* Types of 16 bits and more, and the bytes of strings. */
 static skive_status write_numbers(skive_context *ctx, const skive_tensor *t, const skv_coder *only, skv_bytes *out,
                                   skv_record_sizes *sizes) {
     skv_bytes planes = skv_bytes_to(ctx), varints = skv_bytes_to(ctx);
@@ -349,7 +349,7 @@ static skive_status read_varints(skive_context *ctx, skv_reader *in, skive_tenso
 static skive_status read_numbers(skive_context *ctx, skv_reader *in, skive_dtype dtype, int64_t n, skive_tensor *out,
                                  skv_record_sizes *sizes) {
     const unsigned mode = skv_read_u8(in);
-    if (skive_dtype_bits(dtype) < 16)
+    if (skive_dtype_bits(dtype) < 8 || dtype == SKIVE_STRING)
         return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "numbers have unknown type %d", (int)dtype);
     if (mode == RAW) {
         const skive_tensor view = skv_tensor_view(dtype, 1, &n, NULL);
@@ -454,6 +454,7 @@ static skive_status write_coded(skive_context *ctx, const skv_coded *c, unsigned
     if (c->values.data) {
         const size_t before = out->n;
         skv_bytes_u8(out, (unsigned)c->values.dtype);
+        if (c->dtype == SKIVE_STRING) skv_bytes_varint(out, (uint64_t)skive_tensor_count(&c->values));
         SKV_GO(status, done, write_numbers(ctx, &c->values, only, out, sizes));
         sizes->values += out->n - before;
     }
@@ -524,6 +525,17 @@ static skive_status read_head(skive_context *ctx, skv_reader *in, uint64_t max_b
     return SKIVE_OK;
 }
 
+/* Strings: their bytes, counted with their NULs. */
+static skive_status read_text_size(skive_context *ctx, skv_reader *in, skive_dtype dtype, uint64_t max_bytes,
+                                   int64_t *out) {
+    const uint64_t n = skv_read_varint(in);
+    if (in->failed || dtype != SKIVE_U8 || n > max_bytes || n > INT64_MAX)
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "its strings are not text of at most %llu bytes",
+                        (unsigned long long)max_bytes);
+    *out = (int64_t)n;
+    return SKIVE_OK;
+}
+
 static skive_status read_body(skive_context *ctx, unsigned flags, skv_reader *in, uint64_t max_bytes, skv_record *r) {
     skv_coded *c = &r->coded;
     if (flags & HAS_SYMBOLS) {
@@ -545,6 +557,7 @@ static skive_status read_body(skive_context *ctx, unsigned flags, skv_reader *in
         int64_t n = c->symbols ? 0 : count;
         for (int64_t i = 0; c->symbols && i < count; i++) n += c->symbols[i] != c->zero;
         const skive_dtype dtype = (skive_dtype)skv_read_u8(in);
+        if (c->dtype == SKIVE_STRING) SKV_TRY(read_text_size(ctx, in, dtype, max_bytes, &n));
         SKV_TRY(read_numbers(ctx, in, dtype, n, &c->values, &r->sizes));
         r->sizes.values += (size_t)(in->at - start);
     }
@@ -576,8 +589,13 @@ skive_status skv_record_to_storage(skive_context *ctx, skv_record *r, bool keep_
     skv_coded *c = &r->coded;
     skive_tensor dense = {0};
     if (keep_coded && c->form != &skv_form_dense) return skv_storage_take_coded(ctx, c, out);
-    SKV_TRY(skive_tensor_create(ctx, c->dtype, c->rank, c->dims, &dense));
-    c->form->restore(c, &dense);
+    if (c->dtype == SKIVE_STRING) {
+        const size_t bytes = (size_t)skive_tensor_count(&c->values);
+        SKV_TRY(skv_strings_parse(ctx, c->rank, c->dims, c->values.data, bytes, &dense));
+    } else {
+        SKV_TRY(skive_tensor_create(ctx, c->dtype, c->rank, c->dims, &dense));
+        c->form->restore(c, &dense);
+    }
     skv_coded_free(ctx, c);
     const skive_status status = skv_storage_take(ctx, &dense, out);
     skive_tensor_free(ctx, &dense);

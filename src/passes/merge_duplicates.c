@@ -6,6 +6,7 @@
 
 #include "graph/weights.h"
 #include "passes/pass.h"
+#include "tensor/strings.h"
 
 /* The sign of zero matters. */
 static bool same_float(double a, double b) { return a == b && signbit(a) == signbit(b); }
@@ -57,9 +58,7 @@ static uint64_t node_hash(const skive_node *n) {
 
 static bool same_constant(const skive_value *a, const skive_value *b) {
     const skive_tensor *x = skv_value_tensor(a), *y = skv_value_tensor(b);
-    return x->dtype == y->dtype && x->rank == y->rank &&
-           memcmp(x->dims, y->dims, (size_t)x->rank * sizeof *x->dims) == 0 &&
-           memcmp(x->data, y->data, skive_tensor_bytes(x)) == 0;
+    return skv_tensor_same(x, y);
 }
 
 /* Open addressing over pointers; the size is a power of two of at least twice the number of entries. */
@@ -87,7 +86,7 @@ static skive_status merge_constants(const skv_pass_env *env, skive_graph *g, siz
             continue;
         const skive_tensor *x = skv_value_tensor(v);
         if (!x->data) continue;
-        size_t at = (size_t)skv_hash64(x->data, skive_tensor_bytes(x), (uint64_t)x->dtype) & t.mask;
+        size_t at = (size_t)skv_tensor_hash(x, (uint64_t)x->dtype) & t.mask;
         while (t.slots[at] && !same_constant(t.slots[at], v)) at = (at + 1) & t.mask;
         if (t.slots[at]) {
             status = skv_value_replace_uses(v, t.slots[at], false); /* the sweep takes v */

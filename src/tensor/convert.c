@@ -53,6 +53,9 @@ static void convert_ints(const skive_tensor *from, skive_tensor *to, size_t n) {
 
 skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, skive_dtype dtype, skive_tensor *out) {
     if (tensor->dtype == dtype) return skive_tensor_copy(ctx, tensor, out);
+    if (tensor->dtype == SKIVE_STRING || dtype == SKIVE_STRING)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s cannot become %s", skive_dtype_name(tensor->dtype),
+                        skive_dtype_name(dtype));
     SKV_TRY(skive_tensor_create(ctx, dtype, tensor->rank, tensor->dims, out));
     size_t n = (size_t)skive_tensor_count(out);
     bool from_float = skv_dtype_is_float(tensor->dtype) || skv_dtype_is_small_float(tensor->dtype),

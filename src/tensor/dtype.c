@@ -60,7 +60,8 @@ bool skv_dtype_is_signed(skive_dtype dtype) {
 
 bool skv_dtype_int_range(skive_dtype dtype, int64_t *low, uint64_t *high) {
     int bits = skive_dtype_bits(dtype);
-    if (bits == 0 || skv_dtype_is_float(dtype) || skv_dtype_is_small_float(dtype)) return false;
+    if (bits == 0 || dtype == SKIVE_STRING || skv_dtype_is_float(dtype) || skv_dtype_is_small_float(dtype))
+        return false;
     if (dtype == SKIVE_BOOL) bits = 1;
     bool sign = skv_dtype_is_signed(dtype);
     *high = UINT64_MAX >> (64 - bits + (sign ? 1 : 0));

@@ -1,6 +1,8 @@
 /* The dense form: elements of the parameter's own type, row-major. Elements of at most 8 bits are symbols, in ascending
- * order of their values; of wider types all values are stored. */
+ * order of their values; of wider types all values are stored. Strings are stored as the
+ * bytes of their text, each with a NUL; skv_strings_parse restores them. */
 #include "tensor/form.h"
+#include "tensor/strings.h"
 
 static unsigned alphabet_of(skive_dtype dtype) { return 1u << skive_dtype_bits(dtype); }
 
@@ -22,7 +24,14 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
     const int bits = skive_dtype_bits(t->dtype);
     skv_coded c = skv_coded_of(&skv_form_dense, t);
     *fits = true;
-    if (bits > 8) {
+    if (t->dtype == SKIVE_STRING) {
+        size_t bytes;
+        if (!skv_strings_bytes(t, &bytes) || bytes > INT64_MAX)
+            return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a parameter has too much text");
+        const int64_t length = (int64_t)bytes;
+        SKV_TRY(skive_tensor_create(ctx, SKIVE_U8, 1, &length, &c.values));
+        skv_strings_join(t, c.values.data);
+    } else if (bits > 8) {
         skive_tensor flat = *t;
         flat.rank = 1;
         flat.dims[0] = n;
@@ -46,6 +55,7 @@ static const char *fault(const skv_coded *c) {
     if (skive_dtype_bits(c->dtype) <= 8)
         return c->alphabet != alphabet_of(c->dtype) ? "its symbols do not fit its type" : NULL;
     if (c->symbols) return skv_needs_no_symbols;
+    if (c->dtype == SKIVE_STRING) return c->values.dtype == SKIVE_U8 ? NULL : "its strings are not bytes";
     if (c->values.dtype != c->dtype || skive_tensor_count(&c->values) != skv_coded_count(c))
         return "it does not have one value per element";
     return NULL;

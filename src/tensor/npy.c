@@ -1,12 +1,13 @@
 /* NumPy's .npy files (numpy.lib.format, versions 1.0 to 3.0).
  *
  * The header is the text of a Python dictionary; only what NumPy itself writes is accepted, in any order of keys. Types
- * that NumPy does not have are widened on saving: bfloat16 to float32, int4 and uint4 to 8 bits. */
+ * that NumPy does not have are widened on saving: bfloat16 to float32, int4 and uint4 to 8 bits. Strings
+ * are npy_text.c's. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/endian.h"
-#include "tensor/tensor.h"
+#include "tensor/npy_text.h"
 
 static const char magic[6] = {'\x93', 'N', 'U', 'M', 'P', 'Y'};
 
@@ -27,6 +28,8 @@ typedef struct npy_header {
     skive_dtype dtype;
     bool big, fortran; /* big-endian; the first dimension changes fastest */
     bool seen_descr, seen_order, seen_shape;
+    size_t text_width; /* of strings */
+    bool text_bytes;
     int rank;
     int64_t dims[SKIVE_MAX_RANK];
 } npy_header;
@@ -69,6 +72,21 @@ static bool accept_string(npy_header *h, char *out, size_t size) {
     return true;
 }
 
+/* "U12": characters, "S12": bytes. */
+static bool is_text(npy_header *h, const char *type) {
+    size_t width = 0;
+    if ((type[0] != 'U' && type[0] != 'S') || !type[1]) return false;
+    for (const char *p = type + 1; *p; p++) {
+        if (*p < '0' || *p > '9' || !skv_mul_size(width, 10, &width) ||
+            !skv_add_size(width, (size_t)(*p - '0'), &width))
+            return false;
+    }
+    h->dtype = SKIVE_STRING;
+    h->text_width = width;
+    h->text_bytes = type[0] == 'S';
+    return true;
+}
+
 static skive_status parse_descr(npy_header *h) {
     char text[32];
     skip_space(h);
@@ -83,8 +101,13 @@ static skive_status parse_descr(npy_header *h) {
         h->big = text[0] == '>' || (text[0] == '=' && SKV_BIG_ENDIAN);
         return SKIVE_OK;
     }
+    if (text[0] && strchr("<>|=", text[0]) && is_text(h, text + 1)) {
+        h->big = text[0] == '>' || (text[0] == '=' && SKV_BIG_ENDIAN);
+        return SKIVE_OK;
+    }
     return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
-                       "%s: elements of type '%s' are not supported; save the array as numbers or bool", h->path, text);
+                       "%s: elements of type '%s' are not supported; save the array as numbers, bool or str", h->path,
+                       text);
 }
 
 static skive_status parse_shape(npy_header *h) {
@@ -175,7 +198,11 @@ skive_status skv_npy_head(skive_context *ctx, const char *path, const void *head
     h.end = h.at + length;
     SKV_TRY(parse_dictionary(&h));
     const uint64_t left = size - start - length;
-    if (!skv_dims_count(h.rank, h.dims, &count) || !skv_dtype_bytes(h.dtype, count, &bytes)) {
+    bool countable = skv_dims_count(h.rank, h.dims, &count) && skv_dtype_bytes(h.dtype, count, &bytes);
+    if (countable && h.dtype == SKIVE_STRING)
+        countable =
+            skv_mul_size(h.text_width, h.text_bytes ? 1 : 4, &bytes) && skv_mul_size(bytes, (size_t)count, &bytes);
+    if (!countable) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: shape %s is too large", path,
                            skv_dims_text(h.rank, h.dims, text, sizeof text));
     }
@@ -185,6 +212,8 @@ skive_status skv_npy_head(skive_context *ctx, const char *path, const void *head
                            (unsigned long long)left);
     }
     *out = (skv_npy_info){.dtype = h.dtype, .big = h.big, .rank = h.rank, .start = start + length, .bytes = bytes};
+    out->text_width = h.text_width;
+    out->text_bytes = h.text_bytes;
     memcpy(out->dims, h.dims, sizeof out->dims);
     return SKIVE_OK;
 }
@@ -199,6 +228,8 @@ skive_status skv_npy_open(skive_context *ctx, const char *path, skv_npy_info *ou
     SKV_GO(status, done, skv_alloc(ctx, n + 1, &head));
     SKV_GO(status, done, skv_reader_at(r, 0, head, n));
     status = skv_npy_head(ctx, path, head, n, skv_reader_size(r), out);
+    if (status == SKIVE_OK && out->dtype == SKIVE_STRING)
+        status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: strings cannot be read as samples", path);
 done:
     skv_free(ctx, head);
     skv_reader_close(r);
@@ -209,6 +240,11 @@ done:
 skive_status skv_npy_parse(skive_context *ctx, const char *path, void *data, size_t size, skive_tensor *out) {
     skv_npy_info info;
     SKV_TRY(skv_npy_head(ctx, path, data, size, size, &info));
+    if (info.dtype == SKIVE_STRING) {
+        SKV_TRY(skv_npy_text_read(ctx, path, &info, (const unsigned char *)data + info.start, out));
+        skv_free(ctx, data);
+        return SKIVE_OK;
+    }
     memmove(data, (unsigned char *)data + info.start, info.bytes);
     *out = (skive_tensor){.dtype = info.dtype, .rank = info.rank, .data = data};
     for (int d = 0; d < info.rank; d++) out->dims[d] = info.dims[d];
@@ -235,6 +271,7 @@ struct skive_npy_stream {
     char *path;
     skive_tensor whole; /* type and shape; no data */
     skive_dtype stored; /* what the file holds */
+    size_t text_width;  /* of strings: characters */
     int64_t rows;       /* written so far */
 };
 
@@ -245,12 +282,14 @@ static skive_dtype stored_as(skive_dtype dtype) {
                                                                   : dtype;
 }
 
-static skive_status write_header(skv_writer *w, const skive_tensor *t, skive_dtype stored) {
-    char shape[SKV_DIMS_TEXT], header[512];
+static skive_status write_header(skv_writer *w, const skive_tensor *t, skive_dtype stored, size_t text_width) {
+    char width[32], shape[SKV_DIMS_TEXT], header[512];
     const char *type = NULL;
     size_t at = 0;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (types[i].dtype == stored) type = types[i].text;
+    (void)snprintf(width, sizeof width, "U%zu", text_width);
+    if (stored == SKIVE_STRING) type = width;
     if (!type) return SKIVE_ERR_INTERNAL;
     for (int i = 0; i < t->rank; i++) {
         at += (size_t)snprintf(shape + at, sizeof shape - at, i ? ", %" PRId64 : "%" PRId64, t->dims[i]);
@@ -288,9 +327,8 @@ void skive_npy_stream_free(skive_npy_stream *s) {
     skv_free(s->ctx, s);
 }
 
-skive_status skive_npy_stream_open(skive_context *ctx, const char *path, skive_dtype dtype, int rank,
-                                   const int64_t *dims, skive_npy_stream **out) {
-    SKV_NEED(ctx, "ctx, path, out, dims", ctx, path, out, dims || rank == 0);
+static skive_status open_stream(skive_context *ctx, const char *path, skive_dtype dtype, int rank, const int64_t *dims,
+                                size_t text_width, skive_npy_stream **out) {
     skive_npy_stream *s = NULL;
     skive_status status;
     *out = NULL;
@@ -299,18 +337,28 @@ skive_status skive_npy_stream_open(skive_context *ctx, const char *path, skive_d
     s->whole = (skive_tensor){.dtype = dtype, .rank = rank};
     for (int d = 0; d < rank && rank <= SKIVE_MAX_RANK; d++) s->whole.dims[d] = dims[d];
     s->stored = stored_as(dtype);
+    s->text_width = text_width;
     SKV_GO(status, fail, skv_strdup(ctx, path, &s->path));
     if (rank < 0 || rank > SKIVE_MAX_RANK || skive_tensor_count(&s->whole) < 0 || !skv_dtype_valid(dtype)) {
         status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path, "%s: the tensor to save has no valid shape or type", path);
         goto fail;
     }
     SKV_GO(status, fail, skv_writer_open(ctx, path, &s->writer));
-    SKV_GO(status, fail, write_header(s->writer, &s->whole, s->stored));
+    SKV_GO(status, fail, write_header(s->writer, &s->whole, s->stored, text_width));
     *out = s;
     return SKIVE_OK;
 fail:
     skive_npy_stream_free(s);
     return status;
+}
+
+skive_status skive_npy_stream_open(skive_context *ctx, const char *path, skive_dtype dtype, int rank,
+                                   const int64_t *dims, skive_npy_stream **out) {
+    SKV_NEED(ctx, "ctx, path, out, dims", ctx, path, out, dims || rank == 0);
+    if (dtype != SKIVE_STRING) return open_stream(ctx, path, dtype, rank, dims, 0, out);
+    *out = NULL;
+    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path,
+                       "%s: strings cannot be written part by part: all have the width of the longest", path);
 }
 
 /* The whole tensor, or some of the entries along its first axis. */
@@ -330,6 +378,7 @@ skive_status skive_npy_stream_write(skive_npy_stream *s, const skive_tensor *par
             skv_tensor_text(part, have, sizeof have), skv_tensor_text(&s->whole, all, sizeof all), (long long)s->rows);
     }
     s->rows += part->rank == 0 ? 1 : part->dims[0];
+    if (part->dtype == SKIVE_STRING) return skv_npy_text_write(s->ctx, s->writer, part, s->text_width);
     return write_elements(s->ctx, s->writer, part, s->stored);
 }
 
@@ -370,7 +419,9 @@ skive_status skive_tensors_save_npy(skive_context *ctx, const char *const *paths
     skive_status status = SKIVE_OK;
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
         const skive_tensor *t = &tensors[i];
-        status = skive_npy_stream_open(ctx, paths[i], t->dtype, t->rank, t->dims, &streams[i]);
+        size_t width = 0;
+        if (t->dtype == SKIVE_STRING) status = skv_npy_text_width(ctx, paths[i], t, &width);
+        if (status == SKIVE_OK) status = open_stream(ctx, paths[i], t->dtype, t->rank, t->dims, width, &streams[i]);
         if (status == SKIVE_OK) status = skive_npy_stream_write(streams[i], t);
     }
     if (status == SKIVE_OK) status = skive_npy_streams_commit(streams, n);

@@ -1,5 +1,5 @@
 /* Tensors with some indices of their axes left out. */
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 /* Elements first .. first + n - 1 of `from` go to place `at` of `to`. */
 static void copy_run(skive_dtype dtype, void *to, int64_t at, const void *from, int64_t first, int64_t n) {
@@ -21,6 +21,13 @@ static int64_t count_kept(const bool *keep, int64_t n) {
     return kept;
 }
 
+/* Strings do not stay in the tensor from which they are taken. */
+static skive_status own_text(skive_context *ctx, skive_tensor *t) {
+    const skive_status status = skv_strings_own(ctx, t);
+    if (status != SKIVE_OK) skive_tensor_free(ctx, t);
+    return status;
+}
+
 skive_status skv_tensor_select(skive_context *ctx, const skive_tensor *t, const bool *const *keep, skive_tensor *out) {
     int64_t dims[SKIVE_MAX_RANK] = {0}, index[SKIVE_MAX_RANK] = {0}, at = 0, first = 0;
     int last = -1;
@@ -32,7 +39,7 @@ skive_status skv_tensor_select(skive_context *ctx, const skive_tensor *t, const 
     const int64_t count = skive_tensor_count(t);
     if (last < 0) {
         if (count > 0) copy_run(t->dtype, out->data, 0, t->data, 0, count);
-        return SKIVE_OK;
+        return own_text(ctx, out);
     }
     /* Runs: what lies behind one index of the last axis that loses any. */
     int64_t run = 1;
@@ -46,5 +53,5 @@ skive_status skv_tensor_select(skive_context *ctx, const skive_tensor *t, const 
         }
         for (int d = last; d >= 0 && ++index[d] == t->dims[d]; d--) index[d] = 0;
     }
-    return SKIVE_OK;
+    return own_text(ctx, out);
 }

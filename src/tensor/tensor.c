@@ -1,5 +1,5 @@
 /* Creating, copying and freeing tensors, and access to single elements. */
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 int64_t skive_tensor_count(const skive_tensor *tensor) {
     int64_t count;
@@ -56,10 +56,31 @@ skive_status skv_tensor_create_open(skive_context *ctx, skive_dtype dtype, int r
     return create(ctx, dtype, rank, dims, false, out);
 }
 
+/* Elements and text in one block. */
+static skive_status copy_strings(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out) {
+    size_t bytes;
+    char *room;
+    if (!skv_strings_bytes(tensor, &bytes))
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a tensor of strings has more text than can be addressed");
+    SKV_TRY(skv_strings_create(ctx, tensor->rank, tensor->dims, bytes, out, &room));
+    skv_strings_join(tensor, room);
+    const int64_t n = skive_tensor_count(out);
+    for (int64_t i = 0; i < n; i++) {
+        ((const char **)out->data)[i] = *room ? room : NULL;
+        room += strlen(room) + 1;
+    }
+    return SKIVE_OK;
+}
+
 skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out) {
     SKV_NEED(ctx, "ctx, tensor, out", ctx, tensor, out);
     skive_tensor copy; /* so that out may be the same variable as the tensor, and is unchanged on failure */
     memset(&copy, 0, sizeof copy);
+    if (tensor->dtype == SKIVE_STRING && tensor->data) {
+        SKV_TRY(copy_strings(ctx, tensor, &copy));
+        *out = copy;
+        return SKIVE_OK;
+    }
     SKV_TRY(create(ctx, tensor->dtype, tensor->rank, tensor->dims, false, &copy));
     size_t bytes = skive_tensor_bytes(&copy);
     if (bytes && !tensor->data) {
@@ -87,6 +108,12 @@ void skive_tensor_set(skive_tensor *tensor, int64_t index, double value) {
     skv_store_f64(tensor->dtype, tensor->data, (size_t)index, value);
 }
 
+const char *skive_tensor_string(const skive_tensor *tensor, int64_t index) {
+    if (!tensor || tensor->dtype != SKIVE_STRING || !tensor->data) return NULL;
+    if (index < 0 || index >= skive_tensor_count(tensor)) return NULL;
+    return skv_string_at(tensor, (size_t)index);
+}
+
 skive_tensor skv_tensor_view(skive_dtype dtype, int rank, const int64_t *dims, const void *data) {
     skive_tensor t;
     memset(&t, 0, sizeof t);
@@ -103,6 +130,10 @@ bool skv_tensor_same_shape(const skive_tensor *a, const skive_tensor *b) {
 
 bool skv_tensor_same(const skive_tensor *a, const skive_tensor *b) {
     if (a->dtype != b->dtype || !skv_tensor_same_shape(a, b)) return false;
+    const int64_t n = skive_tensor_count(a);
+    for (int64_t i = 0; a->dtype == SKIVE_STRING && i < n; i++)
+        if (strcmp(skv_string_at(a, (size_t)i), skv_string_at(b, (size_t)i)) != 0) return false;
+    if (a->dtype == SKIVE_STRING) return true;
     size_t bytes = skive_tensor_bytes(a);
     return bytes == 0 || memcmp(a->data, b->data, bytes) == 0;
 }

@@ -48,7 +48,7 @@ bool skv_dtype_int_range(skive_dtype dtype, int64_t *low, uint64_t *high);
 /* A tensor that borrows `data`. dims may be NULL when rank is 0. */
 skive_tensor skv_tensor_view(skive_dtype dtype, int rank, const int64_t *dims, const void *data);
 bool skv_tensor_same_shape(const skive_tensor *a, const skive_tensor *b);
-/* Same type, shape and bytes. */
+/* Same type, shape and bytes; strings the same text. */
 bool skv_tensor_same(const skive_tensor *a, const skive_tensor *b);
 /* Every element := value, rounded and saturated as by skive_tensor_set. */
 void skv_tensor_fill(skive_tensor *tensor, double value);
@@ -187,9 +187,10 @@ static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i)
     case SKIVE_I2: return (int)(skv_load_narrow(2, data, i) ^ 2u) - 2;
     case SKIVE_F4E2M1: return skv_f4_to_f64(skv_load_narrow(4, data, i));
     case SKIVE_F8E8M0: return skv_e8m0_to_f64(((const uint8_t *)data)[i]);
+    case SKIVE_STRING:
     case SKIVE_DTYPE_NONE: break;
     }
-    return (double)NAN; /* unknown type: no number can be returned */
+    return (double)NAN; /* text, or unknown type: no number can be returned */
 }
 
 /* Nearest even, then into [low, high]; NaN gives 0 (or the nearer bound). */
@@ -233,6 +234,7 @@ static inline void skv_store_f64(skive_dtype dtype, void *data, size_t i, double
     case SKIVE_I2: skv_store_narrow(2, data, i, (unsigned)(int)skv_round_i64(value, -2, 1)); return;
     case SKIVE_F4E2M1: skv_store_narrow(4, data, i, skv_f64_to_f4(value)); return;
     case SKIVE_F8E8M0: ((uint8_t *)data)[i] = skv_f64_to_e8m0(value, SKV_E8M0_NEAREST, true); return;
+    case SKIVE_STRING: /* its elements are pointers, and no number becomes one */
     case SKIVE_DTYPE_NONE: return;
     }
 }
@@ -266,6 +268,8 @@ typedef struct skv_npy_info {
     int rank;
     int64_t dims[SKIVE_MAX_RANK];
     size_t start, bytes; /* of the elements in the file */
+    size_t text_width;   /* of strings: characters each, or bytes if text_bytes */
+    bool text_bytes;
 } skv_npy_info;
 /* From the first `have` of `size` bytes. `path` is for messages. Errors: FORMAT, UNSUPPORTED. */
 skive_status skv_npy_head(skive_context *ctx, const char *path, const void *head, size_t have, uint64_t size,

@@ -2,7 +2,7 @@
  * them. Which kernel runs follows from these. */
 #include <string.h>
 
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 #include "tune/costs.h"
 
 static void add_attr(skv_text *t, const skv_attr *a) {
@@ -24,7 +24,7 @@ static void add_attr(skv_text *t, const skv_attr *a) {
         break;
     case SKV_ATTR_TENSOR: {
         const skive_tensor *x = &a->tensor->tensor;
-        skv_text_add(t, "t%016llx", (unsigned long long)skv_hash64(x->data, skive_tensor_bytes(x), 0));
+        skv_text_add(t, "t%016llx", (unsigned long long)skv_tensor_hash(x, 0));
         break;
     }
     case SKV_ATTR_GRAPH: skv_text_add(t, "graph"); break;
@@ -48,7 +48,7 @@ static skive_status add_constant(skv_text *t, const skive_value *v) {
     }
     const skive_tensor *x = skv_value_tensor(v);
     if (n <= SMALL && v->type.dtype != SKIVE_F32) {
-        skv_text_add(t, "=%016llx", (unsigned long long)skv_hash64(x->data, skive_tensor_bytes(x), 0));
+        skv_text_add(t, "=%016llx", (unsigned long long)skv_tensor_hash(x, 0));
         return SKIVE_OK;
     }
     if (x->dtype != SKIVE_F32 || x->rank < 2) return SKIVE_OK;

@@ -4,6 +4,7 @@
 
 #include "data/tables/rows.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 enum { WINDOW = 1 << 18 };
 

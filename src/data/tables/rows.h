@@ -48,9 +48,4 @@ skive_status skv_rows_at(skive_context *ctx, const skv_rows *r, uint64_t at, uin
 /* The first line of the file outside quotes, for guessing the separator. */
 skive_status skv_rows_guess_separator(skv_rows *r, char *out);
 
-/* The length of the longest prefix that is UTF-8; NUL counts as valid. */
-size_t skv_utf8_valid(const char *text, size_t n);
-/* The code point at text[*at], which must be valid UTF-8, and moves on. */
-uint32_t skv_utf8_next(const char *text, size_t n, size_t *at);
-
 #endif

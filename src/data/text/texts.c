@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 void skv_text_reader_free(skv_text_reader *r) {
     skv_row_buffer_free(r->buffer);
     if (r->ctx) skv_free(r->ctx, r->bytes);

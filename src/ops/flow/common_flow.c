@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "ops/common_shape.h"
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 const skive_graph *skv_flow_graph(const skive_node *n, const char *attribute) {
     const skv_attr *a = skv_node_attr(n, attribute);
@@ -56,6 +56,16 @@ void skv_flow_copy_entry(const skive_tensor *whole, int axis, int64_t index, con
     }
 }
 
+skive_status skv_flow_keep_text(skive_context *ctx, skv_arena **room, const skive_tensor *entry) {
+    if (entry->dtype != SKIVE_STRING) return SKIVE_OK;
+    const size_t n = (size_t)skive_tensor_count(entry);
+    for (size_t i = 0; i < n; i++) {
+        const char *s = skv_string_at(entry, i);
+        SKV_TRY(skv_room_string(ctx, room, s, strlen(s), &((const char **)entry->data)[i]));
+    }
+    return SKIVE_OK;
+}
+
 skive_status skv_flow_push(skive_context *ctx, skv_flow_stack *s, const skive_tensor *entry) {
     char was[SKV_DIMS_TEXT + 32], is[SKV_DIMS_TEXT + 32];
     size_t bytes;
@@ -77,6 +87,7 @@ skive_status skv_flow_push(skive_context *ctx, skv_flow_stack *s, const skive_te
         SKV_TRY(skv_grow(ctx, &s->data, s->count * s->entry_bytes, bytes + 1, 1));
         s->capacity = capacity;
     }
+    SKV_TRY(skv_flow_keep_text(ctx, &s->text, entry));
     if (s->entry_bytes) memcpy(s->data + s->count * s->entry_bytes, entry->data, s->entry_bytes);
     s->count++;
     return SKIVE_OK;
@@ -95,11 +106,13 @@ skive_status skv_flow_stacked(skive_context *ctx, skv_flow_stack *s, const skive
     }
     SKV_TRY(skive_tensor_create(ctx, dtype, rank, dims, out));
     if (s->count && s->entry_bytes) memcpy(out->data, s->data, s->count * s->entry_bytes);
+    const skive_status status = skv_strings_own(ctx, out);
     skv_flow_stack_free(ctx, s);
-    return SKIVE_OK;
+    return status;
 }
 
 void skv_flow_stack_free(skive_context *ctx, skv_flow_stack *s) {
     skv_free(ctx, s->data);
+    skv_arena_free(s->text);
     *s = (skv_flow_stack){0};
 }

@@ -21,7 +21,10 @@ typedef struct skv_flow_stack {
     skive_tensor entry; /* type and shape of an element; data unused */
     char *data;
     size_t entry_bytes, count, capacity;
+    skv_arena *text; /* of strings, whose entries are freed */
 } skv_flow_stack;
+/* The strings of an entry that will be freed get text in the room; nothing happens to other types. */
+skive_status skv_flow_keep_text(skive_context *ctx, skv_arena **room, const skive_tensor *entry);
 skive_status skv_flow_push(skive_context *ctx, skv_flow_stack *s, const skive_tensor *entry);
 /* All of them as one tensor with a new first axis; `type` is the type if there are none. The stack is empty
  * afterwards. */

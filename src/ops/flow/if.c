@@ -59,4 +59,5 @@ const skv_op skv_op_if = {
     .infer = infer,
     .flow = flow,
     .couple = couple,
+    .strings = SKV_STRINGS(31),
 };

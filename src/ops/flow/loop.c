@@ -143,4 +143,5 @@ const skv_op skv_op_loop = {
     .infer = infer,
     .flow = flow,
     .couple = couple,
+    .strings = ~(SKV_STRINGS(0) | SKV_STRINGS(1)),
 };

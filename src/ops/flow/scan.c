@@ -2,7 +2,7 @@
  * next. */
 #include "ops/flow/common_flow.h"
 #include "ops/common_shape.h"
-#include "tensor/tensor.h"
+#include "tensor/strings.h"
 
 static const skv_attr_spec attrs[] = {{"body", SKV_ATTR_GRAPH, SKV_REQUIRED},
                                       {"num_scan_inputs", SKV_ATTR_INT, SKV_REQUIRED},
@@ -110,6 +110,7 @@ typedef struct state {
     int64_t steps;
     skive_tensor *in, *results; /* of the body; the entries of scan inputs are owned here, the states too once `own` */
     bool own;
+    skv_arena *text; /* of strings among the scan outputs, until these own theirs */
 } state;
 
 static void free_states(state *s) {
@@ -156,6 +157,7 @@ static skive_status put(state *s, size_t k, int64_t step, const skive_tensor *en
     if (y->dtype != entry->dtype || !skv_dims_equal(y->rank, y->dims, entry->rank + 1, dims))
         return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan output %zu changes its shape in step %lld", k, (long long)step);
     const bool backward = entry_of(c->node, "scan_output_directions", k) != 0;
+    SKV_TRY(skv_flow_keep_text(c->ctx, &s->text, entry));
     skv_flow_copy_entry(y, (int)axis, backward ? s->steps - 1 - step : step, entry, true);
     return SKIVE_OK;
 }
@@ -200,6 +202,7 @@ static skive_status hand_out(state *s) {
         }
     }
     for (size_t k = 0; s->steps == 0 && k < s->outputs; k++) SKV_TRY(empty_output(s, k));
+    for (size_t k = 0; k < s->outputs; k++) SKV_TRY(skv_strings_own(c->ctx, &c->out[s->states + k]));
     return SKIVE_OK;
 }
 
@@ -223,6 +226,7 @@ done:
     for (size_t i = 0; s.in && i < s.scans; i++) skive_tensor_free(c->ctx, &s.in[s.states + i]);
     skv_free(c->ctx, s.in);
     skv_free(c->ctx, s.results);
+    skv_arena_free(s.text);
     return status;
 }
 
@@ -247,4 +251,5 @@ const skv_op skv_op_scan = {
     .import = import,
     .infer = infer,
     .flow = flow,
+    .strings = SKV_STRINGS_ALL,
 };

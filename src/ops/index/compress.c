@@ -89,5 +89,6 @@ const skv_op skv_op_compress = {
     .run = run,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

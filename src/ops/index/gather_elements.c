@@ -77,5 +77,6 @@ const skv_op skv_op_gather_elements = {
     .grad = grad,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

@@ -155,5 +155,6 @@ const skv_op skv_op_gather_nd = {
     .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

@@ -38,13 +38,13 @@ static skive_status run(const skv_eval *c) {
         if (a < axis) outer *= y->dims[a];
         if (a > axis) inner *= y->dims[a];
     }
-    double off = skv_load_f64(values->dtype, values->data, 0), on = skv_load_f64(values->dtype, values->data, 1);
-    skv_tensor_fill(y, off);
+    for (int64_t i = 0; i < skive_tensor_count(y); i++) skv_copy_element(y->dtype, y->data, (size_t)i, values->data, 0);
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t q = 0; q < inner; q++) {
             int64_t i = skv_load_i64(indices->dtype, indices->data, (size_t)(o * inner + q));
             if (i < 0 && i >= -depth) i += depth;
-            if (i >= 0 && i < depth) skv_store_f64(y->dtype, y->data, (size_t)((o * depth + i) * inner + q), on);
+            if (i >= 0 && i < depth)
+                skv_copy_element(y->dtype, y->data, (size_t)((o * depth + i) * inner + q), values->data, 1);
         }
     }
     return SKIVE_OK;
@@ -110,5 +110,6 @@ const skv_op skv_op_one_hot = {
     .run = run,
     .grad = grad,
     .cost = cost,
+    .strings = SKV_STRINGS(2),
     SKV_LIST(cases),
 };

@@ -110,5 +110,6 @@ const skv_op skv_op_scatter_elements = {
     .run = run,
     .grad = grad,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0) | SKV_STRINGS(2),
     SKV_LIST(cases),
 };

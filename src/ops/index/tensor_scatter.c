@@ -114,5 +114,6 @@ const skv_op skv_op_tensor_scatter = {
     .run = run,
     .couple = couple,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0) | SKV_STRINGS(1),
     SKV_LIST(cases),
 };

@@ -4,13 +4,14 @@
 
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "tensor/strings.h"
 
 static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}, {"sorted", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
     int axis;
-    SKV_TRY(skv_infer_want_numeric(c, 0));
+    if (x->dtype != SKIVE_STRING) SKV_TRY(skv_infer_want_numeric(c, 0));
     for (size_t o = 1; o < c->n_out; o++)
         c->out[o] = (skive_type){.dtype = SKIVE_I64, .rank = 1, .dims = {skv_dim_unknown()}};
     c->out[0] = (skive_type){.dtype = x->dtype, .rank = 1, .dims = {skv_dim_unknown()}};
@@ -51,6 +52,7 @@ static int order_elements(const skive_tensor *x, size_t i, size_t j) {
         if (isnan(a) || isnan(b)) return (isnan(a) != 0) - (isnan(b) != 0);
         return (a > b) - (a < b);
     }
+    if (x->dtype == SKIVE_STRING) return strcmp(skv_string_at(x, i), skv_string_at(x, j));
     const int64_t a = skv_load_bits(x->dtype, x->data, i), b = skv_load_bits(x->dtype, x->data, j);
     return x->dtype == SKIVE_U64 ? ((uint64_t)a > (uint64_t)b) - ((uint64_t)a < (uint64_t)b) : (a > b) - (a < b);
 }
@@ -180,5 +182,6 @@ const skv_op skv_op_unique = {
     .run = run,
     .range = skv_range_first,
     .cost = skv_cost_per_element,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

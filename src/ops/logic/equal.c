@@ -39,5 +39,6 @@ const skv_op skv_op_equal = {
     .run = run,
     .grad = skv_grad_zero,
     .range = range,
+    .strings = SKV_STRINGS(0) | SKV_STRINGS(1),
     SKV_LIST(cases),
 };

@@ -74,6 +74,7 @@ const skv_op skv_op_where = {
     .couple = skv_couple_elementwise,
     .range = range,
     .cost = skv_cost_per_element,
+    .strings = SKV_STRINGS(1) | SKV_STRINGS(2),
     SKV_LIST(cases),
     .pointwise = true,
 };

@@ -120,6 +120,7 @@ const skv_op skv_op_cast = {
     .couple = couple,
     .range = skv_cast_range,
     .cost = skv_cost_per_element,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
     .pointwise = true,
 };

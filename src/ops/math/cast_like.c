@@ -49,5 +49,6 @@ const skv_op skv_op_cast_like = {
     .couple = couple,
     .range = skv_cast_range,
     .cost = skv_cost_per_element,
+    .strings = SKV_STRINGS(0) | SKV_STRINGS(1),
     SKV_LIST(cases),
 };

@@ -1,8 +1,15 @@
 /* See common_cast.h. */
 #include "ops/math/common_cast.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "tensor/strings.h"
 
 /* Truncated; NaN and values out of range become the smallest int32 or int64. */
 static int64_t to_int32(double x) { return x > -2147483649.0 && x < 2147483648.0 ? (int64_t)x : INT32_MIN; }
@@ -61,6 +68,99 @@ static void store_small(skive_dtype to, void *data, size_t i, double x, bool sat
         ((uint8_t *)data)[i] = skv_f64_to_f8(to, x, saturate);
 }
 
+/* ---- text ---- with a decimal point, whatever the program's locale ---- */
+
+enum { NUMBER_TEXT = 48 };
+
+/* The shortest text that reads back as the same number of the type. */
+static void write_real(skive_dtype dtype, double x, char text[NUMBER_TEXT]) {
+    if (!isfinite(x)) {
+        (void)snprintf(text, NUMBER_TEXT, "%s", isnan(x) ? "NaN" : x > 0 ? "INF" : "-INF");
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        uint64_t was = 0, is = 0;
+        (void)snprintf(text, NUMBER_TEXT, "%.*g", digits, x);
+        const double back = dtype == SKIVE_F32 ? (double)strtof(text, NULL) : strtod(text, NULL);
+        skv_store_f64(dtype, &was, 0, x);
+        skv_store_f64(dtype, &is, 0, back);
+        if (was == is) return;
+    }
+}
+
+static skive_status write_number(const skv_eval *c, size_t i) {
+    const skive_tensor *x = c->in[0];
+    char text[NUMBER_TEXT];
+    if (is_real(x->dtype))
+        write_real(x->dtype, skv_load_f64(x->dtype, x->data, i), text);
+    else if (x->dtype == SKIVE_U64)
+        (void)snprintf(text, sizeof text, "%" PRIu64, ((const uint64_t *)x->data)[i]);
+    else
+        (void)snprintf(text, sizeof text, "%" PRId64, skv_load_i64(x->dtype, x->data, i));
+    return skv_room_string(c->ctx, c->strings, text, strlen(text), &((const char **)c->out[0]->data)[i]);
+}
+
+static bool only_space(const char *text) { return text[strspn(text, " \t\r\n")] == '\0'; }
+
+/* Whole numbers exactly; of what has a fraction or an exponent the number is cast. */
+static bool read_integer(skive_dtype to, void *data, size_t i, const char *text) {
+    char *end;
+    errno = 0;
+    if (to == SKIVE_U64 && text[strspn(text, " \t")] != '-') {
+        const uint64_t v = strtoull(text, &end, 10);
+        if (end != text && only_space(end) && errno == 0) {
+            ((uint64_t *)data)[i] = v;
+            return true;
+        }
+    }
+    errno = 0;
+    const int64_t v = strtoll(text, &end, 10);
+    if (end != text && only_space(end) && errno == 0) {
+        store_integer(to, data, i, SKIVE_I64, v);
+        return true;
+    }
+    const double x = strtod(text, &end);
+    if (end == text || !only_space(end)) return false;
+    store_truncated(to, data, i, x);
+    return true;
+}
+
+static bool read_number(const skv_eval *c, size_t i, bool saturate, skv_e8m0_rounding rounding) {
+    const skive_tensor *y = c->out[0];
+    const char *text = skv_string_at(c->in[0], i);
+    char *end;
+    if (!is_real(y->dtype)) return read_integer(y->dtype, y->data, i, text);
+    if (y->dtype == SKIVE_F32) { /* one rounding */
+        ((float *)y->data)[i] = strtof(text, &end);
+    } else {
+        const double x = strtod(text, &end);
+        if (skv_dtype_is_small_float(y->dtype))
+            store_small(y->dtype, y->data, i, x, saturate, rounding);
+        else
+            skv_store_f64(y->dtype, y->data, i, x);
+    }
+    return end != text && only_space(end);
+}
+
+static skive_status cast_text(const skv_eval *c, bool saturate, skv_e8m0_rounding rounding) {
+    const size_t n = (size_t)skive_tensor_count(c->in[0]);
+    const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!plain) return SKV_FAIL(c->ctx, SKIVE_ERR_MEMORY, "out of memory");
+    const locale_t before = uselocale(plain);
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) {
+        if (c->out[0]->dtype == SKIVE_STRING)
+            status = write_number(c, i);
+        else if (!read_number(c, i, saturate, rounding))
+            status =
+                skv_fail_at(c->ctx, SKIVE_ERR_NUMERIC, c->node->name, "element %zu is \"%.*s\", which is no number", i,
+                            skv_utf8_prefix(skv_string_at(c->in[0], i), 60), skv_string_at(c->in[0], i));
+    }
+    (void)uselocale(before);
+    freelocale(plain);
+    return status;
+}
+
 skive_status skv_cast_run(const skv_eval *c) {
     const skive_tensor *x = c->in[0], *y = c->out[0];
     if (x->dtype == y->dtype) return skv_run_copy(c);
@@ -71,6 +171,7 @@ skive_status skv_cast_run(const skv_eval *c) {
     const bool saturate = skv_attr_int(c->node, "saturate", 1) != 0;
     skv_e8m0_rounding rounding = SKV_E8M0_UP;
     (void)rounding_of(c->node, &rounding);
+    if (x->dtype == SKIVE_STRING || y->dtype == SKIVE_STRING) return cast_text(c, saturate, rounding);
     for (size_t i = 0; i < n; i++) {
         if (small)
             store_small(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i), saturate, rounding);

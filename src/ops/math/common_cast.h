@@ -7,6 +7,8 @@
 
 /* The attribute round_mode, for float8e8m0: ERR_GRAPH if it is unknown. */
 skive_status skv_cast_check(skv_infer *c);
+/* Numbers to text: integers in decimal, floats as the shortest text that reads back as the same number, NaN, INF and
+ * -INF, true as 1; and back, where text that is no number is refused. */
 skive_status skv_cast_run(const skv_eval *c);
 skive_status skv_cast_grad(skv_grad *c);
 skv_range skv_cast_range(const skive_node *n, const skv_range *in); /* cast back; through integers it is zero */

@@ -124,5 +124,6 @@ const skv_op skv_op_center_crop_pad = {
     .shrink = shrink,
     .range = range,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

@@ -82,5 +82,6 @@ const skv_op skv_op_reverse_sequence = {
     .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

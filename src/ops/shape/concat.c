@@ -178,5 +178,6 @@ const skv_op skv_op_concat = {
     .range = range,
     .bounds = bounds,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS_ALL,
     SKV_LIST(cases),
 };

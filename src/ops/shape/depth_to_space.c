@@ -111,6 +111,7 @@ const skv_op skv_op_depth_to_space = {
     .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
     .motion = SKV_REORDERS,
 };

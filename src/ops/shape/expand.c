@@ -108,5 +108,6 @@ const skv_op skv_op_expand = {
     .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

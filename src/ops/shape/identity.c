@@ -37,6 +37,7 @@ const skv_op skv_op_identity = {
     .range = skv_range_first,
     .bounds = skv_bound_reshape,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
     .motion = SKV_RESHAPES,
 };

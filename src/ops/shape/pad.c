@@ -226,5 +226,6 @@ const skv_op skv_op_pad = {
     .shrink = shrink,
     .bounds = bounds,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0) | SKV_STRINGS(2),
     SKV_LIST(cases),
 };

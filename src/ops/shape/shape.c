@@ -106,5 +106,6 @@ const skv_op skv_op_shape = {
     .grad = skv_grad_zero,
     .couple = couple,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

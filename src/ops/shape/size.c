@@ -34,5 +34,6 @@ const skv_op skv_op_size = {
     .run = run,
     .grad = skv_grad_zero,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

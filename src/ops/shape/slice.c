@@ -172,5 +172,6 @@ const skv_op skv_op_slice = {
     .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
 };

@@ -106,6 +106,7 @@ const skv_op skv_op_space_to_depth = {
     .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
     .motion = SKV_REORDERS,
 };

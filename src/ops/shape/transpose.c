@@ -128,6 +128,7 @@ const skv_op skv_op_transpose = {
     .range = skv_range_first,
     .bounds = bounds,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
     .motion = SKV_REORDERS,
 };

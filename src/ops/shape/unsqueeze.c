@@ -59,6 +59,7 @@ const skv_op skv_op_unsqueeze = {
     .range = skv_range_first,
     .bounds = skv_bound_reshape,
     .cost = skv_cost_none,
+    .strings = SKV_STRINGS(0),
     SKV_LIST(cases),
     .motion = SKV_RESHAPES,
 };

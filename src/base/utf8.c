@@ -1,5 +1,5 @@
-/* UTF-8: checking and decoding. */
-#include "data/tables/rows.h"
+/* UTF-8: checking, decoding and encoding. */
+#include "base/utf8.h"
 
 /* Bytes of the character that begins here; 0: none does. Overlong forms, surrogates and numbers above U+10FFFF are
  * none. */
@@ -39,4 +39,18 @@ uint32_t skv_utf8_next(const char *text, size_t n, size_t *at) {
     for (size_t i = 1; i < length; i++) code = code << 6 | (p[i] & 0x3fu);
     *at += length;
     return code;
+}
+
+size_t skv_utf8_put(uint32_t code, char out[4]) {
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    const size_t n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--) {
+        out[i] = (char)(0x80u | (code & 0x3fu));
+        code >>= 6;
+    }
+    out[0] = (char)((n == 2 ? 0xc0u : n == 3 ? 0xe0u : 0xf0u) | code);
+    return n;
 }

@@ -1,5 +1,6 @@
-/* Kinds of characters, as far as tokenizers need them. */
-#include "data/tokenizer.h"
+/* Kinds of characters, as far as tokenizers and string operators need them. */
+#include "base/option.h"
+#include "base/utf8.h"
 
 typedef struct range {
     uint32_t first, last;
@@ -39,22 +40,31 @@ uint32_t skv_character_lower(uint32_t code) {
     if (code == 0x130) return 'i';
     if ((code >= 0x100 && code <= 0x137) || (code >= 0x14a && code <= 0x177)) return code | 1;
     if ((code >= 0x139 && code <= 0x148) || (code >= 0x179 && code <= 0x17e)) return code + (code & 1);
+    if (code == 0x386) return 0x3ac;
+    if (code >= 0x388 && code <= 0x38a) return code + 37;
+    if (code == 0x38c) return 0x3cc;
+    if (code == 0x38e || code == 0x38f) return code + 63;
     if (code >= 0x391 && code <= 0x3ab && code != 0x3a2) return code + 32;
     if (code >= 0x410 && code <= 0x42f) return code + 32;
     if (code >= 0x400 && code <= 0x40f) return code + 80;
     return code;
 }
 
-size_t skv_utf8_put(uint32_t code, char out[4]) {
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    const size_t n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--) {
-        out[i] = (char)(0x80u | (code & 0x3fu));
-        code >>= 6;
-    }
-    out[0] = (char)((n == 2 ? 0xc0u : n == 3 ? 0xe0u : 0xf0u) | code);
-    return n;
+uint32_t skv_character_upper(uint32_t code) {
+    if (code >= 'a' && code <= 'z') return code - 32;
+    if (code >= 0xe0 && code <= 0xfe && code != 0xf7) return code - 32;
+    if (code == 0xff) return 0x178;
+    if (code == 0x131) return 'I';
+    if ((code >= 0x100 && code <= 0x12f) || (code >= 0x132 && code <= 0x137) || (code >= 0x14a && code <= 0x177))
+        return code & ~1u;
+    if ((code >= 0x139 && code <= 0x148) || (code >= 0x179 && code <= 0x17e)) return code - 1 + (code & 1);
+    if (code == 0x3ac) return 0x386;
+    if (code >= 0x3ad && code <= 0x3af) return code - 37;
+    if (code == 0x3cc) return 0x38c;
+    if (code == 0x3cd || code == 0x3ce) return code - 63;
+    if (code == 0x3c2) return 0x3a3;
+    if (code >= 0x3b1 && code <= 0x3cb) return code - 32;
+    if (code >= 0x430 && code <= 0x44f) return code - 32;
+    if (code >= 0x450 && code <= 0x45f) return code - 80;
+    return code;
 }
