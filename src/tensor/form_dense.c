@@ -63,6 +63,7 @@ static const char *fault(const skv_coded *c) {
 
 static void restore(const skv_coded *c, skive_tensor *out) {
     const int64_t n = skive_tensor_count(out);
+    if (c->dtype == SKIVE_STRING) return; /* their text needs memory of its own; see above */
     if (skive_dtype_bits(c->dtype) > 8) {
         if (n) memcpy(out->data, c->values.data, skive_tensor_bytes(out));
         return;
