@@ -172,9 +172,17 @@ static skive_status run_blindly(trial *t, const skive_tensor *const *in) {
         out[o] = &t->out[o];
         empty = empty && skive_tensor_count(out[o]) == 0;
     }
-    const skv_eval e = {
-        .ctx = t->ctx, .node = t->node, .n_in = t->kase->n_in, .n_out = t->kase->n_out, .in = in, .out = out};
-    return empty ? SKIVE_OK : t->op->run(&e);
+    skv_arena *strings = NULL;
+    const skv_eval e = {.ctx = t->ctx,
+                        .node = t->node,
+                        .n_in = t->kase->n_in,
+                        .n_out = t->kase->n_out,
+                        .in = in,
+                        .out = out,
+                        .strings = &strings};
+    const skive_status status = empty ? SKIVE_OK : t->op->run(&e);
+    skv_arena_free(strings);
+    return status;
 }
 
 static void check_answer(const trial *t, skive_status status) {

@@ -13,7 +13,8 @@ import tempfile
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 
 parser = argparse.ArgumentParser()
 parser.add_argument("skive", nargs="?", default="build/skive")
@@ -58,8 +59,9 @@ def run(folder, model, feed, outputs):
     return done.stdout, None if done.returncode else [np.load(folder / (o + ".npy")) for o in outputs]
 
 
-def check(op, inputs, n_out=1, opset=20, domain="", written=True, refused=False, **attributes):
-    """inputs: arrays. written: the file that skive writes is loaded too. refused: skive must refuse what onnxruntime does."""
+def check(op, inputs, n_out=1, opset=20, domain="", written=True, refused=False, specification=False, **attributes):
+    """inputs: arrays. written: the file that skive writes is loaded too. refused: skive must refuse what onnxruntime does. specification: against
+    the standard's reference."""
     global failed, checked, not_run
     feed = {"i%d" % i: x for i, x in enumerate(inputs)}
     kinds = {n: TensorProto.STRING if x.dtype == object else helper.np_dtype_to_tensor_dtype(x.dtype) for n, x in feed.items()}
@@ -71,8 +73,9 @@ def check(op, inputs, n_out=1, opset=20, domain="", written=True, refused=False,
     model = helper.make_model(graph, opset_imports=imports, ir_version=10)
     what = "%s %s %s" % (op, attributes, [x.ravel()[:8].tolist() for x in inputs])
     try:
-        want = session(model.SerializeToString()).run(outputs, feed)
-    except Exception as error:
+        run_by = ReferenceEvaluator(model) if specification else session(model.SerializeToString())
+        want = [np.asarray(y) for y in run_by.run(outputs, feed)]
+    except Exception:
         want = None
         not_run += 1
     with tempfile.TemporaryDirectory() as folder:
@@ -99,6 +102,8 @@ def check(op, inputs, n_out=1, opset=20, domain="", written=True, refused=False,
         if domain != "com.microsoft":
             onnx.checker.check_model(onnx.load(folder / "again.onnx"), full_check=True)
         again = session(str(folder / "again.onnx"))
+        if specification:
+            return
         want = again.run(None, {i.name: x for i, x in zip(again.get_inputs(), feed.values())})
         if not all(same(w, g) for w, g in zip(want, got)):
             print("FAIL %s: the file that skive writes gives %s" % (what, [w.tolist() for w in want]))
@@ -123,10 +128,11 @@ def expressions():
 
 def texts():
     check("StringConcat", [words(3, 1), words(1, 4)])
-    check("StringSplit", [words(2, 3)], 2)
-    check("StringSplit", [words(5)], 2, delimiter=str(rng.choice(["-", "a", "--", " "])), **({"maxsplit": int(rng.integers(0, 3))} if rng.integers(2) else {}))
-    check("StringSplit", [words(5)], 2, maxsplit=int(rng.integers(1, 3)))
-    stop = {"stopwords": [str(w) for w in rng.choice(WORDS[1:8], 2)]} if rng.integers(2) else {}
+    # onnxruntime takes a space for the only white space, strips the rest behind the last cut, and finds no part in empty text
+    check("StringSplit", [words(2, 3)], 2, specification=True)
+    check("StringSplit", [words(5)], 2, specification=True, delimiter=str(rng.choice(["-", "a", "--", " "])), **({"maxsplit": int(rng.integers(0, 3))} if rng.integers(2) else {}))
+    check("StringSplit", [words(5)], 2, maxsplit=int(rng.integers(1, 3)), specification=True)
+    stop = {"locale": "C.UTF-8"} | ({"stopwords": [str(w) for w in rng.choice(WORDS[1:8], 2)]} if rng.integers(2) else {})
     check("StringNormalizer", [words(6)], case_change_action=str(rng.choice(["LOWER", "UPPER", "NONE"])), is_case_sensitive=int(rng.integers(2)), **stop)
     check("StringNormalizer", [words(1, 4)], case_change_action=str(rng.choice(["LOWER", "UPPER"])), **stop)
     pool = list(dict.fromkeys(WORDS[1:9]))
@@ -143,7 +149,7 @@ def numbers():
     check("Cast", [np.array(["12", "-7", " 3.5", "1e-3", "NaN", "INF", "-INF"], object)], to=TensorProto.FLOAT)
     check("Cast", [np.array(["12", "-7", "9007199254740993"], object)], to=TensorProto.INT64)
     check("Cast", [rng.integers(-(2**62), 2**62, 5)], to=TensorProto.STRING)
-    check("Cast", [np.array([0.5, -3, 1e6, 0.1, 1e-5, np.nan, np.inf, -np.inf], np.float32)], to=TensorProto.STRING)
+    check("Cast", [np.array([0.5, -3, 1e6, -123456, 0.1, 1e20, np.nan, np.inf, -np.inf], np.float32)], to=TensorProto.STRING)
     check("LabelEncoder", [words(9)], domain="ai.onnx.ml", keys_strings=list(dict.fromkeys(WORDS[:6])), values_int64s=list(range(6)), default_int64=-5)
     check("LabelEncoder", [rng.integers(0, 5, (2, 3))], domain="ai.onnx.ml", keys_int64s=[0, 2, 3], values_strings=["null", "zwei", ""], default_string="?")
     check("LabelEncoder", [words(9)], domain="ai.onnx.ml", keys_strings=WORDS[:3], values_strings=WORDS[3:6])
@@ -152,7 +158,8 @@ def numbers():
 
 def moves():
     check("Concat", [words(2, 3), words(2, 2)], axis=1)
-    check("Gather", [words(4, 3), rng.integers(-4, 4, 5)])
+    check("Gather", [words(4, 3), rng.integers(-4, 4, 5)], specification=True)  # onnxruntime moves only the first string of each row
+    check("Gather", [words(9), rng.integers(-9, 9, (2, 3))])
     check("Where", [rng.integers(0, 2, (3, 1)).astype(bool), words(3, 2), words(1, 2)])
     check("Transpose", [words(2, 3, 4)], perm=[2, 0, 1])
     check("Expand", [words(3, 1), np.array([3, 4])])

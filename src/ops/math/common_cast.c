@@ -72,19 +72,22 @@ static void store_small(skive_dtype to, void *data, size_t i, double x, bool sat
 
 enum { NUMBER_TEXT = 48 };
 
-/* The shortest text that reads back as the same number of the type. */
+/* The shortest text that reads back as the same number of the type; without an exponent where %.8g (%.17g) has none. */
 static void write_real(skive_dtype dtype, double x, char text[NUMBER_TEXT]) {
     if (!isfinite(x)) {
         (void)snprintf(text, NUMBER_TEXT, "%s", isnan(x) ? "NaN" : x > 0 ? "INF" : "-INF");
         return;
     }
+    const double most = dtype == SKIVE_F64 ? 1e17 : 1e8;
     for (int digits = 1; digits <= 17; digits++) {
         uint64_t was = 0, is = 0;
         (void)snprintf(text, NUMBER_TEXT, "%.*g", digits, x);
         const double back = dtype == SKIVE_F32 ? (double)strtof(text, NULL) : strtod(text, NULL);
         skv_store_f64(dtype, &was, 0, x);
         skv_store_f64(dtype, &is, 0, back);
-        if (was == is) return;
+        if (was != is) continue;
+        if (strchr(text, 'e') && fabs(x) >= 1 && fabs(back) < most) (void)snprintf(text, NUMBER_TEXT, "%.0f", back);
+        return;
     }
 }
 

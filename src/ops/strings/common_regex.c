@@ -49,6 +49,7 @@ typedef struct parser {
     const char *pattern;
     size_t n, at;
     bool fold, dot_all, lines; /* (?ism) */
+    bool only_flags;           /* the last atom was (?i) or the like: there is nothing to repeat */
     int depth;
     const char *fault;
     skive_status status;
@@ -326,7 +327,8 @@ static int group(parser *p) {
         while (p->at < p->n && p->pattern[p->at] != '>') p->at++;
         if (!accept(p, ">")) return fault(p, "the name of a group is not closed");
     } else if (accept(p, "?")) {
-        if (!flags(p)) return add_node(p, (node){.kind = EMPTY, .first = -1});
+        p->only_flags = !flags(p);
+        if (p->only_flags) return add_node(p, (node){.kind = EMPTY, .first = -1});
     }
     if (++p->depth > MOST_DEPTH) return fault(p, "it is nested too deeply");
     const int inside = choice(p);
@@ -410,8 +412,9 @@ static bool counted(parser *p, int *least, int *most) {
 }
 
 static int repeated(parser *p) {
+    p->only_flags = false;
     int x = atom(p);
-    bool again = false;
+    bool again = p->only_flags;
     while (more(p)) {
         int least = 0, most = -1;
         if (accept(p, "*")) {
@@ -422,7 +425,7 @@ static int repeated(parser *p) {
         } else if (!counted(p, &least, &most)) {
             break;
         }
-        if (again) return fault(p, "a repetition is repeated without parentheses");
+        if (again) return fault(p, "what is repeated is a repetition or nothing");
         again = true;
         (void)accept(p, "?"); /* lazy: the same texts match */
         x = add_node(p, (node){.kind = REPEAT, .first = x, .least = least, .most = most});

@@ -163,7 +163,8 @@ static skive_status size_outputs(const skv_eval *c, skive_type *types) {
         status = take_tokens(&t, skv_string_at(x, (size_t)i));
         if (t.now.n > most) most = t.now.n;
     }
-    types[0].dims[types[0].rank - 1] = skv_dim((int64_t)most + (t.marks ? 2 : 0));
+    /* Without a single token there are no marks either, as in onnxruntime. */
+    types[0].dims[types[0].rank - 1] = skv_dim(most ? (int64_t)most + (t.marks ? 2 : 0) : 0);
     tokens_free(&t);
     return status;
 }
