@@ -429,6 +429,7 @@ static void npy_in_parts(void **state) {
     skv_test_path(path[0], dir, "x.npy");
     skv_test_path(path[1], dir, "y.npy");
     for (int d = 0; d < DTYPES; d++) {
+        if (all_dtypes[d] == SKIVE_STRING) continue; /* refused: tests/test_strings.c */
         skive_tensor t = skv_test_random(ctx, all_dtypes[d], 3, dims, 1, -100, 100);
         skive_tensor old;
         const size_t row = skive_tensor_bytes(&t) / 7;
