@@ -3,6 +3,35 @@
 
 #include "kernels/onednn/convolution.h"
 
+static void swap(int64_t *a) {
+    const int64_t first = a[0];
+    a[0] = a[1];
+    a[1] = first;
+}
+
+/* Height becomes width where the width is 1 on both sides and nothing pads it. */
+static void turn_columns(skv_dnnl_conv *c) {
+    const skv_geometry *g = &c->s.g;
+    c->turned = c->spatial == 2 && g->in[2] == 1 && g->out[2] == 1 && g->kernel[2] == 1 && g->pad_lo[2] == 0 &&
+                g->pad_hi[2] == 0 && g->in[1] > 1;
+    if (!c->turned) return;
+    swap(c->w_dims + c->w_rank - 2);
+    swap(c->strides);
+    swap(c->dilates);
+    swap(c->pad_lo);
+    swap(c->pad_hi);
+}
+
+/* The type as oneDNN is told it. */
+static skive_type told(const skv_dnnl_conv *c, const skive_type *t) {
+    skive_type y = *t;
+    if (c->turned) {
+        y.dims[2] = t->dims[3];
+        y.dims[3] = t->dims[2];
+    }
+    return y;
+}
+
 bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out,
                         skv_why *why) {
     int64_t x_dims[SKIVE_MAX_RANK], w_dims[SKIVE_MAX_RANK];
@@ -28,6 +57,7 @@ bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const ski
         if (s->g.out[axis] < 1) return skv_decline(why, "empty output");
         if (out->pad_lo[d] < 0 || out->pad_hi[d] < 0) return skv_decline(why, "negative padding");
     }
+    turn_columns(out);
     return true;
 }
 
@@ -37,9 +67,10 @@ dnnl_status_t skv_dnnl_conv_describe(const skv_dnnl_conv *c, const skv_dnnl_conv
     enum { X, W, BIAS, Y, N_MD };
     skv_dnnl_md md[N_MD];
     dnnl_status_t s = dnnl_unimplemented;
+    const skive_type x = told(c, v->x), y = told(c, v->y);
     memset(md, 0, sizeof md);
     *out = NULL;
-    if (skv_dnnl_md_of(v->x, v->x_layout, &md[X]) && skv_dnnl_md_of(v->y, v->y_layout, &md[Y]) &&
+    if (skv_dnnl_md_of(&x, v->x_layout, &md[X]) && skv_dnnl_md_of(&y, v->y_layout, &md[Y]) &&
         skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &md[W]) &&
         (!v->bias || skv_dnnl_md_dims(SKIVE_F32, 1, &c->s.m, &md[BIAS]))) {
         const skv_dnnl_conv_case form = {.direction = v->direction,

@@ -10,6 +10,7 @@ typedef struct skv_dnnl_conv {
     int spatial, w_rank;
     int64_t w_dims[6]; /* [g] m c k... */
     dnnl_dims_t strides, dilates, pad_lo, pad_hi;
+    bool turned; /* columns of one element are lines of as many: the same memory, and oneDNN's loops run along lines */
 } skv_dnnl_conv;
 
 typedef struct skv_dnnl_conv_values {
