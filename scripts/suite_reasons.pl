@@ -10,7 +10,6 @@ my @reasons = (
     [optional => 'optional values: a value of skive is one tensor'],
     [training => 'optimizers and Gradient of ai.onnx.preview.training: skive trains with its own (`skive train`)'],
     [random => 'random numbers: the expected ones come from NumPy\'s generator'],
-    [ml => 'trees and LabelEncoder of ai.onnx.ml'],
     [decoder => 'ImageDecoder: images are read as data sets, not by operators'],
     [preview => 'ai.onnx.preview: no released operators'],
     [rounding => 'expected bfloat16 numbers were cut off instead of rounded, or steps in between were rounded to 16 bits, where skive rounds once'],

@@ -23,13 +23,13 @@
 enum { MOST_IO = 32, MOST_NAMES = 2048, LONGEST = 320, MOST_BYTES = 1 << 20, EXIT_SKIP = 77 };
 
 static const char *const folders[] = {"node", "simple", "pytorch-operator", "pytorch-converted"};
-/* Why a model may be left out. "ml": operators of the domain ai.onnx.ml; "decoder": images are data, not operators;
+/* Why a model may be left out. "decoder": images are data, not operators;
  * "rounding": its expected bfloat16 were cut off where the specification rounds, or steps in between were rounded to
  * 16 bits, where skive rounds once; "preview": operators of the domain ai.onnx.preview; "undefined": numbers beyond
  * the range of the type that they are cast to; "wrong": what it expects is not what the specification says, and
  * onnxruntime gives what skive does (products that wrap round instead of saturating, averages over what lies beyond
  * the padding). "todo" is no good reason. */
-static const char *const reasons[] = {"sequence", "training",  "random", "optional", "ml",  "decoder",
+static const char *const reasons[] = {"sequence", "training",  "random", "optional", "decoder",
                                       "rounding", "undefined", "wrong",  "preview",  "todo"};
 enum { FOLDERS = sizeof folders / sizeof *folders, REASONS = sizeof reasons / sizeof *reasons };
 
