@@ -194,7 +194,7 @@ function(skive_apply_levels sources own)
         list(APPEND flags -ffp-contract=fast)
       endif()
       # Clang's checks of undefined behaviour take minutes over these written-out loops; those of addresses take seconds.
-      if(file MATCHES "/(winograd_|packed_|int8/(few|gemm)_)" AND SKIVE_SANITIZE MATCHES "undefined")
+      if(file MATCHES "/(winograd_|packed_|sgemm_|sparse/loops_|pool_window_|int8/(few|gemm|loops)_)" AND SKIVE_SANITIZE MATCHES "undefined")
         list(APPEND flags -fno-sanitize=undefined)
       endif()
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags}")
