@@ -115,7 +115,9 @@ REPEATS = ["", "", "", "*", "+", "?", "{1,2}", "{2}", "*?", "{0,}", "{,2}"]
 
 
 def pattern():
-    return "".join(str(rng.choice(ATOMS)) + str(rng.choice(REPEATS)) for _ in range(int(rng.integers(1, 6))))
+    """RE2 lets what stands before a setting of flags be repeated after it, a(?i)*; skive refuses that, as other engines do."""
+    parts = [str(rng.choice(ATOMS)) for _ in range(int(rng.integers(1, 6)))]
+    return "".join(part if part == "(?i)" else part + str(rng.choice(REPEATS)) for part in parts)
 
 
 def expressions():
