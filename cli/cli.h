@@ -397,6 +397,8 @@ skive_status cli_quantize_bits(cli_args *a, skive_graph *g, const skive_bits_opt
 json_t *cli_quantize_bits_json(const skive_bits_report *r);
 void cli_quantize_print_bits(const skive_bits_report *r);
 json_t *cli_quantize_control_json(const skive_quantize_control *c);
+/* The trials of a limit on the loss: how much was applied, as `what` (of so many parts; 0: a number), and the drops. */
+void cli_print_trials(const skive_control_report *c, const char *what, int of);
 /* A limit on the loss of accuracy, of methods that go a part of so many of their way; nothing without trials. */
 void cli_print_control(const skive_control_report *c, int levels, const char *target);
 json_t *cli_control_json(const skive_control_report *c, int levels);

@@ -35,29 +35,13 @@ static void print_interval(double low, double high) {
     if (isfinite(low)) cli_part(" (95 %% interval %+.2f to %+.2f)", low, high);
 }
 
-static void print_trials(const skive_control_report *s) {
-    static const char *const heads[] = {"nodes in INT8", "drop", "95 % interval", "<"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (size_t i = 0; i < s->n_trials; i++) {
-        const skive_control_trial *one = &s->trials[i];
-        cli_table_cell(t, "%zu", one->applied);
-        cli_table_cell(t, "%+.2f", one->drop);
-        if (isfinite(one->low))
-            cli_table_cell(t, "%+.2f to %+.2f", one->low, one->high);
-        else
-            cli_table_cell(t, "%s", "-");
-        cli_table_cell(t, "%s", one->within ? "within the limit" : "too much");
-    }
-    cli_table_print(t, stdout);
-}
-
 void cli_quantize_print_control(const skive_quantize_control *c) {
     const skive_control_report *s = &c->search;
     char name[CLI_SHORT];
     cli_printf("accuracy control: %zu of %zu nodes in INT8; drop in percentage points on %lld validation samples, %.2f "
                "%% before; %zu evaluations",
                s->applied, c->n_layers, (long long)s->samples, c->original, s->n_trials + 1);
-    print_trials(s);
+    cli_print_trials(s, "nodes in INT8", 0);
     if (s->feasible && s->applied < c->n_layers) cli_printf("put back to float, the most harmful first:");
     for (size_t i = c->n_layers; s->feasible && i-- > s->applied;)
         cli_printf("    %s  %s  alone: SQNR %.1f dB", cli_short(c->layers[i].node, name, sizeof name), c->layers[i].op,
