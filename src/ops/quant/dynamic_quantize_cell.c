@@ -10,17 +10,54 @@
 static const skv_attr_spec attrs[] = {{"cell", SKV_ATTR_STRING, SKV_REQUIRED}, {"reverse", SKV_ATTR_INT, SKV_OPTIONAL}};
 enum { X, H, R, R_SCALE, N, N_SCALE, BIAS };
 
+/* Input i has `rank` axes, of these sizes as far as they are known (-1: not). */
+static skive_status want_sizes(skv_infer *c, size_t i, int rank, int64_t first, int64_t second) {
+    const int64_t want[2] = {first, second};
+    SKV_TRY(skv_want_rank(c, i, rank, rank));
+    for (int a = 0; a < rank; a++) {
+        const int64_t have = skv_in_dim(c, i, a);
+        if (have >= 0 && want[a] >= 0 && have != want[a])
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu has %lld elements along axis %d, not %lld",
+                                  c->node->name, i, (long long)have, a, (long long)want[a]);
+    }
+    return SKIVE_OK;
+}
+
+/* Codes [h][columns] and their scales. */
+static skive_status want_codes(skv_infer *c, size_t i, int64_t hidden, int64_t columns) {
+    const skive_type *t = skv_in_type(c, i);
+    if (t && t->dtype != SKIVE_DTYPE_NONE && t->dtype != SKIVE_I8)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': weights of type %s", c->node->name,
+                              skive_dtype_name(t->dtype));
+    SKV_TRY(want_sizes(c, i, 2, hidden, columns));
+    SKV_TRY(skv_want_float(c, i + 1));
+    return want_sizes(c, i + 1, 1, columns, -1);
+}
+
+static bool has(const skv_infer *c, size_t i) { return i < c->n_in && c->in[i]; }
+
 static skive_status infer(skv_infer *c) {
     const skv_cell_kind kind = skv_cell_find(skv_attr_string(c->node, "cell", ""));
     if (kind == SKV_CELL_KINDS) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an unknown cell", c->node->name);
+    if (!has(c, X) || !has(c, H) || !has(c, R) || !has(c, R_SCALE) ||
+        (kind == SKV_CELL_GRU && !(has(c, N) && has(c, N_SCALE))) || (kind != SKV_CELL_GRU && has(c, N)))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': inputs that do not belong to its cell", c->node->name);
+    const int64_t gates = skv_cell_gates(kind), inside = kind == SKV_CELL_GRU ? 2 : gates;
     SKV_TRY(skv_want_float(c, X));
     SKV_TRY(skv_want_rank(c, X, 3, 3));
-    SKV_TRY(skv_want_rank(c, H, 2, 2));
     SKV_TRY(skv_want_rank(c, R, 2, 2));
-    const skive_type *x = c->in[X], *r = c->in[R];
-    if (x->rank == 3 && r->rank == 2 && x->dims[2].size >= 0 && r->dims[0].size >= 0 &&
-        x->dims[2].size != skv_cell_gates(kind) * r->dims[0].size)
+    const int64_t hidden = skv_in_dim(c, R, 0), batch = skv_in_dim(c, X, 1), sums = skv_in_dim(c, X, 2);
+    if (hidden >= 0 && sums >= 0 && sums != skv_mul_sat(gates, hidden))
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the sums and the weights do not match", c->node->name);
+    SKV_TRY(skv_want_same_dtype(c, X, H));
+    SKV_TRY(want_sizes(c, H, 2, batch, hidden));
+    SKV_TRY(want_codes(c, R, hidden, hidden < 0 ? -1 : skv_mul_sat(inside, hidden)));
+    if (kind == SKV_CELL_GRU) SKV_TRY(want_codes(c, N, hidden, hidden));
+    if (has(c, BIAS)) {
+        SKV_TRY(skv_want_float(c, BIAS));
+        SKV_TRY(want_sizes(c, BIAS, 1, hidden, -1));
+    }
+    const skive_type *x = c->in[X], *r = c->in[R];
     for (size_t o = 0; o < c->n_out && o < 2; o++) {
         const int rank = 2 + (int)o;
         c->out[o] = (skive_type){.dtype = x->dtype, .rank = rank};
