@@ -34,6 +34,12 @@ skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, con
     return skv_quant_check_skip(ctx, g, o);
 }
 
+/* Not by fmax, at whose loops gcc 12 ends for AArch64. NaN: most. */
+static double larger(double most, float x) {
+    const double size = fabs((double)x);
+    return size > most ? size : most;
+}
+
 /* Of each output channel the sum of the magnitudes of its codes, times the largest difference of two bytes. A quarter of
  * the range is left for the bias. */
 const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel) {
@@ -48,13 +54,13 @@ const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel) {
     int64_t step = 1;
     double most = 0;
     for (int d = v.out_axis + 1; d < t->rank; d++) step *= t->dims[d];
-    for (int64_t i = 0; !per_channel && i < count; i++) most = fmax(most, fabs((double)x[i]));
+    for (int64_t i = 0; !per_channel && i < count; i++) most = larger(most, x[i]);
     for (int64_t o = 0; o < m; o++) {
         double sum = 0, top = most;
         for (int64_t i = o * step; i < count; i += m * step) {
             for (int64_t k = i; k < i + step; k++) {
                 sum += fabs((double)x[k]);
-                if (per_channel) top = fmax(top, fabs((double)x[k]));
+                if (per_channel) top = larger(top, x[k]);
             }
         }
         if (top > 0 && sum / top * LARGEST_W * LARGEST_X > limit) return "its sums may leave 32 bits";

@@ -124,7 +124,8 @@ static skive_status budget_of(const skv_sharing *s, const tried *t, double *out)
     double most = 0, least = 0, wanted;
     for (size_t i = 0; i < s->n; i++) {
         double smallest = t[i].items[0].cost[0];
-        for (size_t k = 1; k < t[i].n; k++) smallest = fmin(smallest, t[i].items[k].cost[0]);
+        for (size_t k = 1; k < t[i].n; k++)
+            if (t[i].items[k].cost[0] < smallest) smallest = t[i].items[k].cost[0];
         most += t[i].items[t[i].n - 1].cost[0];
         least += smallest;
     }
