@@ -46,17 +46,23 @@ static void name_cell(cli_table *t, const char *name) {
 
 static bool is_new_layer(const skive_sensitivity_report *r, size_t i) { return i % r->n_grids == 0; }
 
+/* What every table has of a row: the layer where it is a new one, the grid, and what is known of the weights. */
+static const skive_sensitivity_row *begin_row(cli_table *t, const skive_sensitivity_report *r, size_t i) {
+    const skive_sensitivity_row *row = &r->rows[i];
+    if (i && is_new_layer(r, i) && r->n_grids > 1) cli_table_rule(t);
+    name_cell(t, is_new_layer(r, i) ? row->node : "");
+    cli_table_cell(t, "%s", row->grid);
+    cli_table_cell(t, "%lld", (long long)row->bytes);
+    decibels(t, row->weight_sqnr);
+    return row;
+}
+
 static void print_measured(const skive_sensitivity_report *r, bool kl) {
     const char *const heads[] = {"<layer", "<grid",        "bytes", "w dB", "out dB", kl ? "KL" : "+ loss",
                                  "drop",   "95 % interval"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     for (size_t i = 0; i < r->n_rows; i++) {
-        const skive_sensitivity_row *row = &r->rows[i];
-        if (i && is_new_layer(r, i) && r->n_grids > 1) cli_table_rule(t);
-        name_cell(t, is_new_layer(r, i) ? row->node : "");
-        cli_table_cell(t, "%s", row->grid);
-        cli_table_cell(t, "%lld", (long long)row->bytes);
-        decibels(t, row->weight_sqnr);
+        const skive_sensitivity_row *row = begin_row(t, r, i);
         decibels(t, row->sqnr);
         if (kl)
             number(t, "%.2g", row->kl);
@@ -75,12 +81,7 @@ static void print_estimated(const skive_sensitivity_report *r) {
     static const char *const heads[] = {"<layer", "<grid", "bytes", "w dB", "trace", "+ loss, estimated"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     for (size_t i = 0; i < r->n_rows; i++) {
-        const skive_sensitivity_row *row = &r->rows[i];
-        if (i && is_new_layer(r, i) && r->n_grids > 1) cli_table_rule(t);
-        name_cell(t, is_new_layer(r, i) ? row->node : "");
-        cli_table_cell(t, "%s", row->grid);
-        cli_table_cell(t, "%lld", (long long)row->bytes);
-        decibels(t, row->weight_sqnr);
+        const skive_sensitivity_row *row = begin_row(t, r, i);
         number(t, "%.4g", row->trace);
         number(t, "%.3g", row->harm);
     }
@@ -125,14 +126,7 @@ static void print_report(const skive_sensitivity_report *r, const skive_sensitiv
 static void print_dry(const skive_sensitivity_report *r, const skive_sensitivity_options *o) {
     static const char *const heads[] = {"<layer", "<grid", "bytes", "w dB"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (size_t i = 0; i < r->n_rows; i++) {
-        const skive_sensitivity_row *row = &r->rows[i];
-        if (i && is_new_layer(r, i) && r->n_grids > 1) cli_table_rule(t);
-        name_cell(t, is_new_layer(r, i) ? row->node : "");
-        cli_table_cell(t, "%s", row->grid);
-        cli_table_cell(t, "%lld", (long long)row->bytes);
-        decibels(t, row->weight_sqnr);
-    }
+    for (size_t i = 0; i < r->n_rows; i++) (void)begin_row(t, r, i);
     cli_table_print(t, stdout);
     if (strcmp(o->by, "hessian") == 0)
         cli_printf("would estimate the harm of %zu layers on %zu grids from %lld random vectors and %lld batches",

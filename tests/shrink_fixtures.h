@@ -244,8 +244,8 @@ done:
     return status;
 }
 
-/* Of n channels of a family, how many go: the share, at least one, and of families wide enough so many that what remains
- * is the nearest multiple. */
+/* Of n channels of a family, how many go: the share, at least one, and of families wide enough so many that what
+ * remains is the nearest multiple. */
 static inline size_t wanted_of(size_t n, double share, size_t multiple) {
     const size_t want = (size_t)((double)n * share);
     if (want == 0) return n >= 2;

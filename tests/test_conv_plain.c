@@ -1,5 +1,5 @@
-/* Convolutions at the level of any CPU, where no library serves: along rows, over planes and depthwise, of many shapes, with what is
- * fused to them, against the reference. */
+/* Convolutions at the level of any CPU, where no library serves: along rows, over planes and depthwise, of many shapes,
+ * with what is fused to them, against the reference. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

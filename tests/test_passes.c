@@ -276,8 +276,8 @@ static void computed_shapes_become_constant(void **state) {
     }
 }
 
-/* token.expand(x.size(0), -1, -1) and token.repeat(x.size(0), 1, 1) as exporters write them, and a number computed with a
- * size that is known beside one that is open. */
+/* token.expand(x.size(0), -1, -1) and token.repeat(x.size(0), 1, 1) as exporters write them, and a number computed with
+ * a size that is known beside one that is open. */
 static void open_lists_name_no_known_sizes(void **state) {
     static const char *const ops[] = {"Expand", "Tile"};
     (void)state;

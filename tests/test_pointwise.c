@@ -114,8 +114,8 @@ static bool is_near(float have, float want) {
     return isinf(want) ? have == want : skv_test_close(have, want, 1e-6, 4e-7);
 }
 
-/* Far from zero, in float32 of either sign: nothing overflows on the way to a result that does not, and what is infinite
- * or no number is that in the loop, too. */
+/* Far from zero, in float32 of either sign: nothing overflows on the way to a result that does not, and what is
+ * infinite or no number is that in the loop, too. */
 static void loops_agree_far_out(void **state) {
     static const float far[] = {25, 87, 90, 105, 1e4f, 1e13f, 1e20f, 4e37f, 1.2e38f, 3.3e38f, INFINITY, NAN};
     enum { FAR = sizeof far / sizeof *far };

@@ -270,8 +270,8 @@ static void run_cell(skive_context *ctx, const skive_graph *g, bool reference, b
     for (; at < n; at++) y[at] = 0;
 }
 
-/* The Scan of standard operators, the node that a plan makes of it by its kernel and by its reference: the same; and near
- * the float cell. */
+/* The Scan of standard operators, the node that a plan makes of it by its kernel and by its reference: the same; and
+ * near the float cell. */
 static void dynamic_cells(void **state) {
     static const struct {
         const char *op, *direction;
@@ -394,7 +394,8 @@ static void numbers_beyond_a_grid(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Whatever the machine's times are, each product is quantized or listed with this reason, and the rest is as without. */
+/* Whatever the machine's times are, each product is quantized or listed with this reason, and the rest is as without.
+ */
 static void layers_that_are_slower_stay(void **state) {
     (void)state;
     for (int dynamic = 0; dynamic < 2; dynamic++) {

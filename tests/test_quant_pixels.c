@@ -142,7 +142,8 @@ static void check(first kind, const char *mean_text, const double mean[3], const
             most = fmax(most, fabs((double)real[k]));
         }
     }
-    /* A folded input is exact, and so only the weights are rounded; at no place, at the border neither, is more lost. */
+    /* A folded input is exact, and so only the weights are rounded; at no place, at the border neither, is more lost.
+     */
     const double sqnr = 10 * log10(power / error);
     if (sqnr < (folds ? 40 : 33) || furthest > 0.05 * most)
         fail_msg("%d: %.1f dB, %g of %g", kind, sqnr, furthest, most);

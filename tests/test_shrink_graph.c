@@ -202,9 +202,9 @@ static skive_value *list_of(net *n, skive_value *a, skive_value *b, skive_value 
     return skv_emit(&n->b, "Concat", SKV_IN(a, b, c), SKV_ATTRS(SKV_INT("axis", 0)));
 }
 
-/* A vision transformer as exporters write it with an open batch: lists of sizes that are computed, a class token that is
- * repeated for each sample, positions, steps in front of the batch, heads within an axis that is open, a scale that is
- * computed from the width. */
+/* A vision transformer as exporters write it with an open batch: lists of sizes that are computed, a class token that
+ * is repeated for each sample, positions, steps in front of the batch, heads within an axis that is open, a scale that
+ * is computed from the width. */
 static void open_batch(void **state) {
     enum { E = 12, H = 3, W = 4, F = 10, STEPS = 5 };
     const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "batch"}, {2, NULL}, {4, NULL}, {4, NULL}}};

@@ -98,8 +98,8 @@ static skive_node *flow(skive_context *ctx, skive_graph *g, const char *op, skv_
     return n;
 }
 
-/* x [batch][1][6][6] -> h0 = x first; Scan over the columns of the image from the last one; Loop of three rounds; If the
- * sum of `first` is above the limit: h yes, else h no. */
+/* x [batch][1][6][6] -> h0 = x first; Scan over the columns of the image from the last one; Loop of three rounds; If
+ * the sum of `first` is above the limit: h yes, else h no. */
 static skive_graph *make(skive_context *ctx, int64_t batch, double limit, bool endless) {
     const skive_type image = skive_type_make(SKIVE_F32, 4, (const int64_t[]){batch, 1, SIDE, SIDE});
     skive_graph *g = NULL;

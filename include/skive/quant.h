@@ -74,8 +74,8 @@ typedef struct skive_quantize_options {
      * float operators where a layer pads with zeros and no pixel is 0 after it; a note says which. The samples are
      * those of the float model, normalised; numbers that are no pixels are refused (ERR_DATA). */
     const char *input_type;
-    /* Layers whose 8-bit form takes longer than their float form on this machine, measured now, stay float: dynamic ones
-     * by themselves, static ones in the model, if the whole gains by it. The report lists them. Default false */
+    /* Layers whose 8-bit form takes longer than their float form on this machine, measured now, stay float: dynamic
+     * ones by themselves, static ones in the model, if the whole gains by it. The report lists them. Default false */
     bool no_slower;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);

@@ -30,8 +30,8 @@ typedef struct skive_sensitivity_options {
     int64_t batches;         /* of "hessian": batches of 100 samples; default 10 */
     const char *const *skip; /* nodes to leave out: names, or patterns with * ? [ ]; each must match a node */
     size_t n_skip;
-    /* Only the rows with what is known of the weights alone (bytes, bits, weight_sqnr): nothing is run, and `samples` may
-     * be NULL. */
+    /* Only the rows with what is known of the weights alone (bytes, bits, weight_sqnr): nothing is run, and `samples`
+     * may be NULL. */
     bool dry_run;
 } skive_sensitivity_options;
 SKIVE_API skive_sensitivity_options skive_sensitivity_options_default(void);

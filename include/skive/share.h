@@ -3,11 +3,11 @@
  * - By k-means (Han, Mao & Dally, Deep Compression, ICLR 2016): the weights of a layer, or of several, become 2^bits
  * shared values and one index per weight; the values can be fine-tuned, each by the sum of its members' gradients. - By
  * hashing (Chen et al., Compressing Neural Networks with the Hashing Trick, ICML 2015): a hash of its position
- * determines which value a weight has, so that no index is stored; the values are trained.
- * - By tying: two parameters become one.
+ * determines which value a weight has, so that no index is stored; the values are trained. - By tying: two parameters
+ * become one.
  *
- * Under a budget, or a limit on the loss of accuracy, each layer's codebook has a size of its own: that which harms least
- * (skive_allocate). */
+ * Under a budget, or a limit on the loss of accuracy, each layer's codebook has a size of its own: that which harms
+ * least (skive_allocate). */
 #ifndef SKIVE_SHARE_H
 #define SKIVE_SHARE_H
 
@@ -40,10 +40,10 @@ typedef struct skive_share_options {
     bool dry_run;
     /* With it each layer's codebook has bits of its own, from 1 to 8, and `bits` is not used: what remains of the bytes
      * of the weights that are shared, as indices of these bits and codebooks ("0.1", "40k"). The choice with the least
-     * sum of harms is taken (skive_allocate, exact). Harm is, with a training set, the rise of the loss to second order:
-     * half of each weight's squared error times the mean square of its gradient (the diagonal of the Fisher matrix, over
-     * SKIVE_SHARE_SAMPLES samples, one by one); without one, the squared error of the layer's weights as a fraction of
-     * their squares. NULL: no budget */
+     * sum of harms is taken (skive_allocate, exact). Harm is, with a training set, the rise of the loss to second
+     * order: half of each weight's squared error times the mean square of its gradient (the diagonal of the Fisher
+     * matrix, over SKIVE_SHARE_SAMPLES samples, one by one); without one, the squared error of the layer's weights as a
+     * fraction of their squares. NULL: no budget */
     const char *bytes;
     /* Percentage points (of R squared for VALUES) that may be lost on the validation set: of the way from 8 bits in
      * each layer to the budget, or without one to 1 bit in each, as many parts of SKIVE_SHARE_LEVELS as stay within,

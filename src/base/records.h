@@ -2,7 +2,8 @@
  *     SKV_KIND     of the records: skv_<kind>, each of which is skv_<kind>_<id>
  *     SKV_RECORDS  the file with a line X(id) for each
  *     SKV_ARRAY    the array's name in this file
- * SKV_PREFIX, if it is defined, stands for the kind in the records' names. They are undefined again. No include guard. */
+ * SKV_PREFIX, if it is defined, stands for the kind in the records' names. They are undefined again. No include guard.
+ */
 #include "base/list.h"
 
 #ifndef SKV_PREFIX

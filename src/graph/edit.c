@@ -65,6 +65,14 @@ skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool out
     return SKIVE_OK;
 }
 
+skive_status skv_value_replace_first_uses(skive_value *from, uint32_t n, skive_value *to) {
+    while (n-- > 0) { /* last first: the last use takes the place of one that goes */
+        const skv_use use = from->uses[n];
+        SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, to));
+    }
+    return SKIVE_OK;
+}
+
 /* The arrays without what was removed, from the first place where there may be such. */
 static void close_values(skive_graph *g, uint32_t first) {
     uint32_t n = first;

@@ -204,6 +204,8 @@ skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value)
 skive_status skv_node_drop_input(skive_node *n);                                  /* the last one */
 /* Every use of `from` (graph outputs too, if `outputs_too`) becomes a use of `to`. */
 skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool outputs_too);
+/* The first n uses by nodes only: those from before what computes `to` from `from` was added. */
+skive_status skv_value_replace_first_uses(skive_value *from, uint32_t n, skive_value *to);
 skive_status skv_graph_remove_node(skive_node *n);   /* nothing may read its outputs; they go too */
 skive_status skv_graph_remove_value(skive_value *v); /* read by nothing, without producer */
 skive_status skv_value_rename(skive_value *v, const char *name);

@@ -1,9 +1,9 @@
-/* Convolution in f32 over padded planes, for groups of few channels and for few channels going in, where windows gathered
- * into a matrix cost more than the product. The input lines of a band of output lines are copied with their padding, for
- * strides by phase: plane (a, b) has the elements of lines a, a + stride ... and columns b, b + stride ... Then the
- * elements that a tap meets at successive output positions stand side by side, at a fixed distance from those of another
- * tap, also over the end of a line: each tap is a multiplication of whole vectors by one weight. A plane's lines are longer
- * than the output's; the positions between are computed in vain and left out. */
+/* Convolution in f32 over padded planes, for groups of few channels and for few channels going in, where windows
+ * gathered into a matrix cost more than the product. The input lines of a band of output lines are copied with their
+ * padding, for strides by phase: plane (a, b) has the elements of lines a, a + stride ... and columns b, b + stride ...
+ * Then the elements that a tap meets at successive output positions stand side by side, at a fixed distance from those
+ * of another tap, also over the end of a line: each tap is a multiplication of whole vectors by one weight. A plane's
+ * lines are longer than the output's; the positions between are computed in vain and left out. */
 #include <string.h>
 
 #include "base/parallel.h"
@@ -53,10 +53,10 @@ static int64_t block_of_onednn(void) {
 #endif
 }
 
-/* Measured on Sapphire Rapids at each level. Against plain C and NEON it is the faster one for up to MOST_IN channels of a
- * group. Against oneDNN it is where no whole blocks of channels go in, except into the first layers of networks (2 to
- * FEW_IN channels), and where the window is so small that copies and changes of layout cost more than they bring. vain:
- * more than a third of a plane's positions. */
+/* Measured on Sapphire Rapids at each level. Against plain C and NEON it is the faster one for up to MOST_IN channels
+ * of a group. Against oneDNN it is where no whole blocks of channels go in, except into the first layers of networks (2
+ * to FEW_IN channels), and where the window is so small that copies and changes of layout cost more than they bring.
+ * vain: more than a third of a plane's positions. */
 static bool is_faster(int64_t in, int64_t out, int64_t window, bool vain, bool groups) {
     const int64_t block = block_of_onednn();
     if (in > MOST_IN) return false;

@@ -28,8 +28,8 @@ static inline float erf_f32(float x) {
     return a < 1.0f ? x * p : sided;
 }
 
-/* x Phi(x). 1 - erf(z) = q(t) exp(-z^2), t = 1 / (1 + 0.3275911 z): Abramowitz & Stegun 7.1.26, 1.5e-7 off; the result is
- * off by 5e-7 max(1, |x|) at most. */
+/* x Phi(x). 1 - erf(z) = q(t) exp(-z^2), t = 1 / (1 + 0.3275911 z): Abramowitz & Stegun 7.1.26, 1.5e-7 off; the result
+ * is off by 5e-7 max(1, |x|) at most. */
 static inline float gelu_f32(float x) {
     const float z = fabsf(x) * 0.70710678f, t = 1.0f / (1.0f + 0.3275911f * z);
     float q = 1.061405429f;

@@ -2,7 +2,8 @@
  * threads is put back behind each call, and nothing else of it is set.
  *
  * The library is loaded when it is first needed and is not linked: OpenBLAS starts threads of its own as soon as it is
- * loaded, in every program, and a signal may then arrive at one of these. With little address space it is not loaded. */
+ * loaded, in every program, and a signal may then arrive at one of these. With little address space it is not loaded.
+ */
 #include "lowrank/linear.h"
 
 #if SKIVE_WITH_LAPACKE

@@ -87,8 +87,8 @@ typedef struct rest {
     int i, i_end, o, o_end;
 } rest;
 
-/* Behind a size that is not known on one side, its last axis may be the inner part of the other's: batch x heads x width
- * from batch and channels. The outer part is within the open axis and stays. */
+/* Behind a size that is not known on one side, its last axis may be the inner part of the other's: batch x heads x
+ * width from batch and channels. The outer part is within the open axis and stays. */
 static bool take_inner(skv_couple *c, const skive_type *in, const skive_type *out, rest *r) {
     if (r->i == r->i_end || r->o == r->o_end) return false;
     const int64_t a = in->dims[r->i_end - 1].size, b = out->dims[r->o_end - 1].size;

@@ -1,5 +1,5 @@
-/* MatMulInteger, Cast to float32 and Mul by a scale become MatMulIntegerToFloat, and ConvInteger with the same, a bias of
- * the filters and Relu behind it ConvIntegerToFloat: the end of dynamic quantization. */
+/* MatMulInteger, Cast to float32 and Mul by a scale become MatMulIntegerToFloat, and ConvInteger with the same, a bias
+ * of the filters and Relu behind it ConvIntegerToFloat: the end of dynamic quantization. */
 #include "ops/quant/common_conv_integer.h"
 #include "ops/quant/common_mat_mul_integer.h"
 #include "passes/fuse.h"

@@ -1,5 +1,5 @@
-/* Swish written out, x Sigmoid(x) or x Sigmoid(alpha x), becomes one node. When a plan is made only: the operator Swish is
- * of opset 24, which few runtimes have. */
+/* Swish written out, x Sigmoid(x) or x Sigmoid(alpha x), becomes one node. When a plan is made only: the operator Swish
+ * is of opset 24, which few runtimes have. */
 #include "passes/fuse.h"
 #include "passes/match.h"
 

@@ -1,5 +1,5 @@
-/* A convolution or matrix product is fused with what follows it: a bias, a sum with another value of the same shape, and
- * an activation. The fused node computes the tail while its result is still in registers or near. */
+/* A convolution or matrix product is fused with what follows it: a bias, a sum with another value of the same shape,
+ * and an activation. The fused node computes the tail while its result is still in registers or near. */
 #include <math.h>
 #include <string.h>
 

@@ -1,8 +1,9 @@
 /* The shape of a Reshape that is computed from sizes becomes a constant: exporters write x.view(x.size(0), -1) as
  * Shape, Gather, Unsqueeze and Concat (and a shuffle of channels with a Div), of which nothing depends on data. A size
- * that is open at this time and stays where it is becomes 0 (copied), another one -1 (inferred). The shape of an Expand and
- * the repeats of a Tile cannot say so: in token.expand(x.size(0), -1, -1) the size that is open stays computed, beside
- * constants, which are 1 where they only repeat a size of the input. Channels then can be followed through all. */
+ * that is open at this time and stays where it is becomes 0 (copied), another one -1 (inferred). The shape of an Expand
+ * and the repeats of a Tile cannot say so: in token.expand(x.size(0), -1, -1) the size that is open stays computed,
+ * beside constants, which are 1 where they only repeat a size of the input. Channels then can be followed through all.
+ */
 #include <string.h>
 
 #include "ops/common_shape.h"

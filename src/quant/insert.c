@@ -20,12 +20,7 @@ static skive_status insert_pair(skv_builder *b, const skv_quantizer *grid, const
     skive_value *q = skv_emit(b, "QuantizeLinear", SKV_IN(v, scale, zero), SKV_NONE);
     skive_value *dq = skv_emit(b, "DequantizeLinear", SKV_IN(q, scale, zero), SKV_NONE);
     SKV_TRY(b->status);
-    /* The previous uses, last first because removing one moves the last into its place. */
-    for (uint32_t i = before; i-- > 0;) {
-        const skv_use use = v->uses[i];
-        if (use.node != q->producer) SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, dq));
-    }
-    return SKIVE_OK;
+    return skv_value_replace_first_uses(v, before, dq);
 }
 
 /* Output channels of a weight, seen as [outer][n][inner]. */

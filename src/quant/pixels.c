@@ -306,11 +306,7 @@ static skive_status keep_in_front(skv_builder *b, skv_pixel_input *p, skive_valu
     skive_value *product = skv_emit(b, "Mul", SKV_IN(v, factor), SKV_NONE);
     skive_value *x = skv_emit(b, "Add", SKV_IN(product, shift), SKV_NONE);
     SKV_TRY(b->status);
-    for (uint32_t i = before; i-- > 0;) {
-        const skv_use use = v->uses[i];
-        if (use.node != product->producer) SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, x));
-    }
-    return SKIVE_OK;
+    return skv_value_replace_first_uses(v, before, x);
 }
 
 /* While it is quantized, the model is validated on data sets, too: their bytes become d. */
@@ -444,12 +440,8 @@ static skive_status take_bytes(skive_graph *g, const skv_pixel_input *p) {
         skive_value *scale = skv_emit_scalar(&b, SKIVE_F32, 1), *zero = skv_emit_scalar(&b, SKIVE_U8, p->zero);
         skive_value *x = p->folded ? skv_emit(&b, "DequantizeLinear", SKV_IN(v, scale, zero), SKV_NONE)
                                    : skv_emit(&b, "Cast", SKV_IN(v), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
-        const skive_node *cast = x ? x->producer : NULL;
         SKV_TRY(b.status);
-        for (uint32_t i = before; i-- > 0;) {
-            const skv_use use = v->uses[i];
-            if (use.node != cast) SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, x));
-        }
+        SKV_TRY(skv_value_replace_first_uses(v, before, x));
     }
     SKV_TRY(skv_input_set_meta(g, p->index, SKV_META_INPUT_SCALE, "none"));
     SKV_TRY(skv_input_set_meta(g, p->index, SKV_META_INPUT_MEAN, "none"));

@@ -40,8 +40,8 @@ static double larger(double most, float x) {
     return size > most ? size : most;
 }
 
-/* Of each output channel the sum of the magnitudes of its codes, times the largest difference of two bytes. A quarter of
- * the range is left for the bias. */
+/* Of each output channel the sum of the magnitudes of its codes, times the largest difference of two bytes. A quarter
+ * of the range is left for the bias. */
 const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel) {
     enum { LARGEST_X = 255, LARGEST_W = 127 };
     const double limit = 3.0 * (1 << 29);

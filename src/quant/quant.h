@@ -71,7 +71,8 @@ skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, cons
 bool skv_quant_is_product(const skive_node *n);
 /* Why a product by int8 weights and uint8 inputs cannot be summed in 32 bits, whatever its inputs are; NULL: it can. */
 const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel);
-/* The parameter that is the node's input `i`, which may be one of a graph around its body. NULL: it has no such input. */
+/* The parameter that is the node's input `i`, which may be one of a graph around its body. NULL: it has no such input.
+ */
 static inline skive_value *skv_quant_parameter(const skive_node *n, size_t i) {
     return skv_value_source(skv_node_in(n, i));
 }
@@ -227,8 +228,8 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
                                     const bool *chosen, const skv_quantizer *q, skv_points *points);
 /* The grid that the options choose for the weight of this name; NULL: none of its own. */
 const char *skv_quant_choice(const skive_quantize_options *o, const char *parameter);
-/* Every choice must be of a weight of the graph or of the rest (NULL: there is none), and of a grid that a file holds. Errors: NOT_FOUND, ARGUMENT,
- * UNSUPPORTED. */
+/* Every choice must be of a weight of the graph or of the rest (NULL: there is none), and of a grid that a file holds.
+ * Errors: NOT_FOUND, ARGUMENT, UNSUPPORTED. */
 skive_status skv_quant_check_choices(skive_context *ctx, const skive_graph *g, const skive_graph *rest,
                                      const skive_quantize_options *o);
 void skv_quant_weights_free(skive_context *ctx, skv_points *points);

@@ -173,11 +173,7 @@ static skive_status watch_value(skive_value *v, size_t number) {
     SKV_TRY(b.status);
     (void)snprintf(name, sizeof name, WATCHED "%zu", number);
     SKV_TRY(skv_value_rename(copy, name));
-    for (uint32_t i = before; i-- > 0;) { /* last first: the last one takes the place of one that goes */
-        const skv_use use = v->uses[i];
-        if (use.node != copy->producer) SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, copy));
-    }
-    return SKIVE_OK;
+    return skv_value_replace_first_uses(v, before, copy);
 }
 
 /* The float model whose watched values have names. */

@@ -1,5 +1,5 @@
-/* Bits for each layer under a budget: every size of codebook is made for every layer, its error weighed by what it harms,
- * and one size chosen for each so that the sum is the least. */
+/* Bits for each layer under a budget: every size of codebook is made for every layer, its error weighed by what it
+ * harms, and one size chosen for each so that the sum is the least. */
 #include <math.h>
 #include <string.h>
 

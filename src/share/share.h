@@ -87,7 +87,8 @@ typedef struct skv_codebook {
     float entry[SKV_SHARE_MAX_ENTRIES];
     float edge[SKV_SHARE_MAX_ENTRIES]; /* smallest weight of an entry; -infinity for the first */
 } skv_codebook;
-/* Clusters the weights of n layers together, to the first one's bits. *distinct is the number of their different values, including zero. */
+/* Clusters the weights of n layers together, to the first one's bits. *distinct is the number of their different
+ * values, including zero. */
 skive_status skv_codebook_create(skive_context *ctx, const skive_share_options *o, const skv_shareable *layers,
                                  size_t n, skv_codebook *out, int64_t *distinct);
 /* The index of each of the layer's weights; adds the error to the row. */

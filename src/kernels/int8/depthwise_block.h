@@ -6,8 +6,8 @@
  *   STORE_BYTES(p, m, v)
  *   OP(name), SI(name)   intrinsics of this width, of elements and of whole registers */
 
-/* The columns of the block, interleaved: of each group of 16 channels, in 4 vectors, 4 channels with the bytes of 4 rows
- * each. */
+/* The columns of the block, interleaved: of each group of 16 channels, in 4 vectors, 4 channels with the bytes of 4
+ * rows each. */
 static void NAME(interleave)(const depthwise_band *b, int64_t first, int64_t columns, size_t channel, MASK mask,
                              uint8_t *to) {
     const VECTOR outside = OP(set1_epi8)((char)b->zero);

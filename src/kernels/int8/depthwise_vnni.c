@@ -1,7 +1,8 @@
-/* QConv with one input and one output channel a group by vpdpbusd, which multiplies four bytes by four weights. Four rows
- * of the input are interleaved, so that the bytes of a channel in a column stand together: a column of the window is one
- * product, which serves every output position that the column is under, and, where lines are not skipped, two output
- * lines, the weights standing one row lower for the second. Blocks of 64 or 32 channels; values as [n][h][w][c]. */
+/* QConv with one input and one output channel a group by vpdpbusd, which multiplies four bytes by four weights. Four
+ * rows of the input are interleaved, so that the bytes of a channel in a column stand together: a column of the window
+ * is one product, which serves every output position that the column is under, and, where lines are not skipped, two
+ * output lines, the weights standing one row lower for the second. Blocks of 64 or 32 channels; values as [n][h][w][c].
+ */
 #if defined(__AVX512VNNI__)
 #include <immintrin.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* ConvIntegerToFloat(X, W, x_zero, w_zero, scale, bias): the sums of ConvInteger, each rounded to float32, multiplied by
- * the scale (one, or one per filter) and added to the bias of the filter; with `relu` no less than 0. This is the end
- * of dynamic quantization, each step rounded as by Cast, Mul, Add and Relu. */
+/* ConvIntegerToFloat(X, W, x_zero, w_zero, scale, bias): the sums of ConvInteger, each rounded to float32, multiplied
+ * by the scale (one, or one per filter) and added to the bias of the filter; with `relu` no less than 0. This is the
+ * end of dynamic quantization, each step rounded as by Cast, Mul, Add and Relu. */
 #include "ops/conv/common_conv.h"
 #include "ops/quant/common_conv_integer.h"
 

@@ -1,5 +1,5 @@
-/* DynamicQuantizeCell(x, h, R, R_scale, N, N_scale, bias) -> h after the last step, h after each step: the steps of a GRU
- * or RNN, see common_dynamic_cell.h. x [t][b][gates h] are the sums of the input with all biases but `bias`. */
+/* DynamicQuantizeCell(x, h, R, R_scale, N, N_scale, bias) -> h after the last step, h after each step: the steps of a
+ * GRU or RNN, see common_dynamic_cell.h. x [t][b][gates h] are the sums of the input with all biases but `bias`. */
 #include <math.h>
 #include <string.h>
 

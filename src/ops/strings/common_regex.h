@@ -3,8 +3,8 @@
  * proportional to text times pattern, whatever the pattern.
  *
  * Not supported, and refused: classes of Unicode properties (\p), single bytes (\C). Back references and look-around
- * are no part of RE2. Classes like \w and \d and word boundaries are of ASCII, as RE2's are; (?i) folds Latin, Greek and
- * Cyrillic letters. */
+ * are no part of RE2. Classes like \w and \d and word boundaries are of ASCII, as RE2's are; (?i) folds Latin, Greek
+ * and Cyrillic letters. */
 #ifndef SKV_OPS_COMMON_REGEX_H
 #define SKV_OPS_COMMON_REGEX_H
 
