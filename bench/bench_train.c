@@ -9,6 +9,7 @@
 
 #include <skive/zoo.h>
 
+#include "graph/batch.h"
 #include "train/train.h"
 
 enum { BATCHES = 8 };
@@ -30,12 +31,16 @@ typedef struct known_net {
     int64_t dims[3];
 } known_net;
 static const known_net nets[] = {
-    {"resnet20", 3, {3, 32, 32}},  {"lenet5", 3, {1, 28, 28}},    {"mlp", 1, {784}},
-    {"vgg-small", 3, {3, 32, 32}}, {"mobilenet", 3, {3, 32, 32}},
+    {"resnet20", 3, {3, 32, 32}},
+    {"lenet5", 3, {1, 28, 28}},
+    {"mlp", 1, {784}},
+    {"vgg-small", 3, {3, 32, 32}},
+    {"mobilenet", 3, {3, 32, 32}},
+    {"vit:dim=64,depth=6,heads=4,patch=4", 3, {1, 28, 28}},
 };
 
 static skive_status build_trainer(bench *b, const known_net *net) {
-    skive_graph *g = NULL;
+    skive_graph *open = NULL, *g = NULL;
     skv_stat_update *updates = NULL;
     size_t n_updates = 0;
     skive_value *labels = NULL;
@@ -44,9 +49,10 @@ static skive_status build_trainer(bench *b, const known_net *net) {
     z.rank = net->rank;
     memcpy(z.dims, net->dims, sizeof net->dims);
     z.classes = 10;
-    SKV_GO(status, done, skive_zoo_build(b->ctx, net->name, &z, &g));
+    SKV_GO(status, done, skive_zoo_build(b->ctx, net->name, &z, &open));
+    SKV_GO(status, done, skv_graph_bind_batch(b->ctx, open, b->batch, &g));
     SKV_GO(status, done, skv_graph_to_training(b->ctx, g, &updates, &n_updates));
-    const skive_type type = {.dtype = SKIVE_I64, .rank = 1, .dims = {{-1, "N"}}};
+    const skive_type type = {.dtype = SKIVE_I64, .rank = 1, .dims = {{b->batch, NULL}}};
     SKV_GO(status, done, skive_graph_add_input(g, "labels", &type, &labels));
     skv_builder build = skv_build(g);
     const skv_loss_args args = {.logits = g->outputs[0], .labels = labels};
@@ -68,6 +74,7 @@ static skive_status build_trainer(bench *b, const known_net *net) {
     SKV_GO(status, done, skv_trainer_create(b->ctx, &setup, &b->trainer));
     g = NULL; /* the trainer's now */
 done:
+    skive_graph_free(open);
     skive_graph_free(g);
     skv_free(b->ctx, updates);
     return status;
@@ -201,7 +208,7 @@ int main(int argc, char **argv) {
         }
     }
     if (!net) {
-        fprintf(stderr, "usage: bench_train --net resnet20|lenet5|mlp [--batch N] [--threads N] [--profile STEPS]\n");
+        fprintf(stderr, "usage: bench_train --net NETWORK [--batch N] [--threads N] [--profile STEPS]\n");
         return 2;
     }
     skive_context_options co = skive_context_options_default();

@@ -1,5 +1,5 @@
 /* Kernels of the training step against the op records' references: Winograd's convolutions, BatchNormalization with
- * fused operators, the gradients of biases and pools. The whole file runs again under each lower instruction set. */
+ * fused operators, the gradients of biases, pools and rows. The whole file runs again under each lower instruction set. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -285,12 +285,37 @@ static void first_convolution_and_pool(void **state) {
     }
 }
 
+/* LayerNormalization and Softmax or its logarithm behind it: rows below, at and beyond a vector, and beyond what is
+ * summed at once. */
+static void rows(void **state) {
+    static const int64_t lengths[] = {1, 3, 16, 33, 50, 100};
+    (void)state;
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        for (int logarithm = 0; logarithm < 2; logarithm++) {
+            const int64_t n = lengths[i];
+            skive_context *ctx = skv_test_context();
+            skive_graph *g = NULL;
+            skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+            skv_builder b = skv_build(g);
+            skive_value *x = input(g, "x", 2, 3, 70, n), *k = input(g, "k", 2, 3, 70, n);
+            skive_value *scale = param(&b, "scale", 1, &n, 0.5, 1.5), *shift = param(&b, "shift", 1, &n, -1, 1);
+            skive_value *y = skv_emit(&b, "LayerNormalization", SKV_IN(x, scale, shift), SKV_NONE);
+            y = skv_emit(&b, logarithm ? "LogSoftmax" : "Softmax", SKV_IN(y), SKV_NONE);
+            finish(g, &b, y, k, x);
+            compare(ctx, g, "rows_gradient_f32", 2e-5);
+            skive_graph_free(g);
+            skv_test_context_end(ctx);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolution),
         cmocka_unit_test(normalization),
         cmocka_unit_test(pooling),
         cmocka_unit_test(bias),
+        cmocka_unit_test(rows),
         cmocka_unit_test(first_convolution_and_pool),
         cmocka_unit_test(lower_instruction_sets),
     };

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { SKV_ROWS_COLUMNS = 128 }; /* at most, of one call for columns */
+enum { SKV_ROWS_COLUMNS = 128, SKV_ROWS_SUMMED = 32 }; /* columns of one call at most; those of layer_sums */
 
 typedef struct skv_row_loops {
     /* y = exp(x - max) / sum, over n contiguous elements; y may be x. */
@@ -21,6 +21,14 @@ typedef struct skv_row_loops {
     void (*layer)(const float *x, const float *scale, const float *bias, double epsilon, float *y, int64_t n,
                   float *mean, float *inverse);
     void (*rms)(const float *x, const float *scale, double epsilon, float *y, int64_t n);
+    /* Gradients by x of a row of Softmax, LogSoftmax (y being what they gave) and of layer; dx may be dy. */
+    void (*softmax_gradient)(const float *dy, const float *y, float *dx, int64_t n);
+    void (*log_softmax_gradient)(const float *dy, const float *y, float *dx, int64_t n);
+    void (*layer_gradient)(const float *dy, const float *x, const float *scale, float mean, float inverse, float *dx,
+                           int64_t n);
+    /* Of layer by scale and bias: sums over `rows` rows, `stride` apart, of w columns; mean and inverse are of rows. */
+    void (*layer_sums)(const float *dy, const float *x, const float *mean, const float *inverse, int64_t rows,
+                       int64_t stride, int64_t w, float *dscale, float *dbias);
 } skv_row_loops;
 extern const skv_row_loops skv_row_loops_scalar, skv_row_loops_avx2, skv_row_loops_avx512;
 

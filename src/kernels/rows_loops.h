@@ -170,5 +170,72 @@ static void rms(const float *x, const float *scale, double epsilon, float *y, in
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * by * scale[i];
 }
 
-const skv_row_loops ROW_LOOPS = {softmax, log_softmax, softmax_columns, log_softmax_columns,
-                                 moments, affine,      layer,           rms};
+static void softmax_gradient(const float *dy, const float *y, float *dx, int64_t n) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++) sum += dy[i] * y[i];
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) dx[i] = y[i] * (dy[i] - sum);
+}
+
+static void log_softmax_gradient(const float *dy, const float *y, float *dx, int64_t n) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++) sum += dy[i];
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) dx[i] = dy[i] - exp_f32(y[i]) * sum;
+}
+
+static void layer_gradient(const float *dy, const float *x, const float *scale, float mean, float inverse, float *dx,
+                           int64_t n) {
+    float sum = 0, dot = 0;
+#pragma omp simd reduction(+ : sum, dot)
+    for (int64_t i = 0; i < n; i++) {
+        const float g = dy[i] * scale[i];
+        sum += g;
+        dot += g * ((x[i] - mean) * inverse);
+    }
+    const float a = sum / (float)n, b = dot / (float)n;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) dx[i] = inverse * (dy[i] * scale[i] - a - (x[i] - mean) * inverse * b);
+}
+
+/* In float32 over a block of rows, in double over blocks. */
+static inline __attribute__((always_inline)) void sums_of(const float *dy, const float *x, const float *mean,
+                                                          const float *inverse, int64_t rows, int64_t stride,
+                                                          const int64_t w, float *dscale, float *dbias) {
+    enum { BLOCK = 128 };
+    double scales[SKV_ROWS_SUMMED] = {0}, biases[SKV_ROWS_SUMMED] = {0};
+    for (int64_t first = 0; first < rows; first += BLOCK) {
+        const int64_t end = rows - first < BLOCK ? rows : first + BLOCK;
+        float p[SKV_ROWS_SUMMED] = {0}, q[SKV_ROWS_SUMMED] = {0};
+        for (int64_t r = first; r < end; r++) {
+            const float *g = dy + r * stride, *from = x + r * stride, m = mean[r], by = inverse[r];
+#pragma omp simd
+            for (int64_t l = 0; l < w; l++) {
+                p[l] += g[l] * ((from[l] - m) * by);
+                q[l] += g[l];
+            }
+        }
+        for (int64_t l = 0; l < w; l++) {
+            scales[l] += (double)p[l];
+            biases[l] += (double)q[l];
+        }
+    }
+    for (int64_t l = 0; l < w; l++) {
+        if (dscale) dscale[l] = (float)scales[l];
+        if (dbias) dbias[l] = (float)biases[l];
+    }
+}
+
+static void layer_sums(const float *dy, const float *x, const float *mean, const float *inverse, int64_t rows,
+                       int64_t stride, int64_t w, float *dscale, float *dbias) {
+    if (w == SKV_ROWS_SUMMED)
+        sums_of(dy, x, mean, inverse, rows, stride, SKV_ROWS_SUMMED, dscale, dbias);
+    else
+        sums_of(dy, x, mean, inverse, rows, stride, w, dscale, dbias);
+}
+
+const skv_row_loops ROW_LOOPS = {
+    softmax, log_softmax, softmax_columns,  log_softmax_columns,  moments,        affine,
+    layer,   rms,         softmax_gradient, log_softmax_gradient, layer_gradient, layer_sums};

@@ -53,20 +53,37 @@ static void turn(const float *from, int64_t ld, int64_t rows, int64_t k, float *
     }
 }
 
-/* A strip or panel of `width` lines of which `here` exist, the others being zero; [k][width]. Lines lie along k, or k
- * lies along them. */
-static void pack_lines(int width, int64_t here, bool along_k, int64_t k, const float *from, int64_t ld, float *to) {
-    if (along_k && here == width && width % 4 == 0) {
-        turn(from, ld, width, k, to, width);
-        return;
+typedef float vector2 __attribute__((vector_size(8), aligned(4), may_alias));
+
+/* The same for two rows. */
+static void turn_two(const float *from, int64_t ld, int64_t k, float *to, int64_t step) {
+    const float *other = from + ld;
+    for (int64_t p = 0; p < k; p++, to += step) *(vector2 *)to = (vector2){from[p], other[p]};
+}
+
+/* to[p][i] = from[p][i] for k rows of n floats, n even. */
+static void copy_rows(int64_t n, int64_t k, const float *from, int64_t ld, float *to, int64_t step) {
+    for (; n >= 4; n -= 4, from += 4, to += 4) {
+        for (int64_t p = 0; p < k; p++) *(vector4 *)(to + p * step) = *(const vector4 *)(from + p * ld);
     }
+    for (int64_t p = 0; n > 0 && p < k; p++) *(vector2 *)(to + p * step) = *(const vector2 *)(from + p * ld);
+}
+
+/* A strip or panel of `width` lines, an even number, of which `here` exist, the others being zero; [k][width]. Lines lie
+ * along k, or k lies along them. */
+static void pack_lines(int width, int64_t here, bool along_k, int64_t k, const float *from, int64_t ld, float *to) {
+    const int64_t fours = here / 4 * 4, twos = here / 2 * 2;
+    if (along_k) {
+        turn(from, ld, fours, k, to, width);
+        if (twos > fours) turn_two(from + fours * ld, ld, k, to + fours, width);
+    } else {
+        copy_rows(twos, k, from, ld, to, width);
+    }
+    if (twos == width) return;
+    from += along_k ? twos * ld : twos;
     for (int64_t p = 0; p < k; p++, to += width) {
-        if (!along_k && here == width && width % 4 == 0) {
-            const float *x = from + p * ld;
-            for (int i = 0; i < width; i += 4) *(vector4 *)(to + i) = *(const vector4 *)(x + i);
-            continue;
-        }
-        for (int64_t i = 0; i < width; i++) to[i] = i >= here ? 0.0f : along_k ? from[i * ld + p] : from[p * ld + i];
+        if (here > twos) to[twos] = along_k ? from[p] : from[p * ld];
+        for (int64_t i = here; i < width; i++) to[i] = 0.0f;
     }
 }
 
@@ -76,14 +93,12 @@ static void pack_panel(int columns, bool trans, int64_t n, int64_t k, const floa
 
 /* Strips of `rows` rows, [strip][k][rows]. */
 static void pack_a(int rows, bool trans, int64_t m, int64_t k, const float *a, int64_t lda, float *to) {
-    if (trans && rows % 4 == 0) { /* a line of all whole strips at a time: lines are far apart */
+    if (trans) { /* a line of all whole strips at a time: lines are far apart */
         const int64_t whole = m / rows * rows;
         for (int64_t p = 0; p < k; p++) {
             const float *x = a + p * lda;
             float *y = to + p * rows;
-            for (int64_t i = 0; i < whole; i += rows, y += rows * k) {
-                for (int r = 0; r < rows; r += 4) *(vector4 *)(y + r) = *(const vector4 *)(x + i + r);
-            }
+            for (int64_t i = 0; i < whole; i += rows, y += rows * k) copy_rows(rows, 1, x + i, 0, y, 0);
         }
         a += whole;
         m -= whole;
