@@ -81,28 +81,67 @@ static skive_graph *graph_of_form(skive_context *ctx, dice *d, const form *f) {
     return g;
 }
 
+static bool plans(skive_context *ctx, const skive_graph *g, const char *kernel) {
+    skive_plan *plan = NULL;
+    bool found = false;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, NULL, &plan));
+    for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+        skive_plan_step step;
+        skive_plan_step_get(plan, i, &step);
+        found = found || strcmp(step.kernel, kernel) == 0;
+    }
+    skive_plan_free(plan);
+    return found;
+}
+
+/* `kernel`: must be chosen; NULL: whichever. */
+static void check_form(dice *d, const form *f, uint64_t seed, const char *kernel) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = graph_of_form(ctx, d, f);
+    skive_tensor in[2] = {integers(ctx, d, f, f->x_signed, f->rank, f->x), integers(ctx, d, f, f->x_signed, 0, NULL)};
+    skive_tensor fast, slow;
+    if (kernel && !plans(ctx, g, kernel)) fail_msg("seed %d: %s was not chosen", (int)seed, kernel);
+    run_graph(ctx, g, false, 1 + (int)(seed % 2), in, &fast);
+    run_graph(ctx, g, true, 1, in, &slow);
+    for (int64_t i = 0; i < skive_tensor_count(&slow); i++)
+        if (((int32_t *)fast.data)[i] != ((int32_t *)slow.data)[i])
+            fail_msg("seed %d: element %lld is %d, the reference gives %d", (int)seed, (long long)i,
+                     ((int32_t *)fast.data)[i], ((int32_t *)slow.data)[i]);
+    skive_tensor_free(ctx, &fast);
+    skive_tensor_free(ctx, &slow);
+    skive_tensor_free(ctx, &in[0]);
+    skive_tensor_free(ctx, &in[1]);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 static void as_the_reference(void **unused) {
     (void)unused;
     for (uint64_t seed = 0; seed < skv_test_rounds(150); seed++) {
         dice d = {.seed = seed};
         const form f = random_form(&d);
-        skive_context *ctx = skv_test_context();
-        skive_graph *g = graph_of_form(ctx, &d, &f);
-        skive_tensor in[2] = {integers(ctx, &d, &f, f.x_signed, f.rank, f.x),
-                              integers(ctx, &d, &f, f.x_signed, 0, NULL)};
-        skive_tensor fast, slow;
-        run_graph(ctx, g, false, 1 + (int)(seed % 2), in, &fast);
-        run_graph(ctx, g, true, 1, in, &slow);
-        for (int64_t i = 0; i < skive_tensor_count(&slow); i++)
-            if (((int32_t *)fast.data)[i] != ((int32_t *)slow.data)[i])
-                fail_msg("seed %d: element %lld is %d, the reference gives %d", (int)seed, (long long)i,
-                         ((int32_t *)fast.data)[i], ((int32_t *)slow.data)[i]);
-        skive_tensor_free(ctx, &fast);
-        skive_tensor_free(ctx, &slow);
-        skive_tensor_free(ctx, &in[0]);
-        skive_tensor_free(ctx, &in[1]);
-        skive_graph_free(g);
-        skv_test_context_end(ctx);
+        check_form(&d, &f, seed, NULL);
+    }
+}
+
+/* A single channel goes over planes in float32 at every level; windows and groups whose sums come near 2^24, where
+ * float32 is still exact, and beyond, where it is not and another kernel must be taken. */
+static void near_the_end_of_float32(void **unused) {
+    static const int64_t windows[] = {3, 4, 15, 16, 17, 23};
+    (void)unused;
+    for (uint64_t i = 0; i < 2 * (sizeof windows / sizeof *windows); i++) {
+        dice d = {.seed = i};
+        const int64_t k = windows[i / 2], groups = i % 2 ? 3 : 1;
+        const form f = {.rank = 4,
+                        .x = {1, 2 * groups - (groups == 1), k + 9, k + 5},
+                        .w = {5 * groups, groups == 1 ? 1 : 2, k, k},
+                        .strides = {1, 1},
+                        .dilations = {1, 1},
+                        .pads = {1, 0, 2, k / 2},
+                        .groups = groups,
+                        .extremes = true,
+                        .w_zeros = 1};
+        check_form(&d, &f, i, k <= 4 ? "conv_integer_planes" : NULL);
     }
 }
 
@@ -119,6 +158,7 @@ static void any_allocation_may_fail(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_reference),
+        cmocka_unit_test(near_the_end_of_float32),
         cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

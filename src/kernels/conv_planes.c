@@ -15,23 +15,14 @@ enum {
     MOST_IN = 32, /* channels going into a group */
     FEW_IN = 4,
     LEAST_WINDOW = 9,
-    BAND_FLOATS = 1 << 16,   /* of planes: they stay in the second-level cache */
-    PARALLEL_FROM = 1 << 17, /* multiplications */
+    BAND_FLOATS = 1 << 16, /* of planes: they stay in the second-level cache */
 };
 
 typedef struct planes_state {
-    skv_conv_shape s;
+    skv_planes p;
     skv_finish finish;
-    const skv_planes_tile *tile;
-    int64_t in, out;                 /* channels of a group */
-    int64_t taps, row_blocks;        /* of a group: elements of a window; tiles of output channels */
-    int64_t lines, bands;            /* output lines of a band, at most; bands of a slice */
-    int64_t height, width;           /* of a plane */
-    int64_t span;                    /* positions of a band, in whole tiles */
-    int64_t *offsets;                /* [taps] */
-    float *w;                        /* [groups][row_blocks][taps][tile rows]; NULL: packed at every run */
+    float *w;                        /* as skv_planes_pack writes them; NULL: packed at every run */
     size_t w_at, planes_at, sums_at; /* offsets into scratch */
-    size_t plane_floats, sum_floats; /* of a thread */
     int threads;
 } planes_state;
 
@@ -83,83 +74,89 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 /* ---- preparation ---- */
 
-static void place_taps(planes_state *st) {
-    const skv_geometry *g = &st->s.g;
-    const int64_t plane = st->height * st->width, phases = g->stride[1] * g->stride[2];
-    int64_t *to = st->offsets;
-    for (int64_t c = 0; c < st->in; c++) {
+static void place_taps(skv_planes *p) {
+    const skv_geometry *g = &p->s.g;
+    const int64_t plane = p->height * p->width, phases = g->stride[1] * g->stride[2];
+    int64_t *to = p->offsets;
+    for (int64_t c = 0; c < p->in; c++) {
         for (int64_t i = 0; i < skv_volume(g->kernel); i++) {
             const int64_t w = i % g->kernel[2] * g->dilation[2], h = i / g->kernel[2] % g->kernel[1] * g->dilation[1],
                           d = i / g->kernel[2] / g->kernel[1];
             const int64_t phase = h % g->stride[1] * g->stride[2] + w % g->stride[2];
-            *to++ = ((c * g->kernel[0] + d) * phases + phase) * plane + h / g->stride[1] * st->width + w / g->stride[2];
+            *to++ = ((c * g->kernel[0] + d) * phases + phase) * plane + h / g->stride[1] * p->width + w / g->stride[2];
         }
     }
 }
 
-static void pack(const planes_state *st, const float *w, float *to) {
-    const int64_t rows = st->tile->rows;
-    for (int64_t group = 0; group < st->s.groups; group++, w += st->out * st->taps) {
-        for (int64_t first = 0; first < st->out; first += rows) {
-            for (int64_t t = 0; t < st->taps; t++)
-                for (int64_t r = 0; r < rows; r++) *to++ = first + r < st->out ? w[(first + r) * st->taps + t] : 0.0f;
+void skv_planes_pack(const skv_planes *p, const float *w, float *to) {
+    const int64_t rows = p->tile->rows;
+    for (int64_t group = 0; group < p->s.groups; group++, w += p->out * p->taps) {
+        for (int64_t first = 0; first < p->out; first += rows) {
+            for (int64_t t = 0; t < p->taps; t++)
+                for (int64_t r = 0; r < rows; r++) *to++ = first + r < p->out ? w[(first + r) * p->taps + t] : 0.0f;
         }
     }
+}
+
+/* Lines of a band: what fits the cache, but no fewer than a tile has positions for. */
+static void choose_band(skv_planes *p) {
+    const skv_geometry *g = &p->s.g;
+    const int64_t phases = g->stride[1] * g->stride[2];
+    const int64_t reach = (g->kernel[1] - 1) * g->dilation[1] / g->stride[1];
+    p->width = g->out[2] + (g->kernel[2] - 1) * g->dilation[2] / g->stride[2];
+    const int64_t line = p->in * g->kernel[0] * phases * p->width, tile = tiles(p->tile->columns, p->width);
+    p->lines = BAND_FLOATS / line - reach;
+    if (p->lines < tile) p->lines = tile;
+    if (p->lines < reach) p->lines = reach; /* else more is copied than computed */
+    if (p->lines > g->out[1]) p->lines = g->out[1];
+    p->bands = tiles(g->out[1], p->lines);
+    p->lines = tiles(g->out[1], p->bands); /* of equal height */
+    p->height = p->lines + reach;
+    p->span = tiles((p->lines - 1) * p->width + g->out[2], p->tile->columns) * p->tile->columns;
+    /* The last tile reads beyond the last line. */
+    p->plane_floats = skv_align_up((size_t)(line * p->height + p->tile->columns), 16);
+    p->sum_floats = skv_align_up((size_t)(p->tile->rows * p->span), 16);
+}
+
+skive_status skv_planes_plan(skive_context *ctx, const skv_conv_shape *s, skv_planes *p) {
+    *p = (skv_planes){.s = *s, .tile = tile_of_cpu(), .in = s->c / s->groups, .out = s->m / s->groups};
+    p->taps = p->in * skv_volume(s->g.kernel);
+    p->row_blocks = tiles(p->out, p->tile->rows);
+    p->weight_floats = (size_t)(s->groups * p->row_blocks * p->taps * p->tile->rows);
+    choose_band(p);
+    p->all_bands = s->n * s->groups * p->bands * s->g.out[0];
+    SKV_TRY(skv_alloc_array(ctx, (size_t)p->taps, sizeof *p->offsets, &p->offsets));
+    place_taps(p);
+    return SKIVE_OK;
 }
 
 static skive_status pack_weights(skv_kernel_node *n, planes_state *st) {
-    const size_t bytes = (size_t)(st->s.groups * st->row_blocks * st->taps * st->tile->rows) * sizeof(float);
+    const size_t bytes = st->p.weight_floats * sizeof(float);
     if (!n->in[1].constant) return skv_scratch_add(n, bytes, &st->w_at);
     n->state_bytes = bytes;
     SKV_TRY(skv_arena_alloc(n->weights, bytes, &st->w));
-    pack(st, n->in[1].constant->data, st->w);
+    skv_planes_pack(&st->p, n->in[1].constant->data, st->w);
     n->packs_input[1] = true;
     return SKIVE_OK;
 }
 
-/* Lines of a band: what fits the cache, but no fewer than a tile has positions for. */
-static void choose_band(planes_state *st) {
-    const skv_geometry *g = &st->s.g;
-    const int64_t phases = g->stride[1] * g->stride[2];
-    const int64_t reach = (g->kernel[1] - 1) * g->dilation[1] / g->stride[1];
-    st->width = g->out[2] + (g->kernel[2] - 1) * g->dilation[2] / g->stride[2];
-    const int64_t line = st->in * g->kernel[0] * phases * st->width, tile = tiles(st->tile->columns, st->width);
-    st->lines = BAND_FLOATS / line - reach;
-    if (st->lines < tile) st->lines = tile;
-    if (st->lines < reach) st->lines = reach; /* else more is copied than computed */
-    if (st->lines > g->out[1]) st->lines = g->out[1];
-    st->bands = tiles(g->out[1], st->lines);
-    st->lines = tiles(g->out[1], st->bands); /* of equal height */
-    st->height = st->lines + reach;
-    st->span = tiles((st->lines - 1) * st->width + g->out[2], st->tile->columns) * st->tile->columns;
-    /* The last tile reads beyond the last line. */
-    st->plane_floats = skv_align_up((size_t)(line * st->height + st->tile->columns), 16);
-    st->sum_floats = skv_align_up((size_t)(st->tile->rows * st->span), 16);
-}
-
 static skive_status set_up(skv_kernel_node *n, void *state) {
     planes_state *st = state;
-    SKV_TRY(skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &st->s));
+    skv_conv_shape s;
+    SKV_TRY(skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &s));
     SKV_TRY(skv_finish_read(n, &st->finish));
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     n->out[0].layout = SKV_PLAIN;
-    st->tile = tile_of_cpu();
-    st->in = st->s.c / st->s.groups;
-    st->out = st->s.m / st->s.groups;
-    st->taps = st->in * skv_volume(st->s.g.kernel);
-    st->row_blocks = tiles(st->out, st->tile->rows);
-    choose_band(st);
-    SKV_TRY(skv_alloc_array(n->ctx, (size_t)st->taps, sizeof *st->offsets, &st->offsets));
-    place_taps(st);
+    SKV_TRY(skv_planes_plan(n->ctx, &s, &st->p));
     SKV_TRY(pack_weights(n, st));
-    st->threads = skv_type_count(&n->out[0].type) * st->taps < PARALLEL_FROM ? 1 : n->threads;
-    SKV_TRY(skv_scratch_add(n, (size_t)st->threads * st->plane_floats * sizeof(float), &st->planes_at));
-    return skv_scratch_add(n, (size_t)st->threads * st->sum_floats * sizeof(float), &st->sums_at);
+    st->threads = skv_type_count(&n->out[0].type) * st->p.taps < SKV_PLANES_PARALLEL_FROM ? 1 : n->threads;
+    SKV_TRY(skv_scratch_add(n, (size_t)st->threads * st->p.plane_floats * sizeof(float), &st->planes_at));
+    return skv_scratch_add(n, (size_t)st->threads * st->p.sum_floats * sizeof(float), &st->sums_at);
 }
 
 static void destroy(skive_context *ctx, void *state) {
     planes_state *st = state;
-    skv_free(ctx, st->offsets);
+    skv_free(ctx, st->p.offsets);
     skv_free(ctx, st);
 }
 
@@ -167,78 +164,95 @@ static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, s
 
 /* ---- a run ---- */
 
-/* A band of a group: image, group, slice of the output, its first line and their number. */
-typedef struct band {
-    int64_t image, group, slice, first, lines;
-} band;
-
-/* to[i] = line[start + i step] for i < n, 0 outside the line of `size` elements. */
-static void copy_line(const float *line, int64_t size, int64_t start, int64_t step, int64_t n, float *to) {
-    const int64_t low = least(n, start < 0 ? (-start + step - 1) / step : 0);
-    const int64_t inside = size - start <= 0 ? 0 : (size - start + step - 1) / step;
-    const int64_t high = inside < low ? low : least(n, inside);
-    memset(to, 0, (size_t)low * sizeof *to);
-    if (step == 1) {
-        if (high > low) memcpy(to + low, line + start + low, (size_t)(high - low) * sizeof *to);
-    } else {
-        for (int64_t i = low; i < high; i++) to[i] = line[start + i * step];
-    }
-    memset(to + high, 0, (size_t)(n - high) * sizeof *to);
+skv_planes_band skv_planes_band_at(const skv_planes *p, int64_t i) {
+    const skv_geometry *g = &p->s.g;
+    const int64_t slices = p->bands * g->out[0], first = i % p->bands * p->lines;
+    return (skv_planes_band){.image = i / slices / p->s.groups,
+                             .group = i / slices % p->s.groups,
+                             .slice = i / p->bands % g->out[0],
+                             .first = first,
+                             .lines = least(p->lines, g->out[1] - first)};
 }
 
-static void fill_planes(const planes_state *st, const float *x, const band *b, float *to) {
-    const skv_geometry *g = &st->s.g;
-    const int64_t height = b->lines + st->height - st->lines;
-    for (int64_t c = 0; c < st->in; c++) {
+void skv_planes_fill(const skv_planes *p, const void *x, skv_planes_copy *copy, int32_t zero, const skv_planes_band *b,
+                     float *to) {
+    const skv_geometry *g = &p->s.g;
+    const int64_t height = b->lines + p->height - p->lines, step = g->stride[2];
+    const int64_t from = (b->image * p->s.c + b->group * p->in) * g->in[0];
+    for (int64_t c = 0; c < p->in; c++) {
         for (int64_t k = 0; k < g->kernel[0]; k++) {
             const int64_t d = b->slice * g->stride[0] - g->pad_lo[0] + k * g->dilation[0];
-            const float *image = x + (c * g->in[0] + d) * g->in[1] * g->in[2];
-            for (int64_t p = 0; p < g->stride[1] * g->stride[2]; p++, to += st->height * st->width) {
-                const int64_t down = p / g->stride[2], across = p % g->stride[2];
+            const int64_t image = (from + c * g->in[0] + d) * g->in[1];
+            for (int64_t phase = 0; phase < g->stride[1] * step; phase++, to += p->height * p->width) {
+                const int64_t down = phase / step, start = phase % step - g->pad_lo[2];
+                /* columns [low, high) of a line lie inside */
+                const int64_t low = least(p->width, start < 0 ? (-start + step - 1) / step : 0);
+                const int64_t inside = g->in[2] - start <= 0 ? 0 : (g->in[2] - start + step - 1) / step;
+                const int64_t high = inside < low ? low : least(p->width, inside);
                 for (int64_t i = 0; i < height; i++) {
                     const int64_t h = (b->first + i) * g->stride[1] + down - g->pad_lo[1];
-                    if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1])
-                        memset(to + i * st->width, 0, (size_t)st->width * sizeof *to);
-                    else
-                        copy_line(image + h * g->in[2], g->in[2], across - g->pad_lo[2], g->stride[2], st->width,
-                                  to + i * st->width);
+                    float *line = to + i * p->width;
+                    if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1]) {
+                        memset(line, 0, (size_t)p->width * sizeof *line);
+                        continue;
+                    }
+                    memset(line, 0, (size_t)low * sizeof *line);
+                    if (high > low)
+                        copy(x, (image + h) * g->in[2] + start + low * step, step, high - low, zero, line + low);
+                    memset(line + high, 0, (size_t)(p->width - high) * sizeof *line);
                 }
             }
         }
     }
 }
 
+int64_t skv_planes_sums(const skv_planes *p, const skv_planes_band *b, int64_t first, const float *planes,
+                        const float *w, float *sums) {
+    const int64_t rows = p->tile->rows, columns = p->tile->columns, left = least(rows, p->out - first);
+    const int64_t end = (b->lines - 1) * p->width + p->s.g.out[2];
+    const int some = left > 4 ? (int)rows : left > 2 ? 4 : (int)left;
+    w += (b->group * p->row_blocks * rows + first) * p->taps;
+    for (int64_t at = 0; at < end; at += columns)
+        p->tile->run(some, p->taps, planes + at, p->offsets, w, rows, sums + at, p->span);
+    return left;
+}
+
 /* One output channel's lines of a band, from sums with longer lines. */
 static void finish_lines(const planes_state *st, const float *sums, int64_t lines, float bias, const float *z,
                          float *y) {
-    const int64_t n = st->s.g.out[2];
-    for (int64_t i = 0; i < lines; i++, sums += st->width, y += n) {
+    const int64_t n = st->p.s.g.out[2];
+    for (int64_t i = 0; i < lines; i++, sums += st->p.width, y += n) {
         for (int64_t k = 0; k < n; k++) y[k] = sums[k] + bias;
         for (int64_t k = 0; z && k < n; k++) y[k] += z[i * n + k];
-        if (st->width > n) skv_finish_run(&st->finish, y, n);
+        if (st->p.width > n) skv_finish_run(&st->finish, y, n);
     }
-    if (st->width == n) skv_finish_run(&st->finish, y - lines * n, lines * n);
+    if (st->p.width == n) skv_finish_run(&st->finish, y - lines * n, lines * n);
 }
 
-static void run_band(const planes_state *st, const skv_kernel_call *call, const float *w, const band *b, float *planes,
-                     float *sums) {
-    const skv_conv_shape *s = &st->s;
-    const skv_geometry *g = &s->g;
-    const int64_t rows = st->tile->rows, columns = st->tile->columns, volume = skv_volume(g->out);
-    const int64_t end = (b->lines - 1) * st->width + g->out[2];
-    fill_planes(st, (const float *)call->in[0] + (b->image * s->c + b->group * st->in) * skv_volume(g->in), b, planes);
+static void copy_floats(const void *x, int64_t at, int64_t step, int64_t n, int32_t zero, float *to) {
+    const float *from = (const float *)x + at;
+    (void)zero;
+    if (step == 1) {
+        memcpy(to, from, (size_t)n * sizeof *to);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
+}
+
+static void run_band(const planes_state *st, const skv_kernel_call *call, const float *w, const skv_planes_band *b,
+                     float *planes, float *sums) {
+    const skv_planes *p = &st->p;
+    const skv_geometry *g = &p->s.g;
     const float *bias = skv_kernel_has_input(call->n, 2) ? call->in[2] : NULL,
                 *z = skv_kernel_has_input(call->n, 3) ? call->in[3] : NULL;
-    w += b->group * st->row_blocks * st->taps * rows;
-    for (int64_t first = 0; first < st->out; first += rows, w += st->taps * rows) {
-        const int64_t left = least(rows, st->out - first);
-        const int some = left > 4 ? (int)rows : left > 2 ? 4 : (int)left;
-        for (int64_t p = 0; p < end; p += columns)
-            st->tile->run(some, st->taps, planes + p, st->offsets, w, rows, sums + p, st->span);
+    skv_planes_fill(p, call->in[0], copy_floats, 0, b, planes);
+    for (int64_t first = 0; first < p->out; first += p->tile->rows) {
+        const int64_t left = skv_planes_sums(p, b, first, planes, w, sums);
         for (int64_t r = 0; r < left; r++) {
-            const int64_t channel = b->group * st->out + first + r;
-            const int64_t at = (b->image * s->m + channel) * volume + (b->slice * g->out[1] + b->first) * g->out[2];
-            finish_lines(st, sums + r * st->span, b->lines, bias ? bias[channel] : 0.0f, z ? z + at : NULL,
+            const int64_t channel = b->group * p->out + first + r;
+            const int64_t at =
+                (b->image * p->s.m + channel) * skv_volume(g->out) + (b->slice * g->out[1] + b->first) * g->out[2];
+            finish_lines(st, sums + r * p->span, b->lines, bias ? bias[channel] : 0.0f, z ? z + at : NULL,
                          (float *)call->out[0] + at);
         }
     }
@@ -246,26 +260,19 @@ static void run_band(const planes_state *st, const skv_kernel_call *call, const 
 
 static skive_status run(const skv_kernel_call *call) {
     const planes_state *st = call->n->state;
-    const skv_geometry *g = &st->s.g;
-    const int64_t slices = st->bands * g->out[0], n = st->s.n * st->s.groups * slices;
     const float *w = st->w;
     if (!w) {
         float *packed = (float *)(void *)((char *)call->scratch + st->w_at);
-        pack(st, call->in[1], packed);
+        skv_planes_pack(&st->p, call->in[1], packed);
         w = packed;
     }
     const int threads = st->threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < st->p.all_bands; i++) {
         const size_t t = (size_t)skv_thread_number();
-        const int64_t first = i % st->bands * st->lines;
-        const band b = {.image = i / slices / st->s.groups,
-                        .group = i / slices % st->s.groups,
-                        .slice = i / st->bands % g->out[0],
-                        .first = first,
-                        .lines = least(st->lines, g->out[1] - first)};
-        run_band(st, call, w, &b, (float *)(void *)((char *)call->scratch + st->planes_at) + t * st->plane_floats,
-                 (float *)(void *)((char *)call->scratch + st->sums_at) + t * st->sum_floats);
+        const skv_planes_band b = skv_planes_band_at(&st->p, i);
+        run_band(st, call, w, &b, (float *)(void *)((char *)call->scratch + st->planes_at) + t * st->p.plane_floats,
+                 (float *)(void *)((char *)call->scratch + st->sums_at) + t * st->p.sum_floats);
     }
     return SKIVE_OK;
 }

@@ -34,7 +34,7 @@ typedef struct skv_depthwise_loops {
 extern const skv_depthwise_loops skv_depthwise_scalar, skv_depthwise_avx2, skv_depthwise_avx512, skv_depthwise_neon;
 const skv_depthwise_loops *skv_depthwise_of(skv_isa isa);
 
-enum { SKV_DEPTHWISE_TAPS = 128 }; /* of the largest window */
+enum { SKV_DEPTHWISE_TAPS = 1024 }; /* of the largest window, 32x32 */
 /* Is a convolution of these types depthwise, one channel in and one out a group, with a window that is served? */
 bool skv_depthwise_suits(const skive_type *x, const skive_type *w, int64_t groups, skv_why *why);
 

@@ -1,6 +1,7 @@
 /* exp in float32 as plain arithmetic, which compilers turn into vector code. The argument is split into n ln 2 + r,
  * |r| at most ln(2)/2, exp(r) is its Taylor polynomial of degree 7 (2e-9 off), 2^n goes into the exponent. Within 2
- * units in the last place where the result is a normal number; 0 below that; inf above 88.02 (2^127); NaN stays NaN. */
+ * units in the last place where the result is a normal number; 0 for n below -126; inf above 88.37 (n = 128); NaN stays
+ * NaN. The limits come before the power and not behind it: exponents below zero become zero, and 128 is infinity. */
 #ifndef SKV_EXP_F32_H
 #define SKV_EXP_F32_H
 
@@ -8,9 +9,9 @@
 #include <string.h>
 
 static inline float exp_f32(float x) {
-    const float low = -87.33654f, high = 88.02969f, shifter = 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
-    float c = x < low ? low : x;
-    c = c > high ? high : c;
+    const float low = -104.0f, high = 89.0f, shifter = 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+    float c = high < x ? high : x;
+    c = low > c ? low : c;
     const float t = c * 1.44269504f + shifter, n = t - shifter;
     float r = c - n * 0.693359375f; /* ln 2 in two parts */
     r = r + n * 2.12194440e-4f;
@@ -24,11 +25,11 @@ static inline float exp_f32(float x) {
     p = p * r + 1.0f;
     uint32_t bits;
     memcpy(&bits, &t, sizeof bits);
-    bits = (bits << 23) + 0x3F800000u; /* the low bits of t are n */
+    int32_t exponent = (int32_t)((bits << 23) + 0x3F800000u); /* the low bits of t are n */
+    exponent = exponent > 0 ? exponent : 0;
     float power;
-    memcpy(&power, &bits, sizeof power);
-    const float y = p * power, small = x < low ? 0.0f : y;
-    return x > high ? __builtin_inff() : small;
+    memcpy(&power, &exponent, sizeof power);
+    return p * power;
 }
 
 #endif

@@ -62,4 +62,22 @@ static inline float log_f32(float x) {
     return x > 0 && x < __builtin_inff() ? y : x > 0 ? x : edge;
 }
 
+enum { SKV_TRIG_NEAR = 8192 };
+
+/* sin (turns 0) and cos (1) of what is no further from 0 than SKV_TRIG_NEAR: x = n pi/2 + r, pi/2 in three parts whose
+ * products with n are exact, then the polynomials of the Cephes library for |r| up to pi/4. Within 1.5e-7. */
+static inline float trig_f32(float x, const uint32_t turns) {
+    const float shifter = 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+    const float t = x * 0.636619772f + shifter, n = t - shifter;
+    const float r = ((x - n * 1.5703125f) - n * 4.837512969970703125e-4f) - n * 7.54978995489188216e-8f, z = r * r;
+    const float s = r + r * z * (-1.6666654611e-1f + z * (8.3321608736e-3f + z * -1.9515295891e-4f));
+    const float c =
+        1.0f - 0.5f * z + z * z * (4.166664568298827e-2f + z * (-1.388731625493765e-3f + z * 2.443315711809948e-5f));
+    uint32_t quarter;
+    memcpy(&quarter, &t, sizeof quarter); /* the low bits of t are n */
+    quarter += turns;
+    const float v = quarter & 1 ? c : s;
+    return quarter & 2 ? -v : v;
+}
+
 #endif

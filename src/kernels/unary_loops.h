@@ -14,6 +14,24 @@ static inline float mish_f32(float x) {
     return x > 20.0f ? x : x * (n / (n + 2.0f));
 }
 
+/* Blocks without far numbers, NaN and infinities are vector code; in the others each number is asked. */
+static void trig(const bool cosine, const float *x, float *y, int64_t n) {
+    enum { BLOCK = 256 };
+    for (int64_t at = 0; at < n; at += BLOCK, x += BLOCK, y += BLOCK) {
+        const int64_t count = n - at < BLOCK ? n - at : BLOCK;
+        int far = 0;
+#pragma omp simd reduction(| : far)
+        for (int64_t i = 0; i < count; i++) far |= !(fabsf(x[i]) <= SKV_TRIG_NEAR);
+        if (!far) {
+#pragma omp simd
+            for (int64_t i = 0; i < count; i++) y[i] = trig_f32(x[i], cosine);
+            continue;
+        }
+        for (int64_t i = 0; i < count; i++)
+            y[i] = fabsf(x[i]) <= SKV_TRIG_NEAR ? trig_f32(x[i], cosine) : cosine ? cosf(x[i]) : sinf(x[i]);
+    }
+}
+
 #define LOOP(expression)                                  \
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) { \
         const float v = x[i];                             \
@@ -22,6 +40,10 @@ static inline float mish_f32(float x) {
     break
 
 void UNARY_LOOP(skv_pointwise f, float a, float b, const float *x, float *y, int64_t n) {
+    if (f == SKV_PW_SIN || f == SKV_PW_COS) {
+        trig(f == SKV_PW_COS, x, y, n);
+        return;
+    }
     switch (f) {
 #define X(ID, ...) case SKV_PW_##ID:
 #define XF(ID, ...)
