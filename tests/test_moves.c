@@ -114,7 +114,7 @@ static void gathers(void **unused) {
 
 /* An index out of range is said, in every form. */
 static void outside(void **unused) {
-    static const char *const ops[] = {"Gather", "GatherElements", "GatherND"};
+    static const char *const ops[] = {"Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"};
     (void)unused;
     skive_context *ctx = skv_test_context();
     for (size_t k = 0; k < SKV_COUNT(ops); k++) {
@@ -124,13 +124,148 @@ static void outside(void **unused) {
             skive_graph *g = graph(ctx);
             skv_builder b = skv_build(g);
             skive_value *x = input(ctx, g, 2, dims), *at = any_input(ctx, g, SKIVE_I64, 2, one);
-            give(ctx, g, &b, skv_emit(&b, ops[k], SKV_IN(x, at), SKV_NONE));
+            const int64_t row[2] = {1, 4};
+            skive_value *updates = k < 3 ? NULL : constant(ctx, g, SKIVE_F32, 2, k == 3 ? one : row, 0, 1);
+            give(ctx, g, &b, skv_emit(&b, ops[k], SKV_IN(x, at, updates), SKV_NONE));
             const skive_tensor in[2] = {skv_tensor_view(SKIVE_F32, 2, dims, values),
                                         skv_tensor_view(SKIVE_I64, 2, one, &bad)};
             skive_tensor y = {0};
             skv_test_fails(ctx, skive_graph_run(ctx, g, in, 2, &y, 1), SKIVE_ERR_SHAPE, "out of range");
             skive_graph_free(g);
         }
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Along every axis and by tuples, written, added, multiplied, the larger and the smaller; several updates for one place
+ * come in the reference's order. The data is needed again, or not, and the result then lies over it. */
+static void scattered(void **unused) {
+    static const char *const how[] = {"none", "add", "mul", "max", "min"};
+    const int64_t dims[3] = {4, 5, 6};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 6 * 5 * 2; which++) {
+        const skive_dtype type = types[which % 4];
+        const int form = which / 4 % 6, kind = which / 24 % 5, again = which / 120;
+        if (kind && type != SKIVE_F32) continue;
+        const int64_t part[3] = {form == 0 ? 9 : 3, form == 1 ? 9 : 5, form == 2 ? 9 : 4};
+        const int64_t tuple = form - 2, at[2] = {7, tuple};
+        int64_t updates[4] = {7};
+        int rank = 1;
+        for (int d = (int)tuple; form > 2 && d < 3; d++) updates[rank++] = dims[d];
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = any_input(ctx, g, type, 3, dims), *y, *from;
+        if (again) skv_test_ok(ctx, skive_graph_add_output(g, x));
+        if (!again && type == SKIVE_F32) x = skv_emit(&b, "Neg", SKV_IN(x), SKV_NONE);
+        if (form < 3) {
+            from = any_input(ctx, g, type, 3, part);
+            y = skv_emit(&b, "ScatterElements",
+                         SKV_IN(x, constant(ctx, g, which % 2 ? SKIVE_I32 : SKIVE_I64, 3, part, -4, 3), from),
+                         SKV_ATTRS(SKV_INT("axis", form), SKV_STR("reduction", how[kind])));
+        } else {
+            from = any_input(ctx, g, type, rank, updates);
+            y = skv_emit(&b, "ScatterND", SKV_IN(x, constant(ctx, g, SKIVE_I64, 2, at, -4, 3), from),
+                         SKV_ATTRS(SKV_STR("reduction", how[kind])));
+        }
+        give(ctx, g, &b, y);
+        check(ctx, g, "scatter", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Triangles with the diagonal anywhere, running sums along every axis, rows with one element on. */
+static void lines(void **unused) {
+    const int64_t dims[3] = {3, 5, 7}, wide[3] = {2, 3, 300};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 2 * 21; which++) {
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = any_input(ctx, g, types[which % 4], 3, dims),
+                    *k = skv_emit_scalar(&b, SKIVE_I64, which / 8 - 10);
+        give(ctx, g, &b, skv_emit(&b, "Trilu", SKV_IN(x, k), SKV_ATTRS(SKV_INT("upper", which / 4 % 2))));
+        check(ctx, g, "lines", 0, 0);
+    }
+    for (int which = 0; which < 3 * 3 * 2 * 4; which++) {
+        static const skive_dtype sums[] = {SKIVE_F32, SKIVE_I64, SKIVE_I32};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = any_input(ctx, g, sums[which % 3], 3, which / 9 % 2 ? wide : dims),
+                    *axis = skv_emit_scalar(&b, SKIVE_I64, which / 3 % 3 - (which % 2 ? 3 : 0));
+        give(ctx, g, &b,
+             skv_emit(&b, "CumSum", SKV_IN(x, axis),
+                      SKV_ATTRS(SKV_INT("exclusive", which / 18 % 2), SKV_INT("reverse", which / 36))));
+        check(ctx, g, "lines", 0, 0);
+    }
+    for (int which = 0; which < 4 * 3 * 2; which++) {
+        const int64_t two = 2, at[2] = {3, 4};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *index = constant(ctx, g, which / 12 ? SKIVE_I32 : SKIVE_I64, 2, at, -12, 11),
+                    *values = any_input(ctx, g, types[which % 4], 1, &two);
+        give(ctx, g, &b,
+             skv_emit(&b, "OneHot", SKV_IN(index, skv_emit_scalar(&b, SKIVE_I64, 9), values),
+                      SKV_ATTRS(SKV_INT("axis", which / 4 % 3))));
+        check(ctx, g, "lines", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Every mode and padding, of one to three axes, blocks of positions that are full and not; outside and NaN too. */
+static void grids(void **unused) {
+    static const char *const modes[] = {"linear", "nearest", "cubic"}, *const paddings[] = {"zeros", "border",
+                                                                                            "reflection"};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 3 * 3 * 2 * 3; which++) {
+        const int mode = which % 3, spatial = which / 18 + 1;
+        if (mode == 2 && spatial == 3) continue;
+        const int64_t x_dims[5] = {2, which % 2 ? 3 : 19, 5, 7, 4};
+        int64_t at[5] = {2, spatial == 1 ? 150 : 9};
+        for (int d = 1; d < spatial; d++) at[1 + d] = spatial == 2 ? 15 : 4 + d;
+        at[1 + spatial] = spatial;
+        skive_tensor given[2] = {skv_test_random(ctx, SKIVE_F32, 2 + spatial, x_dims, 4, -2, 2),
+                                 skv_test_random(ctx, SKIVE_F32, 2 + spatial, at, 5, -1.5, 1.5)};
+        skive_tensor_set(&given[1], 3, NAN);
+        skive_tensor_set(&given[1], 11, INFINITY);
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = input(ctx, g, 2 + spatial, x_dims), *grid = input(ctx, g, 2 + spatial, at);
+        give(ctx, g, &b,
+             skv_emit(&b, "GridSample", SKV_IN(x, grid),
+                      SKV_ATTRS(SKV_STR("mode", modes[mode]), SKV_STR("padding_mode", paddings[which / 3 % 3]),
+                                SKV_INT("align_corners", which / 9 % 2))));
+        check_for(ctx, g, "grid_sample_f32", given, 1e-5, 2e-6);
+        for (int i = 0; i < 2; i++) skive_tensor_free(ctx, &given[i]);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void line_norms(void **unused) {
+    static const int64_t shapes[][4] = {{2, 6, 5, 3}, {1, 9, 20, 17}, {3, 1, 2, 1}, {1, 3, 300, 1}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 4 * 5; which++) {
+        static const double beta[] = {0.75, 0.5, 1, 0.6};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = input(ctx, g, 4, shapes[which % 4]);
+        give(ctx, g, &b,
+             skv_emit(&b, "LRN", SKV_IN(x),
+                      SKV_ATTRS(SKV_INT("size", which / 16 + 1), SKV_FLT("alpha", 0.7),
+                                SKV_FLT("beta", beta[which / 4 % 4]), SKV_FLT("bias", 1.5))));
+        check(ctx, g, "norm_lines_f32", 2e-6, 1e-6);
+    }
+    for (int which = 0; which < 4 * 4 * 2; which++) {
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x =
+            skv_emit(&b, "Relu", SKV_IN(input(ctx, g, 4, shapes[which % 4])), SKV_NONE); /* lines of zeros */
+        give(ctx, g, &b,
+             skv_emit(&b, "LpNormalization", SKV_IN(x),
+                      SKV_ATTRS(SKV_INT("axis", which / 4 % 4), SKV_INT("p", which / 16 + 1))));
+        check(ctx, g, "norm_lines_f32", 1e-6, 1e-7);
     }
     skv_test_context_end(ctx);
 }
@@ -258,9 +393,10 @@ static void groups(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(repeated), cmocka_unit_test(spatial),    cmocka_unit_test(gathers),
-        cmocka_unit_test(outside),  cmocka_unit_test(resized),    cmocka_unit_test(softmaxes),
-        cmocka_unit_test(groups),   cmocka_unit_test(transposed),
+        cmocka_unit_test(scattered),  cmocka_unit_test(lines),    cmocka_unit_test(grids),
+        cmocka_unit_test(line_norms), cmocka_unit_test(repeated), cmocka_unit_test(spatial),
+        cmocka_unit_test(gathers),    cmocka_unit_test(outside),  cmocka_unit_test(resized),
+        cmocka_unit_test(softmaxes),  cmocka_unit_test(groups),   cmocka_unit_test(transposed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ static skive_graph *graph_of(skive_context *ctx, dice *d) {
     const bool conv = rank < 5 && roll(d, 0, 1);
     const size_t spatial = (size_t)rank - 2;
     int64_t x[5] = {roll(d, 1, 2), roll(d, 0, 2) ? roll(d, 1, 40) : 16}, kernel[3], strides[3], dilations[3], pads[6];
+    const bool one = roll(d, 0, 9) == 0;
     for (size_t a = 0; a < spatial; a++) {
         kernel[a] = roll(d, 1, roll(d, 0, 4) ? 4 : rank == 5 ? 5 : 12);
         strides[a] = roll(d, 1, 3);
@@ -24,6 +25,7 @@ static skive_graph *graph_of(skive_context *ctx, dice *d) {
         pads[a] = roll(d, 0, kernel[a] - 1);
         pads[spatial + a] = roll(d, 0, kernel[a] - 1);
         x[2 + a] = (kernel[a] - 1) * dilations[a] + 1 + roll(d, 0, rank == 5 ? 4 : 30);
+        if (one) pads[a] = pads[spatial + a] = 0, dilations[a] = 1, x[2 + a] = kernel[a]; /* the window is the plane */
     }
     const int64_t w[4] = {x[1], x[1], 1, 1};
     const skive_type type = skive_type_make(SKIVE_F32, rank, x);

@@ -187,7 +187,8 @@ def pointwise():
 
 
 def reductions():
-    for shape, axes in [((1, 128, 768), (2,)), ((1, 64, 56, 56), (2, 3)), ((1, 64, 56, 56), (1,)), ((8, 197, 192), (1,)),
+    for shape, axes in [((1, 128, 768), (2,)), ((1, 64, 56, 56), (2, 3)), ((1, 64, 56, 56), (1,)), ((8, 197, 192),
+            (1,)),
                         ((1, 21, 65, 67), (1,)), ((3, 1001), (1,)), ((2, 5, 7, 9, 33), (0, 2, 4)),
                         ((1, 4096), (0, 1))]:
         for op in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceProd", "ReduceLogSumExp",
@@ -207,7 +208,8 @@ def reductions():
 
 
 def norms():
-    for shape, axis in [((1, 21, 64, 64), 1), ((1, 1000), 1), ((1, 12, 8, 8), 3), ((1, 12, 128, 128), 3), ((4, 7, 13), 1),
+    for shape, axis in [((1, 21, 64, 64), 1), ((1, 1000), 1), ((1, 12, 8, 8), 3), ((1, 12, 128, 128), 3), ((4, 7,
+            13), 1),
                         ((1, 85, 8400), 1), ((2, 3, 16, 17, 5), 2)]:
         words = "%s over %d" % (size(shape), axis)
         yield "Softmax", words, one("Softmax", [f32(*shape)], axis=axis)
@@ -237,7 +239,8 @@ def moves():
         yield "Gather", words, one("Gather", [f32(*shape)], [ids], axis=axis)
     for shape, axis in [((1, 8400, 4), 1), ((64, 128), 1), ((1, 12, 64, 64), 3)]:
         ids = RNG.integers(0, shape[axis], shape)
-        yield "GatherElements", "%s, axis %d" % (size(shape), axis), one("GatherElements", [f32(*shape)], [ids], axis=axis)
+        yield "GatherElements", "%s, axis %d" % (size(shape), axis), one("GatherElements", [f32(*shape)], [ids],
+                axis=axis)
         yield "ScatterElements", "%s, axis %d" % (size(shape), axis), one(
             "ScatterElements", [f32(*shape)], [RNG.permuted(np.broadcast_to(np.arange(shape[axis]).reshape(
                 [-1 if d == axis else 1 for d in range(len(shape))]), shape), axis=axis), normal(*shape)], axis=axis)
@@ -268,22 +271,26 @@ def moves():
                                                                              axis=axis, num_outputs=parts)
     for shape, step in [((1, 3, 224, 224), 2), ((1, 64, 1000), 1), ((1, 33, 57, 5), -1)]:
         n = len(shape)
-        at = [np.array(v, np.int64) for v in ([-1, -1] if step < 0 else [1, 1], [-999, -999] if step < 0 else [999, 999],
+        at = [np.array(v, np.int64) for v in ([-1, -1] if step < 0 else [1, 1], [-999, -999] if step < 0 else [999,
+                999],
                                               [n - 2, n - 1], [step, step])]
         yield "Slice", "%s step %d" % (size(shape), step), one("Slice", [f32(*shape)], at)
     for mode in ("constant", "reflect", "edge"):
         for shape in [(1, 64, 56, 56), (1, 1, 16000)]:
             pads = [0, 0] + [3] * (len(shape) - 2)
-            yield "Pad", "%s %s" % (size(shape), mode), one("Pad", [f32(*shape)], [np.array(pads * 2, np.int64)], mode=mode)
+            yield "Pad", "%s %s" % (size(shape), mode), one("Pad", [f32(*shape)], [np.array(pads * 2, np.int64)],
+                    mode=mode)
     yield "Expand", "1x1x128x128 to 1x12x128x128", one("Expand", [f32(1, 1, 128, 128)], [np.array([1, 12, 128, 128])])
     yield "Expand", "1x64x1x1 to 1x64x56x56", one("Expand", [f32(1, 64, 1, 1)], [np.array([1, 64, 56, 56])])
     yield "Tile", "1x64x100 by 2x3", one("Tile", [f32(1, 64, 100)], [np.array([1, 2, 3])])
     for mode in ("DCR", "CRD"):
-        yield "DepthToSpace", "1x64x56x56 by 2 " + mode, one("DepthToSpace", [f32(1, 64, 56, 56)], blocksize=2, mode=mode)
+        yield "DepthToSpace", "1x64x56x56 by 2 " + mode, one("DepthToSpace", [f32(1, 64, 56, 56)], blocksize=2,
+                mode=mode)
     yield "SpaceToDepth", "1x3x224x224 by 2", one("SpaceToDepth", [f32(1, 3, 224, 224)], blocksize=2)
     yield "OneHot", "1x128 of 1000", one("OneHot", [kind(i64, 1, 128)], [np.array(1000), np.array([0, 1], np.float32)])
     yield "Trilu", "1x12x128x128", one("Trilu", [f32(1, 12, 128, 128)], upper=0)
-    yield "GridSample", "1x32x56x56 at 56x56", one("GridSample", [f32(1, 32, 56, 56), f32(1, 56, 56, 2)], mode="linear")
+    yield "GridSample", "1x32x56x56 at 56x56", one(
+        "GridSample", [f32(1, 32, 56, 56)], [RNG.uniform(-1, 1, (1, 56, 56, 2)).astype(np.float32)], mode="linear")
     yield "RoiAlign", "1x64x50x50, 20 boxes", one(
         "RoiAlign", [f32(1, 64, 50, 50)], [np.abs(RNG.standard_normal((20, 4)) * 5 + [5, 5, 30, 30]).astype(np.float32),
                                            np.zeros(20, np.int64)], output_height=7, output_width=7)
@@ -292,9 +299,11 @@ def moves():
 def more_pools():
     """Average windows of odd forms, and those with several strides, in one, two and three dimensions."""
     for shape, window, strides in [
-            ((1, 40, 101), (3,), (1,)), ((1, 7, 4001), (5,), (3,)), ((1, 128, 49), (49,), (1,)), ((1, 1, 16000), (25,), (25,)),
+            ((1, 40, 101), (3,), (1,)), ((1, 7, 4001), (5,), (3,)), ((1, 128, 49), (49,), (1,)), ((1, 1, 16000),
+                    (25,), (25,)),
             ((1, 24, 33, 47), (3, 5), (2, 1)), ((1, 96, 7, 7), (7, 7), (1, 1)), ((1, 5, 300, 300), (2, 2), (2, 2)),
-            ((8, 32, 14, 14), (3, 3), (1, 1)), ((1, 17, 9, 15, 15), (3, 3, 3), (2, 2, 2)), ((1, 320, 10, 10), (9, 9), (1, 1))]:
+            ((8, 32, 14, 14), (3, 3), (1, 1)), ((1, 17, 9, 15, 15), (3, 3, 3), (2, 2, 2)), ((1, 320, 10, 10), (9, 9),
+                    (1, 1))]:
         pads = [(k - 1) // 2 if s < k < 20 else 0 for k, s in zip(window, strides)] * 2
         words = "%s, %s/%s" % (size(shape), size(window), size(strides))
         for op in ("MaxPool", "AveragePool", "LpPool"):
@@ -309,14 +318,15 @@ def sequences():
     """Recurrent layers of small batches, with lengths and both ways; attention of few tokens; products in batches."""
     for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
         for steps, batch, inputs, hidden, both, lengths in [
-                (50, 1, 64, 128, 1, False), (50, 3, 64, 128, 1, True), (20, 8, 40, 96, 2, True), (100, 1, 128, 64, 2, False),
+                (50, 1, 64, 128, 1, False), (50, 3, 64, 128, 1, True), (20, 8, 40, 96, 2, True), (100, 1, 128, 64, 2,
+                        False),
                 (1, 1, 256, 256, 1, False), (30, 4, 13, 37, 1, False)]:
             weights = [normal(both, gates * hidden, inputs), normal(both, gates * hidden, hidden)]
             more = [normal(both, 2 * gates * hidden)]
             if lengths:
                 more.append(np.array([max(1, steps - 3 * i) for i in range(batch)], np.int32))
-            words = "%d steps, batch %d, %d to %d%s%s" % (steps, batch, inputs, hidden, ", both ways" if both > 1 else "",
-                                                          ", lengths" if lengths else "")
+            words = "%d steps, batch %d, %d to %d" % (steps, batch, inputs, hidden)
+            words += (", both ways" if both > 1 else "") + (", lengths" if lengths else "")
             attrs = dict(hidden_size=hidden, direction="bidirectional" if both > 1 else "forward")
             if op == "GRU":
                 attrs["linear_before_reset"] = 1

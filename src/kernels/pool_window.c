@@ -7,7 +7,11 @@
 #include "kernels/pool_window.h"
 #include "ops/conv/common_conv.h"
 
-enum { PARALLEL_FROM = 32768 }; /* elements */
+enum {
+    PARALLEL_FROM = 32768, /* elements */
+    SHORT_LINE = 64,       /* elements of an output line: shorter ones are computed all together */
+    MOST_FLOATS = 1 << 14, /* of a plane's copies: they stay in the first caches */
+};
 
 /* Elements of an axis under a window, inside. */
 typedef struct pool_span {
@@ -20,6 +24,7 @@ typedef struct pool_state {
     const skv_pool_loops *loops;
     bool whole, mean;
     bool padded;                    /* windows leave the line: it is copied with what changes nothing around it */
+    bool together;                  /* all lines of a plane at once */
     pool_span *spans[2];            /* of the first two axes, at each output position */
     int32_t *divisors[SKV_SPATIAL]; /* of the mean, at each output position of an axis; their product counts */
     int threads;
@@ -89,6 +94,23 @@ static skive_status list_divisors(skive_context *ctx, const skive_node *node, po
     return SKIVE_OK;
 }
 
+/* In planes of short lines, what is left of each line behind whole vectors takes most of the time. With a stride of 1
+ * the lines, with their padding, are as good as a single one. */
+static bool takes_together(const pool_state *st) {
+    const skv_geometry *g = &st->g;
+    if (st->x.lanes != 1 || g->kernel[0] != 1 || g->stride[0] != 1 || g->in[0] != g->out[0] || g->pad_lo[0] != 0)
+        return false;
+    if (g->stride[1] != 1 || g->stride[2] != 1 || g->out[1] < 2 || g->out[2] > SHORT_LINE) return false;
+    return reach(g) <= MOST_FLOATS && (2 * g->in[1] + g->out[1]) * reach(g) <= MOST_FLOATS;
+}
+
+/* One window, which is the whole plane. */
+static bool covers_all(const skv_geometry *g) {
+    for (int a = 0; a < SKV_SPATIAL; a++)
+        if (g->out[a] != 1 || g->kernel[a] != g->in[a] || g->pad_lo[a] != 0 || g->dilation[a] != 1) return false;
+    return true;
+}
+
 static skive_status set_up(skv_kernel_node *n, void *state) {
     pool_state *st = state;
     int64_t dims[SKIVE_MAX_RANK];
@@ -103,11 +125,17 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     st->threads = st->x.n * st->x.batch_step < PARALLEL_FROM ? 1 : n->threads;
     if (st->whole) return SKIVE_OK;
     SKV_TRY(skv_conv_geometry(n->ctx, n->node, x->rank, dims, NULL, &st->g));
+    if (covers_all(&st->g)) {
+        st->whole = true;
+        return SKIVE_OK;
+    }
     if (st->mean) SKV_TRY(list_divisors(n->ctx, n->node, st));
     SKV_TRY(list_spans(n->ctx, st));
     st->padded = reach(&st->g) > st->g.in[2];
+    st->together = takes_together(st);
     size_t line;
     if (!skv_mul_size((size_t)reach(&st->g), (size_t)st->x.lanes * sizeof(float), &line)) return SKIVE_ERR_LIMIT;
+    if (st->together) line *= (size_t)(2 * st->g.in[1] + st->g.out[1]);
     const size_t rows = (size_t)(st->g.kernel[0] * st->g.kernel[1]) * sizeof(float *);
     size_t at;
     st->rows_at = skv_align_up(line, 64);
@@ -191,6 +219,67 @@ static void pool_plane(const pool_state *st, const float *x, float *y, char *scr
     }
 }
 
+/* The lines with padding around them, one after another; y[h][o] = the largest or the sum under the window of position
+ * o in line h. */
+static void take_across(const pool_state *st, const float *x, float *copy, float *to) {
+    const skv_geometry *g = &st->g;
+    const int64_t width = g->in[2], low = g->pad_lo[2], all = reach(g);
+    const float nothing = st->mean ? 0 : -INFINITY;
+    const skv_pool_line windows = {.taps = g->kernel[2],
+                                   .outs = (g->in[1] - 1) * all + g->out[2],
+                                   .lanes = 1,
+                                   .tap_step = g->dilation[2],
+                                   .out_step = 1};
+    float *line = copy;
+    for (int64_t h = 0; h < g->in[1]; h++, line += all) {
+        for (int64_t i = 0; i < low; i++) line[i] = nothing;
+        memcpy(line + low, x + h * width, (size_t)width * sizeof *line);
+        for (int64_t i = low + width; i < all; i++) line[i] = nothing;
+    }
+    st->loops->line(&windows, copy, to);
+}
+
+/* The same down the columns of what take_across gave. */
+static void take_down(const pool_state *st, const float *x, const float **rows, float *y) {
+    const skv_geometry *g = &st->g;
+    const pool_span *spans = st->spans[1];
+    const int64_t all = reach(g), width = g->out[2];
+    for (int64_t h = 0; h < g->out[1]; h++) {
+        const pool_span s = spans[h];
+        int64_t last = h; /* of the lines whose windows are whole: all together */
+        while (s.count == g->kernel[1] && last + 1 < g->out[1] && spans[last + 1].count == s.count) last++;
+        for (int64_t k = 0; k < s.count; k++) rows[k] = x + (s.first + k * g->dilation[1]) * all;
+        if (s.count)
+            st->loops->rows(rows, (size_t)s.count, y + h * all, (last - h) * all + width);
+        else
+            for (int64_t i = 0; i < width; i++) y[h * all + i] = st->mean ? 0 : -INFINITY;
+        h = last;
+    }
+}
+
+static void pool_together(const pool_state *st, const float *x, float *y, char *scratch) {
+    const skv_geometry *g = &st->g;
+    const int64_t all = reach(g), out = g->out[2];
+    float *copy = (float *)(void *)scratch, *across = copy + g->in[1] * all, *down = across + g->in[1] * all;
+    float share[SHORT_LINE];
+    int64_t taps = -1; /* of the line that `share` is for */
+    for (int64_t d = 0; d < g->out[0]; d++, x += g->in[1] * g->in[2]) {
+        take_across(st, x, copy, across);
+        take_down(st, across, (const float **)(void *)(scratch + st->rows_at), down);
+        for (int64_t h = 0; h < g->out[1]; h++, y += out) {
+            memcpy(y, down + h * all, (size_t)out * sizeof *y);
+            if (!st->mean) continue;
+            const int64_t here = (int64_t)st->divisors[0][d] * st->divisors[1][h];
+            for (int64_t o = 0; here != taps && o < out; o++) {
+                const int64_t count = here * st->divisors[2][o];
+                share[o] = count > 0 ? 1.0f / (float)count : 0.0f;
+            }
+            taps = here;
+            for (int64_t o = 0; o < out; o++) y[o] *= share[o];
+        }
+    }
+}
+
 static skive_status run(const skv_kernel_call *c) {
     const pool_state *st = c->n->state;
     const int64_t planes = st->x.n * st->x.blocks;
@@ -201,6 +290,8 @@ static skive_status run(const skv_kernel_call *c) {
         float *y = (float *)c->out[0] + p * st->y.block_step;
         if (st->whole)
             whole_plane(st, x, y);
+        else if (st->together)
+            pool_together(st, x, y, (char *)c->scratch + (size_t)skv_thread_number() * st->thread_bytes);
         else
             pool_plane(st, x, y, (char *)c->scratch + (size_t)skv_thread_number() * st->thread_bytes);
     }

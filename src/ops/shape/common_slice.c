@@ -19,7 +19,7 @@ static void resolve_axis(skv_slice *s, int axis, int64_t size, int64_t start, in
         end = clamp(end, 0, size);
         s->count[axis] = end > start ? (end - start - 1) / step + 1 : 0;
     } else {
-        start = clamp(start, -1, size - 1);
+        start = size > 0 ? clamp(start, 0, size - 1) : -1; /* the standard's text; NumPy would take nothing */
         end = clamp(end, -1, size - 1);
         s->count[axis] = start > end ? (start - end - 1) / -step + 1 : 0;
     }
