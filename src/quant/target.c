@@ -51,6 +51,8 @@ skive_status skv_quant_target_take(skive_context *ctx, skive_quantize_options *o
     if (!takes(t->activations, o->activations)) return refuse(ctx, t, "activations", o->activations, t->activations);
     if (o->weights && !takes(t->weights, o->weights)) return refuse(ctx, t, "weights", o->weights, t->weights);
     for (size_t i = 0; i < o->n_choices; i++) SKV_TRY(skv_quant_target_take_weights(ctx, o, o->choices[i].grid));
+    if (t->of_int8 && strstr(o->activations, "int8") && (!o->weights || strncmp(o->weights, "int8", 4) == 0))
+        skv_note(ctx, "%s", t->of_int8);
     /* The range of int8 without -128 is that of no grid given. */
     if (o->weights && strcmp(o->weights, "int8") == 0) o->weights = NULL;
     return SKIVE_OK;

@@ -15,6 +15,7 @@ typedef struct skv_quant_target {
     bool pools_keep_scale;    /* input and output of average pooling share scale and zero point */
     bool images_only;         /* convolutions and pooling have two axes of places */
     const char *left;         /* why other convolutions and poolings stay float */
+    const char *of_int8;      /* what to know of weights of all eight bits with activations of eight; NULL: nothing */
 } skv_quant_target;
 
 size_t skv_quant_target_count(void);

@@ -33,6 +33,7 @@ for runtime in onnxruntime tensorrt tflite cmsis-nn; do
 done
 expect 6 "tensorrt does not take weights on the grid 'int4'" \
     "$skive" quantize mlp.onnx --data $data --for tensorrt --weights int4 -o no.onnx
+expect 0 'products of int8 weights in pairs' "$skive" quantize mlp.onnx --data $data --samples 50 --for onnxruntime -o for_int8.onnx
 expect 6 'does not take activations' "$skive" quantize mlp.onnx --data $data --for tflite --activations uint8 -o no.onnx
 expect 2 "no runtime 'tflit'" "$skive" quantize mlp.onnx --data $data --for tflit -o no.onnx
 expect 2 'has no use' "$skive" quantize mlp.onnx --dynamic --for tflite -o no.onnx
