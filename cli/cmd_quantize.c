@@ -163,11 +163,12 @@ static skive_status check_how(cli_args *a, bool *data_free) {
         "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples",   "for",
         "multiplier",     "input-type"};
     /* With samples --weights is the grid of static quantization. */
-    const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
-    const int ways =
-        cli_has(a, "dynamic") + (cli_has(a, "weights") && (weights || cli_has(a, "dynamic"))) + cli_has(a, "to");
+    const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input") && !cli_has(a, "dynamic");
+    const int ways = cli_has(a, "dynamic") + weights + cli_has(a, "to");
     *data_free = ways > 0;
-    if (ways > 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of --dynamic, --weights and --to can be given");
+    if (ways > 1)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of %s and --to can be given",
+                        cli_has(a, "dynamic") ? "--dynamic" : "--weights");
     for (size_t i = 0; ways && i < CLI_COUNT(sampled); i++) {
         if (!cli_has(a, sampled[i])) continue;
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s quantizes without samples: --%s has no use",
@@ -189,7 +190,7 @@ static skive_status check_per_tensor(cli_args *a, bool data_free) {
                         "--per-tensor contradicts --weights %s: write --weights %.*s:tensor, or "
                         "leave --per-tensor out",
                         grid, n, grid);
-    if (data_free && cli_has(a, "weights") && !strstr(grid, "tensor"))
+    if (data_free && cli_has(a, "weights") && !cli_has(a, "dynamic") && !strstr(grid, "tensor"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "--per-tensor has no effect on weights without samples: write "
                         "--weights %.*s:tensor%s%s",
@@ -228,8 +229,9 @@ static void print_data_free(const cli_args *a, const skive_quantize_report *r) {
     }
     cli_table_print(t, stdout);
     if (cli_has(a, "dynamic"))
-        cli_printf("quantized %zu node%s in %.1f s: weights to s8, their inputs to u8 with the range of each run",
-                   r->n_quantized, r->n_quantized == 1 ? "" : "s", r->seconds);
+        cli_printf("quantized %zu node%s in %.1f s: weights to %s, their inputs to u8 with the range of each run",
+                   r->n_quantized, r->n_quantized == 1 ? "" : "s", r->seconds,
+                   strncmp(cli_text(a, "weights", "int8"), "int7", 4) == 0 ? "7 bits" : "s8");
     else
         cli_printf("quantized %zu weight%s in %.1f s; the model computes in float32, as fast as before", r->n_quantized,
                    r->n_quantized == 1 ? "" : "s", r->seconds);
@@ -240,7 +242,7 @@ static skive_status without_samples(cli_args *a, skive_graph *g, const skive_qua
                                     const cli_sizes *before) {
     skive_quantize_report report = {0};
     cli_sizes after = {0};
-    const char *grid = grid_of(a);
+    const char *grid = cli_has(a, "dynamic") ? NULL : grid_of(a);
     skive_status status =
         grid ? skive_quantize_weights(a->ctx, g, grid, o, &report) : skive_quantize_dynamic(a->ctx, g, o, &report);
     if (status == SKIVE_OK && !o->dry_run) status = cli_save(a, g, output);
@@ -308,7 +310,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = check_layer_samples(a, &o);
     o.dry_run = dry;
     o.per_channel = !cli_has(a, "per-tensor");
-    if (!data_free) o.weights = cli_text(a, "weights", NULL);
+    if (!data_free || cli_has(a, "dynamic")) o.weights = cli_text(a, "weights", NULL);
     /* Asked for by name, it is not replaced by what the runtime takes: the same grid, written in full. */
     if (cli_has(a, "for") && cli_has(a, "activations") && strcmp(o.activations, "uint8") == 0)
         o.activations = "uint8:asymmetric";
@@ -419,8 +421,8 @@ const cli_command cli_command_quantize = {
         "or its nodes stay float and are listed.\n"
         "Without samples: --dynamic quantizes matrix products, convolutions and recurrent layers, their inputs while "
         "the model "
-        "runs; --weights and\n"
-        "--to store only the weights on a grid, and the model computes in float32: smaller, not faster.\n"
+        "runs (--weights int7: see --for onnxruntime's note); --weights and\n"
+        "--to by themselves store only the weights on a grid, and the model computes in float32: smaller, not faster.\n"
         "--qat trains the model with rounded weights and activations for --epochs, and validates it in the integers "
         "that it writes.\n"
         "First and last product have 8 bits unless --first-last same is given; sums and poolings read 8 bits.",

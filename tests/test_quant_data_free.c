@@ -123,6 +123,20 @@ static void dynamic_by_hand(void **state) {
     (void)state;
     by_hand(ctx, product(ctx));
     by_hand(ctx, convolution(ctx));
+    skive_graph *g = product(ctx);
+    skive_quantize_options o = skive_quantize_options_default();
+    double most = 0;
+    o.weights = "uint8";
+    skv_test_fails(ctx, skive_quantize_dynamic(ctx, g, &o, NULL), SKIVE_ERR_UNSUPPORTED, "takes int8 and int7");
+    o.weights = "int7";
+    skv_test_ok(ctx, skive_quantize_dynamic(ctx, g, &o, NULL));
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        const skive_tensor *t = g->values[i] ? skv_value_tensor(g->values[i]) : NULL;
+        for (int64_t k = 0; t && t->dtype == SKIVE_I8 && k < skive_tensor_count(t); k++)
+            most = fmax(most, fabs(skive_tensor_get(t, k)));
+    }
+    assert_true(most == 63);
+    skive_graph_free(g);
     skv_test_context_end(ctx);
 }
 

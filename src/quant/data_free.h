@@ -10,6 +10,7 @@ typedef struct skv_data_free {
     const skive_quantize_options *o;
     skive_graph *g; /* a copy of the caller's */
     skive_quantize_report report;
+    skv_quantizer codes; /* of dynamic quantization: what weights are on */
 } skv_data_free;
 
 skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph);

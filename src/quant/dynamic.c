@@ -110,7 +110,7 @@ static float largest(const float *x, int64_t n, int64_t step) {
  * the numbers and that of what rounding changed. */
 static void make_codes(const skv_data_free *w, const float *x, const matrix *m, int8_t *to, const matrix *t,
                        float *scales, double error[2]) {
-    const skv_quantizer q = skv_quant_weights(true);
+    const skv_quantizer q = w->codes;
     float all = 0;
     for (int64_t c = 0; c < m->out; c++) {
         const float most = largest(x + c * m->out_step, m->in, m->in_step);
@@ -135,7 +135,7 @@ static void make_codes(const skv_data_free *w, const float *x, const matrix *m, 
 
 static skive_status add_row(skv_data_free *w, const skive_value *of, const double error[2]) {
     const skive_quantize_row told = {.is_parameter = true,
-                                     .grid = skv_quant_weights(true).grid->name,
+                                     .grid = w->codes.grid->name,
                                      .scale = NAN,
                                      .lo = NAN,
                                      .hi = NAN,
@@ -456,6 +456,22 @@ static skive_status make_all_dynamic(dynamic *d, skive_graph *g) {
     return status;
 }
 
+/* Integers from -high to high, which the operators take as int8. */
+static skive_status choose_codes(skv_data_free *w) {
+    skv_quantizer *q = &w->codes;
+    *q = skv_quant_weights(true);
+    if (!w->o->weights) return SKIVE_OK;
+    SKV_TRY(skv_quantizer_parse(w->ctx, w->o->weights, q));
+    if (!q->grid->uniform || q->grid->dtype != SKIVE_I8 || q->asymmetric || q->power_of_two || q->per == SKV_PER_GROUP)
+        return skv_fail_at(w->ctx, SKIVE_ERR_UNSUPPORTED, "weights",
+                           "dynamic quantization does not take weights on the grid '%s'; it takes int8 and int7, each "
+                           "with a scale for each output channel or with one (int7:tensor)",
+                           w->o->weights);
+    q->narrow = true;
+    q->low = -q->high;
+    return SKIVE_OK;
+}
+
 skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, const skive_quantize_options *options,
                                     skive_quantize_report *report) {
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
@@ -466,6 +482,8 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
     const double started = skv_now();
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
+    SKV_GO(status, done, choose_codes(&w));
+    if (w.codes.per == SKV_PER_TENSOR && o.weights) o.per_channel = false;
     SKV_GO(status, done, skv_data_free_open(&w, graph));
     SKV_GO(status, done, make_all_dynamic(&d, w.g));
     if (w.report.n_quantized == 0) {

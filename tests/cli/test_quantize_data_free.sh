@@ -69,7 +69,10 @@ expect 2 'input-low is for --data none' q --input-low 0 -o no.onnx
 absent no.onnx
 
 # ---- what cannot be ----
-expect 2 'only one of --dynamic, --weights and --to' "$skive" quantize mlp.onnx --dynamic --to f16 -o no.onnx
+expect 2 'only one of --dynamic and --to' "$skive" quantize mlp.onnx --dynamic --to f16 -o no.onnx
+expect 2 'only one of --weights and --to' "$skive" quantize mlp.onnx --weights int8 --to f16 -o no.onnx
+expect 0 'weights to 7 bits' "$skive" quantize mlp.onnx --dynamic --weights int7 -o seven.onnx
+expect 6 "does not take weights on the grid 'int4'; it takes int8 and int7" "$skive" quantize mlp.onnx --dynamic --weights int4 -o no.onnx
 expect 2 'dynamic quantizes without samples: --data has no use' "$skive" quantize mlp.onnx --dynamic --data $data -o no.onnx
 expect 2 "no number grid 'int44'" "$skive" quantize mlp.onnx --weights int44 -o no.onnx
 expect 6 'skive pack --weights nf4' "$skive" quantize mlp.onnx --weights nf4 -o no.onnx
