@@ -16,7 +16,10 @@ from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper as nh
 
+from clipping import clips
+
 RUNS, WIDE = 64, 12
+GRID = "int7" if clips() else "int8"
 rng = np.random.default_rng(4)
 
 
@@ -93,7 +96,7 @@ def check(skive, folder, name, make):
     onnx.save(model, paths[0])
     x = rng.standard_normal((RUNS, 1, WIDE)).astype(np.float32)
     np.save(folder / "x.npy", x)
-    told = subprocess.run([skive, "quantize", paths[0], "-i", folder / "x.npy", "-o", paths[1]], check=True,
+    told = subprocess.run([skive, "quantize", paths[0], "-i", folder / "x.npy", "--weights", GRID, "-o", paths[1]], check=True,
                           capture_output=True, text=True).stdout
     assert f"quantized {wanted} nodes" in told, told
     onnx.checker.check_model(str(paths[1]))
