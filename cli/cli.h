@@ -396,6 +396,7 @@ skive_status cli_quantize_bits(cli_args *a, skive_graph *g, const skive_bits_opt
                                const skive_quantize_options *how, skive_quantize_report *r, skive_bits_report *bits);
 json_t *cli_quantize_bits_json(const skive_bits_report *r);
 void cli_quantize_print_bits(const skive_bits_report *r);
+void cli_quantize_tell_bits(const cli_args *a, const skive_bits_report *r); /* of a dry run */
 json_t *cli_quantize_control_json(const skive_quantize_control *c);
 /* The trials of a limit on the loss: how much was applied, as `what` (of so many parts; 0: a number), and the drops. */
 void cli_print_trials(const skive_control_report *c, const char *what, int of);

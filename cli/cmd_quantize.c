@@ -330,7 +330,8 @@ static skive_status run(cli_args *a) {
         return status;
     }
     if (status == SKIVE_OK) status = calibrate(a, g, skive_options_bits(given), &o, &report, &control, &bits);
-    if (status == SKIVE_OK && o.dry_run) tell_plan(a, &report, &before);
+    if (status == SKIVE_OK && o.dry_run && bits.n_layers) cli_quantize_tell_bits(a, &bits);
+    if (status == SKIVE_OK && o.dry_run && !bits.n_layers) tell_plan(a, &report, &before);
     if (status == SKIVE_OK && !o.dry_run) status = cli_save(a, g, output);
     if (status == SKIVE_OK && !o.dry_run) status = cli_sizes_of(a, output, g, &after);
     if (status == SKIVE_OK && !o.dry_run) {
@@ -409,7 +410,10 @@ const cli_command cli_command_quantize = {
         "the\n"
         "budget is taken. The file is never over the budget, and the drop of the result itself is measured and "
         "printed;\n"
-        "with --max-drop it is a limit. If a budget is too small, the smallest that can be reached is named: status "
+        "with --max-drop as many of 24 parts of the way to the budget are gone as lose at most so much, each measured "
+        "itself,\n"
+        "and what is over the budget is said. If a budget is too small, the smallest that can be reached is named: "
+        "status "
         "11.\n"
         "--for names the runtime that is to take the model: onnxruntime takes activations of 8 and 16 bits; tensorrt "
         "int8 activations with "

@@ -17,9 +17,6 @@ static skive_status check(cli_args *a, const char *output) {
     if (!cli_has(a, "data"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "a budget is spent by what layers lose on labelled samples: give --data SET");
-    if (cli_has(a, "dry-run"))
-        return cli_fail(a, SKIVE_ERR_ARGUMENT,
-                        "under a budget nothing can be told without samples: --dry-run does not apply");
     if (cli_has(a, "bytes") && n > 4 && strcmp(output + n - 4, ".skv") == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "--bytes is a budget for the ONNX file; for a packed one there is 'skive pack --bytes'");
@@ -65,6 +62,7 @@ json_t *cli_quantize_bits_json(const skive_bits_report *r) {
     json_t *j = json_pack("{s:o, s:o, s:f, s:b, s:I, s:o, s:o, s:o, s:o}", "layers", layers, "budgets", list, "harm",
                           r->harm, "exact", r->exact, "samples", (json_int_t)r->samples, "original",
                           number(r->original), "drop", number(r->drop), "low", number(r->low), "high", number(r->high));
+    if (r->control.n_trials) json_object_set_new(j, "control", cli_control_json(&r->control, (int)r->levels));
     if (r->tested)
         json_object_set_new(j, "test",
                             json_pack("{s:I, s:o, s:o, s:o, s:o}", "samples", (json_int_t)r->test_samples, "original",
@@ -78,6 +76,16 @@ static void print_drop(const char *split, int64_t n, double original, double dro
              drop);
     if (isfinite(low)) cli_part(" (95 %% interval %+.2f to %+.2f)", low, high);
     cli_end_line();
+}
+
+void cli_quantize_tell_bits(const cli_args *a, const skive_bits_report *r) {
+    if (a->json) {
+        json_t *j = json_pack("{s:o, s:b}", "bits", cli_quantize_bits_json(r), "dry_run", 1);
+        cli_print_json(j);
+        return;
+    }
+    cli_quantize_print_bits(r);
+    cli_print_dry_run();
 }
 
 void cli_quantize_print_bits(const skive_bits_report *r) {
@@ -104,6 +112,7 @@ void cli_quantize_print_bits(const skive_bits_report *r) {
     if (r->n_layers)
         cli_printf("sum of harms %.4g, %s", r->harm,
                    r->exact ? "the least within the budget" : "near the least within the budget");
+    cli_print_control(&r->control, (int)r->levels, "budget");
     if (r->samples) print_drop("validation", r->samples, r->original, r->drop, r->low, r->high);
     if (r->tested) print_drop("test", r->test_samples, r->test_original, r->test_drop, r->test_low, r->test_high);
 }

@@ -209,6 +209,7 @@ static void test_report(void **state) {
     b.o.max_drop = 0;
     const skive_status status = skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r);
     assert_true(status == SKIVE_ERR_GOAL && r.drop > 0 && r.n_layers == LAYERS);
+    assert_true(r.levels == 1 && r.control.n_trials == 1 && !r.control.feasible); /* one grid: there is one way */
     skive_bits_report_free(ctx, &r);
     b.o.grids = "nf4";
     skv_test_fails(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r),
@@ -221,6 +222,70 @@ static void test_report(void **state) {
     skv_test_ok(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r));
     assert_string_equal(r.layers[0].grid, "f32");
     assert_true(r.harm == 0);
+    skive_bits_report_free(ctx, &r);
+    finish(&b);
+    skv_test_context_end(ctx);
+}
+
+/* A budget and a limit on the loss together: against every part of the way by itself. */
+static void test_both(void **state) {
+    skive_context *ctx = skv_test_context();
+    bench b = start(ctx);
+    skive_bits_report r, one;
+    skive_graph *g = NULL;
+    char text[40];
+    (void)state;
+    b.o.quantize = &b.q;
+    skive_bits_options o = b.o;
+    o.bit_operations = "0.016"; /* 2 bits nearly everywhere */
+    skv_test_ok(ctx, skive_graph_copy(ctx, b.g, &g));
+    skv_test_ok(ctx, skive_quantize_bits(ctx, g, b.train, b.validation, NULL, &o, NULL, &one));
+    skive_graph_free(g);
+    assert_true(one.drop > 1 && one.control.n_trials == 0 && one.used[1] <= one.budget[1]);
+    const double end = one.budget[1], unlimited = one.drop;
+
+    o.max_drop = 100;
+    skv_test_ok(ctx, skive_graph_copy(ctx, b.g, &g));
+    skv_test_ok(ctx, skive_quantize_bits(ctx, g, b.train, b.validation, NULL, &o, NULL, &r));
+    assert_true(r.levels == SKIVE_BITS_LEVELS && r.control.applied == SKIVE_BITS_LEVELS && r.control.n_trials == 1);
+    assert_true(r.drop == unlimited && r.used[1] == one.used[1] && r.harm == one.harm);
+    skive_bits_report_free(ctx, &r);
+    skive_graph_free(g);
+
+    o.max_drop = unlimited / 2;
+    skv_test_ok(ctx, skive_graph_copy(ctx, b.g, &g));
+    skv_test_ok(ctx, skive_quantize_bits(ctx, g, b.train, b.validation, NULL, &o, NULL, &r));
+    assert_true(r.control.feasible && r.control.applied >= 1 && r.control.applied < SKIVE_BITS_LEVELS);
+    assert_true(r.drop <= o.max_drop && fabs(r.drop - r.control.drop) < 1e-9 && r.used[1] > end);
+    assert_non_null(strstr(skive_context_note(ctx, skive_context_note_count(ctx) - 1), "ends before the budget"));
+    assert_true(fabs(accuracy(ctx, b.g, b.validation) - accuracy(ctx, g, b.validation) - r.drop) < 1e-9);
+    /* The same part of the way as a budget of its own: the most is all in 8 bits. */
+    const double most = 8.0 * 8 * (PIXELS * 10 + 10 * 8 + 8 * CLASSES);
+    const double part = end + (most - end) * (1 - (double)r.control.applied / SKIVE_BITS_LEVELS);
+    o.max_drop = -1;
+    (void)snprintf(text, sizeof text, "%.9fk", part / 1e3);
+    o.bit_operations = text;
+    skive_bits_report_free(ctx, &one);
+    skv_test_ok(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &o, NULL, &one));
+    assert_true(one.harm == r.harm && one.used[1] == r.used[1] && one.drop == r.drop);
+    skive_bits_report_free(ctx, &r);
+    skive_bits_report_free(ctx, &one);
+    skive_graph_free(g);
+    finish(&b);
+    skv_test_context_end(ctx);
+}
+
+static void test_dry(void **state) {
+    skive_context *ctx = skv_test_context();
+    bench b = start(ctx);
+    skive_bits_report r;
+    (void)state;
+    const int64_t size = size_of(ctx, b.g);
+    b.q.dry_run = true;
+    b.o.quantize = &b.q;
+    b.o.bit_operations = "0.03";
+    skv_test_ok(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r));
+    assert_true(r.n_layers == LAYERS && r.used[1] <= r.budget[1] && r.samples == 0 && size_of(ctx, b.g) == size);
     skive_bits_report_free(ctx, &r);
     finish(&b);
     skv_test_context_end(ctx);
@@ -282,10 +347,8 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_brute_force),
-        cmocka_unit_test(test_report),
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(test_brute_force), cmocka_unit_test(test_report),  cmocka_unit_test(test_both),
+        cmocka_unit_test(test_dry),         cmocka_unit_test(test_choices), cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -377,16 +377,20 @@ static void batchnorm_is_folded(void **state) {
         {"Conv", 4, {2, 2, 5, 4}, {3, 2, 3, 2}, "group", 1, 0},
         {"ConvTranspose", 4, {2, 2, 5, 4}, {2, 3, 3, 2}, "group", 1, 0},
         {"ConvTranspose", 4, {2, 6, 5, 4}, {6, 1, 3, 2}, "group", 3, 1},
+        {"DeformConv", 4, {2, 2, 5, 4}, {3, 2, 3, 2}, "group", 1, 0},
         {"Gemm", 2, {2, 5}, {5, 3}, "transB", 0, 0},
         {"Gemm", 2, {2, 5}, {3, 5}, "transB", 1, 0},
     };
-    const int64_t three = 3;
+    const int64_t three = 3, shifts[4] = {2, 12, 3, 3};
     (void)state;
     for (size_t i = 0; i < SKV_COUNT(cases); i++) {
         skive_context *ctx = skv_test_context();
         maker m = start(ctx);
         skive_value *x = input(&m, SKIVE_F32, cases[i].rank, cases[i].x);
-        x = skv_emit(&m.b, cases[i].op, SKV_IN(x, parameter(&m, SKIVE_F32, cases[i].rank, cases[i].w, -1, 1)),
+        skive_value *in[3] = {x, parameter(&m, SKIVE_F32, cases[i].rank, cases[i].w, -1, 1)};
+        const bool deform = strcmp(cases[i].op, "DeformConv") == 0;
+        if (deform) in[2] = parameter(&m, SKIVE_F32, 4, shifts, -0.5, 0.5);
+        x = skv_emit(&m.b, cases[i].op, (skv_in_list){in, deform ? 3 : 2},
                      SKV_ATTRS(SKV_INT(cases[i].attr, cases[i].is)));
         x = skv_emit(&m.b, "BatchNormalization",
                      SKV_IN(x, parameter(&m, SKIVE_F32, 1, &three, 0.5, 2), parameter(&m, SKIVE_F32, 1, &three, -1, 1),

@@ -134,6 +134,138 @@ static void residual_blocks_go(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- the exact choice ---- */
+
+static double magnitudes(const skive_graph *g, const char *name) {
+    const skive_value *v = skive_graph_find_value(g, name);
+    const skive_tensor *t = v ? skv_value_tensor(v) : NULL;
+    double sum = 0;
+    for (int64_t i = 0; t && i < skive_tensor_count(t); i++) sum += fabs(skive_tensor_get(t, i));
+    return sum;
+}
+
+/* Seven layers of three sizes can go: against all 128 sets of them. */
+static void layers_go_with_the_least_harm(void **state) {
+    static const char *const names[] = {"fc1", "fc2", "fc3", "fc4", "fc6", "fc7", "fc9"};
+    static const int64_t dims[] = {6}, sizes[] = {6, 6, 6, 6, 10, 10, 16};
+    static const double parts[] = {0.9, 0.75, 0.6, 0.5};
+    enum { N = SKV_LENGTH(names) };
+    skive_context *ctx = skv_test_context();
+    size_t better = 0;
+    (void)state;
+    for (size_t p = 0; p < SKV_LENGTH(parts); p++) {
+        double least = INFINITY, went = 0, harm[N], ordered = 0;
+        char text[32];
+        skive_graph *g = network(ctx, "mlp:6,6,6,6,10,10,10,16,16", 1, dims), *before = NULL, *other = NULL;
+        skv_test_ok(ctx, skive_graph_copy(ctx, g, &before));
+        skv_test_ok(ctx, skive_graph_copy(ctx, g, &other));
+        skive_cost cost;
+        skv_test_ok(ctx, skive_graph_cost(g, &cost));
+        const int64_t budget = (int64_t)(parts[p] * (double)cost.parameters);
+        for (int i = 0; i < N; i++) {
+            char weight[32];
+            (void)snprintf(weight, sizeof weight, "%s.weight", names[i]);
+            harm[i] = magnitudes(g, weight);
+        }
+        for (unsigned set = 0; set < 1u << N; set++) {
+            int64_t left = cost.parameters;
+            double sum = 0;
+            for (int i = 0; i < N; i++) {
+                if (!(set >> i & 1)) continue;
+                left -= sizes[i] * (sizes[i] + 1);
+                sum += harm[i];
+            }
+            if (left <= budget && sum < least) least = sum;
+        }
+        (void)snprintf(text, sizeof text, "%.6fk", (double)budget / 1e3);
+        skive_prune_report r = prune(ctx, g, "layer:group=sum,choose=exact", text);
+        assert_true(r.after.parameters <= budget);
+        skive_prune_report_free(ctx, &r);
+        r = prune(ctx, other, "layer:group=sum", text);
+        skive_prune_report_free(ctx, &r);
+        for (int i = 0; i < N; i++) {
+            char weight[32];
+            (void)snprintf(weight, sizeof weight, "%s.weight", names[i]);
+            if (!skive_graph_find_value(g, weight)) went += harm[i];
+            if (!skive_graph_find_value(other, weight)) ordered += harm[i];
+        }
+        assert_true(fabs(went - least) <= 1e-5 * least && went <= ordered + 1e-5 * least);
+        better += went < ordered - 1e-5 * least;
+        skive_graph_free(other);
+        skive_graph_free(before);
+        skive_graph_free(g);
+    }
+    assert_true(better > 0);
+    skv_test_context_end(ctx);
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+enum { FROM = 7, H1 = 12, H2 = 9, TO = 3 };
+
+/* The sums of magnitudes of each unit's row in front of it and column behind it, the smallest first; what the `gone`
+ * of the least of them have together. */
+static void unit_harms(const skive_graph *g, const char *made, const char *read, int units, double *prefix) {
+    const skive_tensor *a = skv_value_tensor(skive_graph_find_value(g, made)),
+                       *b = skv_value_tensor(skive_graph_find_value(g, read));
+    double sum[H1] = {0};
+    const bool out_first = a->dims[0] == units, in_last = b->dims[1] == units;
+    for (int64_t i = 0; i < skive_tensor_count(a); i++)
+        sum[out_first ? i / a->dims[1] : i % a->dims[1]] += fabs(skive_tensor_get(a, i));
+    for (int64_t i = 0; i < skive_tensor_count(b); i++)
+        sum[in_last ? i % b->dims[1] : i / b->dims[1]] += fabs(skive_tensor_get(b, i));
+    qsort(sum, (size_t)units, sizeof *sum, ascending);
+    prefix[0] = 0;
+    for (int i = 0; i < units; i++) prefix[i + 1] = prefix[i] + sum[i];
+}
+
+/* Costs of channels multiply: still within the budget, never more harm than the lowest scores first, and near the best
+ * of all pairs of widths. */
+static void channels_go_with_little_harm(void **state) {
+    static const int64_t dims[] = {FROM};
+    static const double parts[] = {0.85, 0.7, 0.5, 0.35};
+    skive_context *ctx = skv_test_context();
+    double ratio = 0;
+    (void)state;
+    for (size_t p = 0; p < SKV_LENGTH(parts); p++) {
+        double one[H1 + 1], two[H2 + 1], least = INFINITY, harm[2];
+        char text[32];
+        skive_graph *g = network(ctx, "mlp:12,9", 1, dims);
+        scale(g, "fc1.weight", 3);
+        skive_cost cost;
+        skv_test_ok(ctx, skive_graph_cost(g, &cost));
+        const int64_t budget = (int64_t)(parts[p] * (double)cost.parameters);
+        unit_harms(g, "fc1.weight", "fc2.weight", H1, one);
+        unit_harms(g, "fc2.weight", "fc3.weight", H2, two);
+        for (int a = 0; a <= H1 - 2; a++) /* a tenth stays: 2 of 12 and 1 of 9 */
+            for (int b = 0; b <= H2 - 1; b++) {
+                const int64_t x = H1 - a, y = H2 - b, left = x * (FROM + 1) + y * (x + 1) + TO * (y + 1);
+                if (left <= budget && one[a] + two[b] < least) least = one[a] + two[b];
+            }
+        (void)snprintf(text, sizeof text, "%.6fk", (double)budget / 1e3);
+        for (int k = 0; k < 2; k++) {
+            skive_graph *copy = NULL;
+            skv_test_ok(ctx, skive_graph_copy(ctx, g, &copy));
+            skive_prune_report r = prune(ctx, copy,
+                                         k ? "channel:group=sum,normalise=none,multiple=1"
+                                           : "channel:group=sum,normalise=none,multiple=1,choose=exact",
+                                         text);
+            assert_true(r.after.parameters <= budget);
+            harm[k] = one[H1 - r.channels[0].kept] + two[H2 - r.channels[1].kept];
+            skive_prune_report_free(ctx, &r);
+            skive_graph_free(copy);
+        }
+        assert_true(harm[0] <= harm[1] * (1 + 1e-6) && harm[0] >= least * (1 - 1e-6));
+        ratio += harm[0] / least / (double)SKV_LENGTH(parts);
+        skive_graph_free(g);
+    }
+    if (!(ratio <= 1.02)) fail_msg("%.3f times the least harm, on average", ratio);
+    skv_test_context_end(ctx);
+}
+
 static void depth_that_cannot_go(void **state) {
     static const int64_t dims[] = {12};
     static const char *const skip[] = {"fc2.weight", "fc3.weight"};
@@ -375,12 +507,15 @@ static void every_allocation_may_fail(void **state) {
     (void)state;
     assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "layer", 37) > 20);
     assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "channel:multiple=1", 61) > 20);
+    assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "layer:choose=exact", 199) > 20);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_weakest_layer_goes),
         cmocka_unit_test(residual_blocks_go),
+        cmocka_unit_test(layers_go_with_the_least_harm),
+        cmocka_unit_test(channels_go_with_little_harm),
         cmocka_unit_test(depth_that_cannot_go),
         cmocka_unit_test(only_heads_go),
         cmocka_unit_test(channels_cover_units_and_widths),

@@ -1,17 +1,16 @@
 /* Parameters that hold NaN or infinity. */
-#include "graph/graph.h"
+#include "graph/weights.h"
 #include "tensor/tensor.h"
 
-static bool multiplies(const skive_node *n) {
-    static const skv_op_kind ops[] = {
-        SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE,     SKV_OP_GEMM, SKV_OP_MAT_MUL, SKV_OP_LSTM, SKV_OP_GRU,
-        SKV_OP_RNN,  SKV_OP_BATCH_NORMALIZATION};
-    return skv_node_is_any(n, ops, sizeof ops / sizeof ops[0]);
-}
-
+/* Infinity has a meaning in tables and in what is added (masks), but in no weight, and in no bias or statistic that an
+ * operator has an input for. */
 static bool is_weight(const skive_value *v) {
     for (uint32_t i = 0; i < v->n_uses; i++) {
-        if (multiplies(v->uses[i].node)) return true;
+        const skive_node *n = v->uses[i].node;
+        const skv_input_spec *s = skv_input_spec_of(n, (size_t)v->uses[i].index);
+        if (!s || s->role == SKV_ROLE_TABLE) continue;
+        if (s->either ? skv_input_role(n, (size_t)v->uses[i].index) == SKV_ROLE_WEIGHT : s->role >= SKV_ROLE_STATISTIC)
+            return true;
     }
     return false;
 }

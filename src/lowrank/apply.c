@@ -14,8 +14,6 @@ typedef struct applying {
     skv_builder b;
 } applying;
 
-static int weight_input(const skv_site *s) { return s->kind == SKV_SITE_TABLE ? 0 : 1; }
-
 /* ---- convolutions ---- */
 
 typedef struct window {
@@ -120,7 +118,7 @@ static skive_status put_weight(skive_value *weight, skv_storage *take) {
 /* The numbers of the last link take the place of the weight in a node. */
 static skive_status put_last(applying *a, skive_node *n, const skv_link *l, int64_t from, int64_t out) {
     skive_context *ctx = a->g->ctx;
-    skive_value *weight = n->inputs[weight_input(a->s)];
+    skive_value *weight = n->inputs[a->s->input];
     skv_storage *s = NULL;
     if (a->s->kind == SKV_SITE_CONV) {
         const window w = window_of(n, a->s, l);
@@ -132,7 +130,7 @@ static skive_status put_last(applying *a, skive_node *n, const skv_link *l, int6
         memcpy(s->tensor.data, l->data, (size_t)(out * l->in) * sizeof *l->data);
     } else {
         skv_weight_view view;
-        if (!skv_weight_view_of(n, 1, &view))
+        if (!skv_weight_view_of(n, (size_t)a->s->input, &view))
             return SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "node '%s' has no weight", n->name);
         SKV_TRY(product_weight(ctx, l, from, out, view.out_axis == 0, &s));
     }
@@ -172,18 +170,20 @@ static skive_status apply_table(applying *a) {
     return put_weight(a->weight, s);
 }
 
+static skive_value *times(skv_builder *b, skive_value *v, double factor) {
+    return factor == 1 ? v : skv_emit(b, "Mul", SKV_IN(v, skv_emit_scalar(b, SKIVE_F32, factor)), SKV_NONE);
+}
+
 /* What has a form of its own in the graph, in the place of a product, with the bias added behind it. */
 static skive_status apply_built(applying *a, const skv_factorization *method) {
     skive_node *n = a->node;
-    skive_value *y = method->build(&a->b, a->s, a->f, n->inputs[0]), *bias = skv_node_in(n, 2);
+    skv_linear l;
+    skive_value *y = method->build(&a->b, a->s, a->f, n->inputs[0]), *bias = NULL;
     SKV_TRY(a->b.status);
-    if (skv_node_is(n, SKV_OP_GEMM)) {
-        const double alpha = skv_attr_float(n, "alpha", 1), beta = skv_attr_float(n, "beta", 1);
-        if (alpha != 1) y = skv_emit(&a->b, "Mul", SKV_IN(y, skv_emit_scalar(&a->b, SKIVE_F32, alpha)), SKV_NONE);
-        if (bias && beta != 1)
-            bias = skv_emit(&a->b, "Mul", SKV_IN(bias, skv_emit_scalar(&a->b, SKIVE_F32, beta)), SKV_NONE);
-        if (bias) y = skv_emit(&a->b, "Add", SKV_IN(y, bias), SKV_NONE);
-    }
+    if (!skv_linear_of(n, &l)) return SKV_FAIL(a->g->ctx, SKIVE_ERR_INTERNAL, "node '%s' is no product", n->name);
+    if (l.bias >= 0) bias = skv_node_in(n, (size_t)l.bias);
+    y = times(&a->b, y, l.weight_factor);
+    if (bias) y = skv_emit(&a->b, "Add", SKV_IN(y, times(&a->b, bias, l.bias_factor)), SKV_NONE);
     SKV_TRY(a->b.status);
     SKV_TRY(take_result(a->g, n->outputs[0], y));
     return skv_graph_remove_node(n);
@@ -193,8 +193,8 @@ static skive_status apply_beside(applying *a) {
     skive_node *n = a->node;
     skive_value *x = n->inputs[0], *old = n->outputs[0];
     for (size_t i = 0; i + 1 < a->f->n; i++) x = add_link(a, i, x);
-    const double alpha = skv_node_is(n, SKV_OP_GEMM) ? skv_attr_float(n, "alpha", 1) : 1;
-    if (alpha != 1) x = skv_emit(&a->b, "Mul", SKV_IN(x, skv_emit_scalar(&a->b, SKIVE_F32, alpha)), SKV_NONE);
+    skv_linear l;
+    if (skv_linear_of(n, &l)) x = times(&a->b, x, l.weight_factor);
     skive_value *hold = skv_emit(&a->b, "Identity", SKV_IN(old), SKV_NONE);
     skive_value *sum = skv_emit(&a->b, "Add", SKV_IN(hold, x), SKV_NONE);
     SKV_TRY(a->b.status);
@@ -224,7 +224,7 @@ static skive_status apply_chain(applying *a) {
 skive_status skv_site_apply(skive_graph *g, const skv_site *s, const skv_factorization *method, const skv_factors *f) {
     applying a = {.g = g, .s = s, .f = f, .node = skive_graph_find_node(g, s->members[0]), .b = skv_build(g)};
     if (!a.node) return SKV_FAIL(g->ctx, SKIVE_ERR_INTERNAL, "node '%s' is missing", s->members[0]);
-    a.weight = a.node->inputs[weight_input(s)];
+    a.weight = a.node->inputs[s->input];
     if (s->kind == SKV_SITE_TABLE) return apply_table(&a);
     if (method->beside) return apply_beside(&a);
     if (method->build && s->kind == SKV_SITE_PRODUCT) return apply_built(&a, method);

@@ -7,7 +7,7 @@
 
 #include "base/option.h"
 #include "graph/graph.h"
-#include "graph/weights.h"
+#include "graph/linear.h"
 #include "lowrank/linear.h"
 
 /* ---- sites ---- */
@@ -38,6 +38,7 @@ typedef struct skv_site {
     int64_t d;                      /* in kh kw: what one output sums over */
     int64_t positions[SKV_DOMAINS]; /* of one run with one sample */
     const skive_value *weights[SKV_MOST_MEMBERS]; /* of each member */
+    int input;                                    /* of the nodes that has the weight */
     bool turned[SKV_MOST_MEMBERS];                /* outputs are its second axis */
     double *w;                                    /* [out][d]; only between skv_site_open and skv_site_close */
     int opened;                                   /* how often it is open */

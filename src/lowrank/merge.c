@@ -10,9 +10,26 @@ typedef struct pair {
     bool window_first;
 } pair;
 
-static bool is_matrix(const skive_value *v) {
-    return skv_value_is_param(v) && v->type.dtype == SKIVE_F32 && v->type.rank == 2 && v->n_uses == 1 &&
-           !v->output_uses;
+/* A linear layer that multiplies its first input by a float weight of its own. */
+static bool is_linear(const skive_node *n, skv_linear *l) {
+    if (!skv_linear_of(n, l) || l->weight != 1 || l->view.data != 0 || l->data_turned) return false;
+    const skive_value *v = n->inputs[1];
+    return skv_value_is_param(v) && v->type.dtype == SKIVE_F32 && v->n_uses == 1 && !v->output_uses;
+}
+
+/* By one matrix. */
+static bool is_product(const skive_node *n, skv_linear *l) {
+    return is_linear(n, l) && !l->view.windows && n->inputs[1]->type.rank == 2;
+}
+
+static bool has_bias(const skive_node *n, const skv_linear *l) {
+    return l->bias >= 0 && skv_node_in(n, (size_t)l->bias);
+}
+
+/* Of a layer without a bias whose result nothing else reads: what reads it, as its data. */
+static skive_node *only_reader(const skive_node *n, const skv_linear *l) {
+    const skive_value *y = n->outputs[0];
+    return !has_bias(n, l) && y->n_uses == 1 && !y->output_uses && y->uses[0].index == 0 ? y->uses[0].node : NULL;
 }
 
 /* Is the weight [out][in]? */
@@ -37,21 +54,11 @@ static double *matrix_of(skive_context *ctx, const skive_node *n, int64_t *in, i
 
 /* A product without a bias whose only reader is another product. */
 static bool products(skive_node *n, pair *p) {
-    const bool gemm = skv_node_is(n, SKV_OP_GEMM);
-    if (!gemm && !skv_node_is(n, SKV_OP_MAT_MUL)) return false;
-    if (gemm && (skv_node_in(n, 2) || skv_attr_int(n, "transA", 0) || skv_attr_float(n, "alpha", 1) != 1)) return false;
-    const skive_value *y = n->outputs[0];
-    if (!is_matrix(skv_node_in(n, 1)) || y->n_uses != 1 || y->output_uses || y->uses[0].index != 0) return false;
-    skive_node *next = y->uses[0].node;
-    if (!SKV_NODE_IS_ANY(next, SKV_OP_GEMM, SKV_OP_MAT_MUL) || !is_matrix(skv_node_in(next, 1))) return false;
-    if (skv_attr_int(next, "transA", 0)) return false;
-    const bool turned = is_turned(next), first_turned = is_turned(n);
-    *p = (pair){.first = n,
-                .second = next,
-                .in = n->inputs[1]->type.dims[first_turned ? 1 : 0].size,
-                .between = n->inputs[1]->type.dims[first_turned ? 0 : 1].size,
-                .out = next->inputs[1]->type.dims[turned ? 0 : 1].size,
-                .taps = 1};
+    skv_linear l, after;
+    if (!is_product(n, &l) || l.weight_factor != 1) return false;
+    skive_node *next = only_reader(n, &l);
+    if (!next || !is_product(next, &after)) return false;
+    *p = (pair){.first = n, .second = next, .in = l.view.in, .between = l.view.out, .out = after.view.out, .taps = 1};
     return p->in * p->out <= p->between * (p->in + p->out);
 }
 
@@ -86,12 +93,11 @@ static skive_status merge_products(skive_context *ctx, const pair *p) {
 
 /* ---- convolutions ---- */
 
-static bool is_kernel(const skive_value *v) {
-    return skv_value_is_param(v) && v->type.dtype == SKIVE_F32 && v->type.rank >= 3 && v->n_uses == 1 &&
-           !v->output_uses;
+static bool is_convolution(const skive_node *n, skv_linear *l) {
+    return is_linear(n, l) && l->view.windows && l->view.groups == 1 && n->inputs[1]->type.rank >= 3;
 }
 
-/* One position, one step, no padding, one group. */
+/* One position, one step, no padding. */
 static bool is_point(const skive_node *n) {
     static const char *const lists[] = {"strides", "dilations", "pads"};
     const skive_type *t = &n->inputs[1]->type;
@@ -103,16 +109,14 @@ static bool is_point(const skive_node *n) {
         for (size_t i = 0; i < count; i++)
             if (x[i] != (k == 2 ? 0 : 1)) return false;
     }
-    return skv_attr_int(n, "group", 1) == 1;
+    return true;
 }
 
 static bool convolutions(skive_node *n, pair *p) {
-    if (!skv_node_is(n, SKV_OP_CONV) || skv_node_in(n, 2) || !is_kernel(skv_node_in(n, 1))) return false;
-    const skive_value *y = n->outputs[0];
-    if (y->n_uses != 1 || y->output_uses || y->uses[0].index != 0) return false;
-    skive_node *next = y->uses[0].node;
-    if (!skv_node_is(next, SKV_OP_CONV) || !is_kernel(skv_node_in(next, 1))) return false;
-    if (skv_attr_int(n, "group", 1) != 1 || skv_attr_int(next, "group", 1) != 1) return false;
+    skv_linear l, after;
+    if (!is_convolution(n, &l)) return false;
+    skive_node *next = only_reader(n, &l);
+    if (!next || !is_convolution(next, &after)) return false;
     const bool first = is_point(n), second = is_point(next);
     if (!first && !second) return false;
     const skive_type *a = &n->inputs[1]->type, *b = &next->inputs[1]->type;

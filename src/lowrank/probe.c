@@ -158,7 +158,8 @@ static skive_status take_fisher(skive_context *ctx, const skv_lowrank *l, skv_si
         return SKIVE_OK;
     const skive_node *node = skive_graph_find_node(l->work, s->members[0]);
     skv_weight_view view;
-    const bool turned = s->kind == SKV_SITE_PRODUCT && skv_weight_view_of(node, 1, &view) && view.out_axis == 1;
+    const bool turned =
+        s->kind == SKV_SITE_PRODUCT && skv_weight_view_of(node, (size_t)s->input, &view) && view.out_axis == 1;
     double sum = 0;
     SKV_TRY(skv_alloc_array(ctx, (size_t)(s->d * s->d), sizeof *s->moments, &s->moments));
     for (int64_t i = 0; i < s->d; i++) {

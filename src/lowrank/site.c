@@ -20,6 +20,24 @@ static bool is_cell(const skv_weight *w) {
     return s && s->blocks > 0;
 }
 
+/* The layer is a product with one matrix, or a convolution. */
+static const char *why_no_product(const skv_weight *w) {
+    static const char other[] = "no factorization is for this operator";
+    const skive_value *v = w->value;
+    skv_linear l;
+    if (!skv_linear_of(w->node, &l) || l.weight != w->input || l.view.data < 0) return other;
+    if (l.view.windows) {
+        if (l.view.groups > 1) return "its groups are small layers already";
+        return v->type.rank < 3 || v->type.rank > 4 ? "only convolutions with one or two axes are factorized" : NULL;
+    }
+    if (l.data_turned) return "its input is transposed";
+    if (l.view.data > l.weight) return "its weights are on the left";
+    /* Axes behind the channels: a convolution of another kind. */
+    const skive_value *x = w->node->inputs[l.view.data];
+    if (l.view.data_axis >= 0 && l.view.data_axis + 1 < x->type.rank) return other;
+    return v->type.rank != 2 ? "its weights are more than one matrix" : NULL;
+}
+
 static const char *why_none(const skv_weight *w) {
     const skive_node *n = w->node;
     const skive_value *v = w->value;
@@ -37,20 +55,7 @@ static const char *why_none(const skv_weight *w) {
         return NULL;
     }
     if (w->role == SKV_ROLE_TABLE) return "tables of this operator have no factors in ONNX";
-    if (skv_node_is(n, SKV_OP_CONV)) {
-        if (w->view.groups > 1) return "its groups are small layers already";
-        if (v->type.rank < 3 || v->type.rank > 4) return "only convolutions with one or two axes are factorized";
-        return NULL;
-    }
-    if (skv_node_is(n, SKV_OP_GEMM))
-        return skv_attr_int(n, "transA", 0) ? "its input is transposed"
-               : w->input != 1              ? "its weights are on the left"
-                                            : NULL;
-    if (skv_node_is(n, SKV_OP_MAT_MUL))
-        return w->input != 1       ? "its weights are on the left"
-               : v->type.rank != 2 ? "its weights are more than one matrix"
-                                   : NULL;
-    return "no factorization is for this operator";
+    return why_no_product(w);
 }
 
 static skv_site_kind kind_of(const skv_weight *w) {
@@ -166,7 +171,12 @@ void skv_site_close(skive_context *ctx, skv_site *s) {
 }
 
 static skive_status make_site(skive_context *ctx, const skv_weight *w, skv_site *s) {
-    *s = (skv_site){.kind = kind_of(w), .n_members = 1, .op = w->node->op_type, .parameter = w->value->name, .harm = 1};
+    *s = (skv_site){.kind = kind_of(w),
+                    .n_members = 1,
+                    .op = w->node->op_type,
+                    .parameter = w->value->name,
+                    .input = w->input,
+                    .harm = 1};
     s->members[0] = w->node->name;
     set_sizes(s, w);
     if (s->kind != SKV_SITE_TABLE) s->data = w->node->inputs[0]->name;

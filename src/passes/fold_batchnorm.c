@@ -1,27 +1,25 @@
-/* BatchNormalization after Conv, ConvTranspose or Gemm, in inference mode, is folded into the weights: with
+/* BatchNormalization after an operator that its record calls linear, in inference mode, is folded into the weights: with
  * s = scale / sqrt(variance + epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes
  * (bias - mean) * s + shift. */
 #include <math.h>
 #include <string.h>
 
+#include "graph/linear.h"
 #include "graph/marks.h"
-#include "graph/weights.h"
 #include "passes/match.h"
 #include "passes/pass.h"
 #include "tensor/tensor.h"
 
 /* All inputs of the folding must be constant and have no other use. */
-static bool foldable(const skv_pass_env *env, const skive_node *bn) {
+static bool foldable(const skv_pass_env *env, const skive_node *bn, skv_linear *l) {
     if (!skv_node_is(bn, SKV_OP_BATCH_NORMALIZATION) || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0)
         return false;
     const skive_value *x = bn->inputs[0];
     const skive_node *n = x ? x->producer : NULL;
-    if (!n || !SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE, SKV_OP_GEMM) || !skv_pass_hidden(env, x))
-        return false;
-    if (skv_node_is(n, SKV_OP_GEMM) && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1))
-        return false;
-    const skive_value *params[] = {n->inputs[1],  skv_node_in(n, 2), bn->inputs[1],
-                                   bn->inputs[2], bn->inputs[3],     bn->inputs[4]};
+    if (!skv_linear_channels(n, l) || !skv_pass_hidden(env, x)) return false;
+    const skive_value *params[] = {n->inputs[l->weight], skv_node_in(n, (size_t)l->bias),
+                                   bn->inputs[1],        bn->inputs[2],
+                                   bn->inputs[3],        bn->inputs[4]};
     for (size_t i = 0; i < SKV_COUNT(params); i++) {
         if (!params[i]) {
             if (i == 1) continue;
@@ -33,19 +31,20 @@ static bool foldable(const skv_pass_env *env, const skive_node *bn) {
     }
     const skive_value *b = params[1];
     const int64_t channels = skive_tensor_count(skv_value_tensor(bn->inputs[1]));
-    return !b || skive_tensor_count(skv_value_tensor(b)) == channels;
+    return !b ||
+           (skive_tensor_count(skv_value_tensor(b)) == channels && b->type.dims[b->type.rank - 1].size == channels);
 }
 
-static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
+static skive_status fold(skive_graph *g, skive_node *bn, const skv_linear *l, size_t *changes) {
     skive_node *n = bn->inputs[0]->producer;
-    const skive_tensor *w = skv_value_tensor(n->inputs[1]), *b = skv_value_tensor(skv_node_in(n, 2));
+    skive_value *old_w = n->inputs[l->weight], *old_b = skv_node_in(n, (size_t)l->bias);
+    const skive_tensor *w = skv_value_tensor(old_w), *b = skv_value_tensor(old_b);
     const float *scale = skv_value_tensor(bn->inputs[1])->data, *shift = skv_value_tensor(bn->inputs[2])->data;
     const float *mean = skv_value_tensor(bn->inputs[3])->data, *variance = skv_value_tensor(bn->inputs[4])->data;
     const double epsilon = skv_attr_float(bn, "epsilon", 1e-5);
     const int64_t channels = skive_tensor_count(skv_value_tensor(bn->inputs[1])), count = skive_tensor_count(w);
-    skv_weight_view view;
     /* In groups a ConvTranspose has the channels of one group along its axis. */
-    if (channels == 0 || !skv_weight_view_of(n, 1, &view) || view.out_axis < 0 || view.out != channels) return SKIVE_OK;
+    if (channels == 0 || l->view.out != channels) return SKIVE_OK;
     skv_storage *new_w = NULL, *new_b = NULL;
     skv_builder builder = skv_build(g);
     skive_tensor open = {0};
@@ -60,7 +59,7 @@ static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
     float *to = new_w->tensor.data, *bias = new_b->tensor.data;
     const float *from = w->data;
     int64_t run = 1;
-    for (int d = view.out_axis + 1; d < w->rank; d++) run *= w->dims[d];
+    for (int d = l->view.out_axis + 1; d < w->rank; d++) run *= w->dims[d];
     for (int64_t first = 0, c = 0; first < count; first += run, c = c + 1 < channels ? c + 1 : 0) {
         const double by = (double)scale[c] / sqrt((double)variance[c] + epsilon);
         for (int64_t i = first; i < first + run; i++) to[i] = (float)((double)from[i] * by);
@@ -71,14 +70,13 @@ static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
         bias[c] = (float)((old - (double)mean[c]) * s + (double)shift[c]);
     }
     /* The weight keeps its name, which reports and skip lists use. */
-    const char *w_name = n->inputs[1]->n_uses == 1 ? n->inputs[1]->name : NULL;
-    skive_value *old_w = n->inputs[1], *fresh_w = skv_emit_param(&builder, NULL, new_w);
-    skive_value *fresh_b = skv_emit_param(&builder, NULL, new_b);
+    const char *w_name = old_w->n_uses == 1 ? old_w->name : NULL;
+    skive_value *fresh_w = skv_emit_param(&builder, NULL, new_w), *fresh_b = skv_emit_param(&builder, NULL, new_b);
     SKV_TRY(builder.status);
     skv_value_take_marks(fresh_w, old_w);
     fresh_b->trainable = old_w->trainable;
-    SKV_TRY(skv_node_set_input(n, 2, fresh_b));
-    SKV_TRY(skv_node_set_input(n, 1, fresh_w));
+    SKV_TRY(skv_node_set_input(n, (size_t)l->bias, fresh_b));
+    SKV_TRY(skv_node_set_input(n, (size_t)l->weight, fresh_w));
     SKV_TRY(skv_value_replace_uses(bn->outputs[0], n->outputs[0], true));
     SKV_TRY(skv_graph_remove_node(bn));
     ++*changes;
@@ -88,9 +86,10 @@ static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
 }
 
 static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
-    if (!foldable(env, n) || (env->keep && env->keep(env->keep_user, n->outputs[0]))) return SKIVE_OK;
+    skv_linear l;
+    if (!foldable(env, n, &l) || (env->keep && env->keep(env->keep_user, n->outputs[0]))) return SKIVE_OK;
     /* The model's output keeps its name and producer. */
-    return n->outputs[0]->output_uses > 0 ? SKIVE_OK : fold(g, n, changes);
+    return n->outputs[0]->output_uses > 0 ? SKIVE_OK : fold(g, n, &l, changes);
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {

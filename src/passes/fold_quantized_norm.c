@@ -8,7 +8,7 @@
  * fit into 32 bits gets a larger scale and its weights are rounded to that. */
 #include <math.h>
 
-#include "graph/marks.h"
+#include "graph/linear.h"
 #include "passes/match.h"
 #include "passes/pass.h"
 #include "passes/quantized.h"
@@ -18,6 +18,7 @@
 
 typedef struct norm {
     skive_node *bn, *product;
+    skv_linear l;
     skv_q_weights w;
     const float *scale, *shift, *mean, *variance, *bias; /* bias NULL: none */
     double epsilon;
@@ -34,19 +35,18 @@ static bool foldable(const skv_pass_env *env, skive_node *bn, norm *out) {
     if (!skv_node_is(bn, SKV_OP_BATCH_NORMALIZATION) || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0)
         return false;
     skive_node *n = bn->inputs[0] ? bn->inputs[0]->producer : NULL;
-    if (!n || !SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM) || !skv_pass_hidden(env, bn->inputs[0])) return false;
-    if (skv_pass_keeps(env, bn->outputs[0])) return false;
-    if (skv_node_is(n, SKV_OP_GEMM) && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1))
-        return false;
     *out = (norm){.bn = bn, .product = n, .epsilon = skv_attr_float(bn, "epsilon", 1e-5)};
+    if (!skv_linear_channels(n, &out->l) || !skv_pass_hidden(env, bn->inputs[0])) return false;
+    if (skv_pass_keeps(env, bn->outputs[0])) return false;
     if (!skv_quantized_weights(n, &out->w) || out->w.zero_point != 0) return false;
     out->scale = constant(bn->inputs[1], out->w.m);
     out->shift = constant(bn->inputs[2], out->w.m);
     out->mean = constant(bn->inputs[3], out->w.m);
     out->variance = constant(bn->inputs[4], out->w.m);
-    out->bias = constant(skv_node_in(n, 2), out->w.m);
-    if (skv_dequantized(n->inputs[0], &x)) out->x_scale = x.scale;
-    return out->scale && out->shift && out->mean && out->variance && (out->bias || !skv_node_in(n, 2));
+    const skive_value *bias = skv_node_in(n, (size_t)out->l.bias);
+    out->bias = constant(bias, out->w.m);
+    if (skv_dequantized(n->inputs[out->l.view.data], &x)) out->x_scale = x.scale;
+    return out->scale && out->shift && out->mean && out->variance && (out->bias || !bias);
 }
 
 /* One channel: its new scale and bias, and what its integers are multiplied with. */
@@ -97,9 +97,9 @@ static skive_status fold(skive_graph *g, const norm *f, size_t *changes) {
         skv_emit(&b, "DequantizeLinear", SKV_IN(fresh, scale), SKV_ATTRS(SKV_INT("axis", f->w.columns ? 1 : 0)));
     SKV_GO(status, done, b.status);
     const char *name = old->n_uses == 1 ? old->name : NULL;
-    skive_node *dequantize = f->product->inputs[1]->producer;
-    SKV_GO(status, done, skv_node_set_input(f->product, 2, bias));
-    SKV_GO(status, done, skv_node_set_input(f->product, 1, real));
+    skive_node *dequantize = f->product->inputs[f->l.weight]->producer;
+    SKV_GO(status, done, skv_node_set_input(f->product, (size_t)f->l.bias, bias));
+    SKV_GO(status, done, skv_node_set_input(f->product, (size_t)f->l.weight, real));
     SKV_GO(status, done, skv_value_replace_uses(f->bn->outputs[0], f->product->outputs[0], true));
     SKV_GO(status, done, skv_graph_remove_node(f->bn));
     ++*changes;

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/linear.h"
 #include "graph/shared.h"
-#include "graph/weights.h"
 #include "passes/pass.h"
 #include "passes/quantized.h"
 #include "tensor/grid.h"
@@ -111,10 +111,10 @@ static skive_status bias_to_integer(skive_graph *g, skive_node *n) {
     skv_q_grid x;
     skv_q_weights w;
     skv_storage *codes = NULL, *scale = NULL;
-    const bool product = skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM);
-    skive_value *bias = skv_node_in(n, 2);
+    skv_linear l;
+    skive_value *bias = skv_linear_channels(n, &l) ? skv_node_in(n, (size_t)l.bias) : NULL;
     char room[256];
-    if (!product || !bias || !bias->storage || bias->n_uses != 1 || bias->type.rank != 1) return SKIVE_OK;
+    if (!bias || !bias->storage || bias->n_uses != 1 || bias->type.rank != 1) return SKIVE_OK;
     if (!skv_dequantized(n->inputs[0], &x) || !skv_quantized_weights(n, &w)) return SKIVE_OK;
     SKV_TRY(skv_storage_create(g->ctx, SKIVE_I32, 1, &w.m, &codes));
     skive_status status = skv_storage_create(g->ctx, SKIVE_F32, w.n_scales > 1 ? 1 : 0, &w.m, &scale);

@@ -269,6 +269,34 @@ static void close_choice(search *s) {
     s->c = NULL;
 }
 
+static bool is_exact(const skv_pruning *p) {
+    const skv_granularity *g = p->granularity;
+    return skv_option_index(g->options, g->n_options, "choose") < g->n_options &&
+           strcmp(skv_option_text(&p->granularity_options, "choose"), "exact") == 0;
+}
+
+static skive_status count_of(const void *user, const skive_graph *g, double *out) { return cost_of(user, g, out); }
+
+/* Instead of the lowest scores first, of which `taken` met the budget, what has the least sum of scores, if that is
+ * less. */
+static skive_status choose_exactly(search *s, double budget, int64_t multiple, size_t taken, skive_graph **smaller) {
+    const skv_exact e = {s->p, s->how, s->c, multiple, count_of, s};
+    const double ordered = s->how->harm_of_chosen(s->c);
+    double harm = 0;
+    bool found = false;
+    SKV_TRY(skv_prune_exact(&e, budget, &harm, &found));
+    if (!found || !(harm < ordered)) {
+        s->how->choose(s->c, taken, multiple);
+        skv_note(s->p->ctx, "exact choice: none has a smaller sum of scores than the lowest first, %.4g", ordered);
+        return SKIVE_OK;
+    }
+    skv_note(s->p->ctx, "exact choice: the scores that go add up to %.4g; with the lowest first to %.4g", harm,
+             ordered);
+    skive_graph_free(*smaller);
+    *smaller = NULL;
+    return s->how->remove(s->c, s->p->work, smaller);
+}
+
 /* The model that fine-tuning goes back to loses the same. */
 static skive_status shrink_other(search *s) {
     skv_pruning *p = s->p;
@@ -294,7 +322,9 @@ static skive_status remove_fitted(search *s, skive_graph **smaller) {
 
 static skive_status remove_some(search *s, double budget) {
     skv_pruning *p = s->p;
-    const int64_t asked = has_widths(p) ? skv_option_integer(&p->granularity_options, "multiple") : 1;
+    const bool exact = is_exact(p);
+    int64_t asked = has_widths(p) ? skv_option_integer(&p->granularity_options, "multiple") : 1;
+    if (exact && asked == 0) asked = 1; /* no width is chosen by its time */
     skive_graph *smaller = NULL;
     bool found = true;
     double least;
@@ -308,6 +338,13 @@ static skive_status remove_some(search *s, double budget) {
     else
         SKV_TRY(bisect(s, budget, asked, &smaller, &found, &least, &gone));
     if (!found) return refuse(s, budget, least);
+    if (exact && s->how->gone(s->c) > 0) {
+        const skive_status status = choose_exactly(s, budget, asked, gone, &smaller);
+        if (status != SKIVE_OK) {
+            skive_graph_free(smaller);
+            return status;
+        }
+    }
     if (p->o->reconstruct) SKV_TRY(remove_fitted(s, &smaller));
     if (asked != 0) gone = s->how->gone(s->c);
     p->report.removed += (int64_t)gone;
@@ -417,6 +454,13 @@ skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t) {
         status = skv_prune_steps(p, t, 0, remove_dead, &s);
     } else {
         SKV_GO(status, done, take_budget(&s));
+        if (s.by == LATENCY && is_exact(p)) {
+            status =
+                skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity",
+                            "choose=exact adds up what is counted: multiply-accumulates, parameters or bytes; under "
+                            "a budget of time leave it out");
+            goto done;
+        }
         status = skv_prune_steps(p, t, 0, shrink, &s);
     }
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p->tuned)) {

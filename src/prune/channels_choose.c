@@ -258,6 +258,12 @@ static void set_gone(skv_channels *c, size_t i, bool gone) {
     c->removed[c->family[i]] += gone ? 1 : -1;
 }
 
+static void list_gone(skv_channels *c) {
+    c->n_gone = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->gone[i]) c->list[c->n_gone++] = i;
+}
+
 static void choose(void *self, size_t take, int64_t multiple) {
     skv_channels *c = self;
     memset(c->gone, 0, c->n * sizeof *c->gone);
@@ -282,9 +288,50 @@ static void choose(void *self, size_t take, int64_t multiple) {
             more++;
         }
     }
-    c->n_gone = 0;
-    for (size_t i = 0; i < c->n; i++)
-        if (c->gone[i]) c->list[c->n_gone++] = i;
+    list_gone(c);
+}
+
+/* ---- for the exact choice: a part is a family ---- */
+
+static size_t parts(const void *self) { return ((const skv_channels *)self)->families; }
+static int64_t width(const void *self, size_t i) { return ((const skv_channels *)self)->members[i]; }
+
+static size_t may_go(const void *self, size_t f) {
+    const skv_channels *c = self;
+    int64_t n = 0;
+    for (size_t i = 0; i < c->n; i++) n += c->family[i] == (int)f && !c->fixed[i];
+    const int64_t most = c->members[f] - c->least[f];
+    return (size_t)(n < most ? n : most > 0 ? most : 0);
+}
+
+static double harm(const void *self, size_t f, size_t n) {
+    const skv_channels *c = self;
+    double sum = 0;
+    for (size_t k = 0; k < c->n && n > 0; k++) {
+        const size_t i = c->order[k];
+        if (c->family[i] != (int)f || c->fixed[i]) continue;
+        sum += (double)c->score[i];
+        n--;
+    }
+    return sum;
+}
+
+static double harm_of_chosen(const void *self) {
+    const skv_channels *c = self;
+    double sum = 0;
+    for (size_t i = 0; i < c->n_gone; i++) sum += (double)c->score[c->list[i]];
+    return sum;
+}
+
+static void choose_parts(void *self, const size_t *go) {
+    skv_channels *c = self;
+    memset(c->gone, 0, c->n * sizeof *c->gone);
+    memset(c->removed, 0, c->families * sizeof *c->removed);
+    for (size_t k = 0; k < c->n; k++) {
+        const size_t i = c->order[k], f = (size_t)c->family[i];
+        if (!c->fixed[i] && c->removed[f] < (int64_t)go[f]) set_gone(c, i, true);
+    }
+    list_gone(c);
 }
 
 /* The coupling of a model with the same structure numbers the channels in the same way. */
@@ -382,6 +429,12 @@ const skv_removal skv_removal_channels = {.open = open_channels,
                                           .count = count,
                                           .choose = choose,
                                           .gone = gone,
+                                          .parts = parts,
+                                          .may_go = may_go,
+                                          .width = width,
+                                          .harm = harm,
+                                          .harm_of_chosen = harm_of_chosen,
+                                          .choose_parts = choose_parts,
                                           .remove = remove_chosen,
                                           .reconstruct = reconstruct,
                                           .list = list,

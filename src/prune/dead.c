@@ -10,6 +10,7 @@
 
 #include "graph/bounds.h"
 #include "graph/internal.h"
+#include "graph/linear.h"
 #include "ops/common_nn.h"
 #include "prune/prune.h"
 #include "tensor/tensor.h"
@@ -134,9 +135,10 @@ static bool fold_reals(const removal *r, fold *f) {
 
 /* Can the bias of the node take over what it reads of the channel? */
 static bool can_fold(removal *r, skive_node *n, size_t weight, const skv_weight_view *view, fold *out) {
-    const bool conv = skv_node_is(n, SKV_OP_CONV);
-    if ((!conv && !skv_node_is(n, SKV_OP_GEMM)) || view->data < 0 || view->data_axis < 0) return false;
-    if (conv ? skv_conv_pads(n) : skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1) return false;
+    skv_linear l;
+    if (!skv_linear_channels(n, &l) || l.weight != (int)weight || view->data < 0 || view->data_axis < 0) return false;
+    /* Each result sums over the whole window, or over all of one matrix. */
+    if (view->windows ? skv_conv_pads(n) : n->inputs[weight]->type.rank != 2) return false;
     *out = (fold){.node = n, .view = *view, .weight = weight, .data = n->inputs[view->data]};
     if (!skv_bounds_constant(r->bounds, n->inputs[weight])) return false;
     if (!fold_integers(r, out)) {

@@ -205,10 +205,38 @@ static void choose(void *self, size_t take, int64_t multiple) {
     for (size_t i = 0; i < d->n; i++) d->items[i].chosen = i < d->n_chosen;
 }
 
-/* What the first `n` chosen have put in the place of a value. */
+/* ---- for the exact choice: each is a part ---- */
+
+static size_t may_go(const void *self, size_t i) {
+    (void)self;
+    (void)i;
+    return 1;
+}
+
+static int64_t width(const void *self, size_t i) { return (int64_t)may_go(self, i); }
+
+static double harm(const void *self, size_t i, size_t n) { return n ? ((const depth *)self)->items[i].score : 0; }
+
+static double harm_of_chosen(const void *self) {
+    const depth *d = self;
+    double sum = 0;
+    for (size_t i = 0; i < d->n; i++) sum += d->items[i].chosen ? d->items[i].score : 0;
+    return sum;
+}
+
+static void choose_parts(void *self, const size_t *go) {
+    depth *d = self;
+    d->n_chosen = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        d->items[i].chosen = go[i] > 0;
+        d->n_chosen += go[i] > 0;
+    }
+}
+
+/* What those chosen among the first `n` have put in the place of a value. */
 static const skive_value *stand_in(const depth *d, size_t n, const skive_value *v) {
     for (size_t i = 0; i < n; i++) {
-        if (d->items[i].out != v) continue;
+        if (!d->items[i].chosen || d->items[i].out != v) continue;
         v = d->items[i].in;
         i = (size_t)-1;
     }
@@ -223,8 +251,9 @@ static skive_status remove_chosen(const void *self, const skive_graph *of, skive
     skive_status status;
     *out = NULL;
     SKV_GO(status, done, skive_graph_copy(ctx, of, &g));
-    for (size_t i = 0; i < d->n_chosen; i++) {
+    for (size_t i = 0; i < d->n; i++) {
         const block *b = &d->items[i];
+        if (!b->chosen) continue;
         skive_value *from = skive_graph_find_value(g, b->out->name),
                     *to = skive_graph_find_value(g, stand_in(d, i, b->in)->name);
         if (!from || !to) continue;
@@ -307,6 +336,12 @@ const skv_removal skv_removal_layers = {.open = open_layers,
                                         .count = count,
                                         .choose = choose,
                                         .gone = gone,
+                                        .parts = count,
+                                        .may_go = may_go,
+                                        .width = width,
+                                        .harm = harm,
+                                        .harm_of_chosen = harm_of_chosen,
+                                        .choose_parts = choose_parts,
                                         .remove = remove_chosen,
                                         .list = list,
                                         .in_the_way = in_the_way,

@@ -124,6 +124,15 @@ typedef struct skv_removal {
     /* Chooses the first `take` that can be spared; then more or fewer, so that widths are multiples. */
     void (*choose)(void *self, size_t take, int64_t multiple);
     size_t (*gone)(const void *self); /* how many are chosen */
+    /* The exact choice (exact.c). What can go falls into parts; of part i `may_go` at most, and of its `width` what
+     * stays is made a multiple. `harm` is the sum of the `n` lowest scores of the part, `harm_of_chosen` that of all
+     * that is chosen now. `choose_parts` chooses go[i] of each part. */
+    size_t (*parts)(const void *self);
+    size_t (*may_go)(const void *self, size_t i);
+    int64_t (*width)(const void *self, size_t i);
+    double (*harm)(const void *self, size_t i, size_t n);
+    double (*harm_of_chosen)(const void *self);
+    void (*choose_parts)(void *self, const size_t *go);
     /* `g`, which is p->work or has its structure, without those; *out is freed by the caller. */
     skive_status (*remove)(const void *self, const skive_graph *g, skive_graph **out);
     /* Fits what stays of p->work to do without those; NULL: it cannot be done. */
@@ -133,9 +142,28 @@ typedef struct skv_removal {
     void (*count_left)(skv_pruning *p);                  /* p->report, at the end */
 } skv_removal;
 extern const skv_removal skv_removal_channels, skv_removal_layers;
+#define SKV_CHOOSE_OPTION                                                                                          \
+    {                                                                                                              \
+        .name = "choose", .type = SKV_OPTION_CHOICE, .text = "order", .choices = skv_choosing_name,                \
+        .brief =                                                                                                   \
+            "what goes under a budget: the lowest scores first (order), or so that the sum of the scores that go " \
+            "is the least (exact)"                                                                                 \
+    }
+const char *skv_choosing_name(size_t i); /* "order", "exact" */
+/* An exact choice of what goes from p->work, within a budget of what `cost` counts. */
+typedef struct skv_exact {
+    const struct skv_pruning *p;
+    const skv_removal *how;
+    void *self;
+    int64_t multiple;
+    skive_status (*cost)(const void *user, const skive_graph *g, double *out);
+    const void *user;
+} skv_exact;
+/* Chooses; *harm is the sum of scores that go. *found is false where no such choice was met. */
+skive_status skv_prune_exact(const skv_exact *e, double budget, double *harm, bool *found);
 /* Rows of p->report for the layers with channels. */
 skive_status skv_channels_list(skv_pruning *p, const skive_coupling *coupling);
-extern const skv_option skv_channel_options[4]; /* of granularities that remove channels; the last: widths */
+extern const skv_option skv_channel_options[5]; /* of granularities that remove channels; the last: widths */
 
 struct skv_prunable;
 /* What goes at once. */

@@ -3,7 +3,10 @@
  * The harm of each layer on each grid is measured (sensitivity.c), what it costs is counted or measured, and
  * skive_allocate finds the choice with the least sum of harms. Costs of layers need not add up to those of the whole:
  * the file has biases, names and lengths, a plan fuses nodes. So the model with a choice is built, written to memory
- * and run; where it is over a budget, the layers get as much less to spend, and the choice is made again. */
+ * and run; where it is over a budget, the layers get as much less to spend, and the choice is made again.
+ *
+ * With a limit on the loss the budgets are where a way ends that begins with the least harm in each layer; how much of
+ * it stays within the limit is found by bisection (tune/trials.h). */
 #include <skive/bits.h>
 
 #include <math.h>
@@ -17,6 +20,7 @@
 #include "quant/target.h"
 #include "train/train.h"
 #include "tune/costs.h"
+#include "tune/trials.h"
 #include "tune/tune.h"
 
 #define USUAL_GRIDS "int8,int4"
@@ -74,6 +78,7 @@ typedef struct choosing {
     skv_sensed_grid *grids; /* [n_grids], without float */
     size_t n_grids;
     bool with_float;
+    bool dry;         /* only told */
     size_t n_choices; /* of a layer: the grids, then float */
     int activation_bits;
     skive_sensitivity_report sensed;
@@ -85,6 +90,8 @@ typedef struct choosing {
     size_t n;
     size_t n_budgets, which[SKIVE_BITS_BUDGETS]; /* those given */
     double original[SKIVE_BITS_BUDGETS];
+    double rest[SKIVE_BITS_BUDGETS]; /* [n_budgets] what of the model the layers' costs do not explain */
+    double most[SKIVE_BITS_BUDGETS]; /* [n_budgets] with the least harm in each layer */
     skive_bits_report report;
 } choosing;
 
@@ -340,25 +347,43 @@ static double cost_of(const choosing *c, const size_t *chosen, size_t budget) {
     return sum;
 }
 
-/* The cheapest model for each budget by itself: *rest is what of it the layers' costs do not explain. */
-static skive_status find_least(choosing *c, double *rest) {
+static skive_status measure_chosen(choosing *c, double *used) {
+    skive_graph *g = NULL;
+    set_choices(c, c->chosen, 0);
+    SKV_TRY(build(c, true, &g, NULL));
+    const skive_status status = measure(c, g, c->chosen, used);
+    skive_graph_free(g);
+    return status;
+}
+
+/* The cheapest model for each budget by itself. */
+static skive_status find_least(choosing *c) {
     for (size_t k = 0; k < c->n_budgets; k++) {
         double used[SKIVE_BITS_BUDGETS];
-        skive_graph *g = NULL;
         for (size_t i = 0; i < c->n; i++) {
             const skive_choice *items = c->layers[i].items;
             c->chosen[i] = 0;
             for (size_t j = 1; j < c->n_choices; j++)
                 if (items[j].cost[k] < items[c->chosen[i]].cost[k]) c->chosen[i] = j;
         }
-        set_choices(c, c->chosen, 0);
-        SKV_TRY(build(c, true, &g, NULL));
-        const skive_status status = measure(c, g, c->chosen, used);
-        skive_graph_free(g);
-        SKV_TRY(status);
+        SKV_TRY(measure_chosen(c, used));
         c->report.least[c->which[k]] = used[c->which[k]];
-        rest[k] = used[c->which[k]] - cost_of(c, c->chosen, k);
+        c->rest[k] = used[c->which[k]] - cost_of(c, c->chosen, k);
     }
+    return SKIVE_OK;
+}
+
+/* The model with the least harm in each layer, where the way to the budgets begins. */
+static skive_status find_most(choosing *c) {
+    double used[SKIVE_BITS_BUDGETS];
+    for (size_t i = 0; i < c->n; i++) {
+        const skive_choice *items = c->layers[i].items;
+        c->chosen[i] = 0;
+        for (size_t j = 1; j < c->n_choices; j++)
+            if (items[j].harm < items[c->chosen[i]].harm) c->chosen[i] = j;
+    }
+    SKV_TRY(measure_chosen(c, used));
+    for (size_t k = 0; k < c->n_budgets; k++) c->most[k] = used[c->which[k]];
     return SKIVE_OK;
 }
 
@@ -373,15 +398,10 @@ static skive_status refuse(const choosing *c, size_t which) {
                        which == BYTES ? "bytes" : "bit operations", c->o->grids, least);
 }
 
-/* Allocates, builds and measures until the model is within all budgets. */
-static skive_status choose(choosing *c, skive_graph **out, skive_quantize_report *quantized) {
-    double rest[SKIVE_BITS_BUDGETS], room[SKIVE_BITS_BUDGETS] = {0};
-    SKV_TRY(find_least(c, rest));
-    for (size_t k = 0; k < c->n_budgets; k++) {
-        const size_t which = c->which[k];
-        if (c->report.budget[which] < c->report.least[which]) return refuse(c, which);
-        room[k] = c->report.budget[which] - rest[k];
-    }
+/* Allocates, builds and measures until the model is within the aims, which are the budgets or larger. */
+static skive_status choose(choosing *c, const double *aim, skive_graph **out, skive_quantize_report *quantized) {
+    double room[SKIVE_BITS_BUDGETS] = {0};
+    for (size_t k = 0; k < c->n_budgets; k++) room[k] = aim[k] - c->rest[k];
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         skive_allocation a;
         bool within = true;
@@ -396,7 +416,7 @@ static skive_status choose(choosing *c, skive_graph **out, skive_quantize_report
         SKV_TRY(build(c, false, out, quantized));
         SKV_TRY(measure(c, *out, c->chosen, c->report.used));
         for (size_t k = 0; k < c->n_budgets; k++) {
-            const double over = c->report.used[c->which[k]] - c->report.budget[c->which[k]];
+            const double over = c->report.used[c->which[k]] - aim[k];
             if (!(over > 0)) continue;
             within = false;
             room[k] -= over;
@@ -407,6 +427,101 @@ static skive_status choose(choosing *c, skive_graph **out, skive_quantize_report
         skive_quantize_report_free(c->ctx, quantized);
     }
     return refuse(c, c->which[0]);
+}
+
+/* ---- within a limit on the loss ---- */
+
+typedef struct trial {
+    skive_quantize_report quantized;
+    double used[SKIVE_BITS_BUDGETS], harm;
+    bool exact;
+    size_t *chosen; /* [n] */
+} trial;
+
+static void free_trial(skive_context *ctx, void *report) {
+    trial *t = report;
+    skive_quantize_report_free(ctx, &t->quantized);
+    skv_free(ctx, t->chosen);
+}
+
+static skive_status go(void *user, size_t level, skive_graph *copy, void *report) {
+    choosing *c = user;
+    trial *t = report;
+    skive_graph *made = NULL;
+    double aim[SKIVE_BITS_BUDGETS];
+    for (size_t k = 0; k < c->n_budgets; k++) {
+        const double end = c->report.budget[c->which[k]], way = c->most[k] > end ? c->most[k] - end : 0;
+        aim[k] = level == c->report.levels ? end : end + way * (1 - (double)level / (double)c->report.levels);
+    }
+    const skive_status status = choose(c, aim, &made, &t->quantized);
+    if (status != SKIVE_OK) {
+        skive_graph_free(made);
+        return status;
+    }
+    skive_graph_take(copy, made);
+    memcpy(t->used, c->report.used, sizeof t->used);
+    t->harm = c->report.harm;
+    t->exact = c->report.exact;
+    SKV_TRY(skv_alloc_array(c->ctx, c->n + 1, sizeof *t->chosen, &t->chosen));
+    memcpy(t->chosen, c->chosen, c->n * sizeof *t->chosen);
+    return SKIVE_OK;
+}
+
+static void tell_over(const choosing *c) {
+    const skive_bits_report *r = &c->report;
+    for (size_t k = 0; k < c->n_budgets; k++) {
+        const size_t which = c->which[k];
+        const double unit = which == LATENCY ? 1e3 : 1;
+        if (!(r->used[which] > r->budget[which])) continue;
+        skv_note(c->ctx,
+                 "the limit on the loss ends before the budget of %s is met: %.10g%s, and the budget is %.10g%s",
+                 budget_names[which], unit * r->used[which], which == LATENCY ? " ms" : "", unit * r->budget[which],
+                 which == LATENCY ? " ms" : "");
+    }
+}
+
+static skive_status choose_within(choosing *c, skive_graph **out, skive_quantize_report *quantized) {
+    skive_bits_report *r = &c->report;
+    trial best = {0};
+    SKV_TRY(find_most(c));
+    r->levels = 1;
+    for (size_t k = 0; k < c->n_budgets; k++)
+        if (c->most[k] > r->budget[c->which[k]]) r->levels = SKIVE_BITS_LEVELS;
+    const skv_trials trials = {.ctx = c->ctx,
+                               .graph = c->graph,
+                               .validation = c->validation,
+                               .levels = r->levels,
+                               .max_drop = c->o->max_drop,
+                               .go = go,
+                               .free_report = free_trial,
+                               .report_size = sizeof best,
+                               .user = c};
+    const skive_status status = skv_trials_run(&trials, out, &best, &r->control);
+    if (status != SKIVE_OK) {
+        /* The last one of the way back, which is nearest to where it begins. */
+        if (status == SKIVE_ERR_GOAL && r->control.n_trials) r->drop = r->control.trials[r->control.n_trials - 1].drop;
+        return status;
+    }
+    *quantized = best.quantized;
+    memcpy(r->used, best.used, sizeof r->used);
+    memcpy(c->chosen, best.chosen, c->n * sizeof *c->chosen);
+    r->harm = best.harm;
+    r->exact = best.exact;
+    skv_free(c->ctx, best.chosen);
+    tell_over(c);
+    return SKIVE_OK;
+}
+
+static skive_status choose_all(choosing *c, skive_graph **out, skive_quantize_report *quantized) {
+    double aim[SKIVE_BITS_BUDGETS];
+    SKV_TRY(find_least(c));
+    for (size_t k = 0; k < c->n_budgets; k++) {
+        const size_t which = c->which[k];
+        aim[k] = c->report.budget[which];
+        if (aim[k] < c->report.least[which]) return refuse(c, which);
+    }
+    const bool limited = c->o->max_drop >= 0 && !c->dry;
+    return limited ? choose_within(c, out, quantized) : choose(c, aim, out, quantized);
 }
 
 /* ---- the result ---- */
@@ -457,11 +572,6 @@ static skive_status evaluate(choosing *c, const skive_graph *g) {
     r->drop = v.drop;
     r->low = v.low;
     r->high = v.high;
-    if (c->o->max_drop >= 0 && !(r->drop <= c->o->max_drop + 1e-9))
-        return skv_fail_at(c->ctx, SKIVE_ERR_GOAL, "max_drop",
-                           "infeasible: with the least harm within the budget the model loses %.3g points on %lld "
-                           "validation samples, which is over the limit of %g",
-                           r->drop, (long long)r->samples, c->o->max_drop);
     if (!c->test) return SKIVE_OK;
     SKV_TRY(lose(c, g, c->test, &t));
     r->tested = true;
@@ -489,9 +599,10 @@ static skive_status run(choosing *c, skive_graph **out, skive_quantize_report *q
     SKV_TRY(read_budgets(c));
     SKV_TRY(find_layers(c));
     SKV_TRY(find_costs(c));
-    SKV_TRY(choose(c, out, quantized));
-    SKV_TRY(report_layers(c));
-    return evaluate(c, *out);
+    const skive_status status = choose_all(c, out, quantized);
+    if (status == SKIVE_OK || (status == SKIVE_ERR_GOAL && c->report.control.n_trials)) SKV_TRY(report_layers(c));
+    SKV_TRY(status);
+    return c->dry ? SKIVE_OK : evaluate(c, *out);
 }
 
 skive_status skive_quantize_bits(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
@@ -514,8 +625,13 @@ skive_status skive_quantize_bits(skive_context *ctx, skive_graph *graph, skive_d
     SKV_TRY(skv_table_resolve(ctx, &skv_bits_table, &o));
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", o.quantize, &c.how, sizeof c.how));
     use_target_grids(&c, &o);
+    c.dry = c.how.dry_run;
+    c.how.dry_run = false;
     skive_status status = run(&c, &out, &made);
-    if (status == SKIVE_OK) {
+    if (status == SKIVE_OK && c.dry)
+        skv_note(ctx, "nothing is written: grids are chosen and sizes measured, but no loss%s",
+                 o.max_drop >= 0 ? ", and the limit on it is not looked at" : "");
+    if (status == SKIVE_OK && !c.dry) {
         skive_graph_take(graph, out);
         out = NULL;
     }

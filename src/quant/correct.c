@@ -1,14 +1,17 @@
 /* Bias correction; see equalize.h. */
 #include <math.h>
 
+#include "graph/linear.h"
 #include "quant/equalize.h"
 #include "quant/gridded.h"
 
 /* shift -= (what the codes stand for - weight) E[x] */
 static skive_status correct(skive_context *ctx, const skive_node *n, const skv_moments *x, skv_gridded *c) {
     skv_pair_reader r = {.inner = 1};
+    skv_linear l;
     double *mean = NULL;
-    if (!skv_weight_view_of(n, 1, &r.view) || r.view.out_axis < 0 || r.view.in_axis < 0) return SKIVE_OK;
+    if (!skv_linear_of(n, &l) || l.view.out_axis < 0 || l.view.in_axis < 0) return SKIVE_OK;
+    r.view = l.view;
     SKV_TRY(skv_alloc_array(ctx, (size_t)r.view.out + 1, sizeof *mean, &mean));
     skive_status status = skv_alloc_array(ctx, (size_t)r.view.out + 1, sizeof *c->shift, &c->shift);
     for (int64_t i = 0; status == SKIVE_OK && i < skive_tensor_count(c->t); i++) {
@@ -21,7 +24,10 @@ static skive_status correct(skive_context *ctx, const skive_node *n, const skv_m
     return status;
 }
 
-bool skv_quant_takes_bias(const skive_node *n) { return SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM); }
+bool skv_quant_takes_bias(const skive_node *n) {
+    skv_linear l;
+    return skv_linear_of(n, &l) && l.bias >= 0;
+}
 
 skive_status skv_quant_correct_analytic(skive_context *ctx, const skive_graph *g, const bool *chosen,
                                         const skv_moments *m, skv_points *points) {
@@ -29,11 +35,11 @@ skive_status skv_quant_correct_analytic(skive_context *ctx, const skive_graph *g
     const char *first = NULL;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
-        skv_weight_view view;
+        skv_linear l;
         if (!chosen[i] || !points->weights || !points->weights[i].code) continue;
         const skv_moments *x = &m[n->inputs[0]->id];
-        const bool fits = skv_quant_takes_bias(n) && skv_weight_view_of(n, 1, &view) &&
-                          x->n == view.in * (view.groups > 1 ? view.groups : 1);
+        const bool fits =
+            skv_linear_of(n, &l) && l.bias >= 0 && x->n == l.view.in * (l.view.groups > 1 ? l.view.groups : 1);
         if (fits)
             SKV_TRY(correct(ctx, n, x, &points->weights[i]));
         else if (!first)

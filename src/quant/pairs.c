@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "graph/linear.h"
 #include "ops/common_shape.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
@@ -16,12 +17,13 @@ static bool is_layer(const skive_node *n, skv_weight_view *view) {
     if (!skv_quant_is_product(n) || n->domain[0] || !own_param(skv_node_in(n, 1)) || !n->inputs[0] ||
         n->inputs[0]->storage)
         return false;
-    if (!skv_weight_view_of(n, 1, view) || view->out_axis < 0 || view->data != 0) return false;
-    if (skv_node_is(n, SKV_OP_MAT_MUL) && n->inputs[1]->type.rank != 2) return false;
+    skv_linear l;
+    if (!skv_linear_of(n, &l) || l.weight != 1 || l.view.out_axis < 0 || l.view.data != 0) return false;
+    *view = l.view;
+    if (!view->windows && n->inputs[1]->type.rank != 2) return false;
     const skive_value *b = skv_node_in(n, 2);
     if (b && (!own_param(b) || skv_type_count(&b->type) != view->out)) return false;
-    return !skv_node_is(n, SKV_OP_GEMM) || (skv_attr_int(n, "transA", 0) == 0 && skv_attr_float(n, "alpha", 1) == 1 &&
-                                            (!b || skv_attr_float(n, "beta", 1) == 1));
+    return !l.data_turned && l.weight_factor == 1 && (!b || l.bias_factor == 1);
 }
 
 static int positive_axis(int axis, const skive_value *v) { return axis < 0 ? axis + v->type.rank : axis; }

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "graph/linear.h"
 #include "graph/meta_keys.h"
-#include "graph/weights.h"
 #include "ops/common_shape.h"
 #include "tensor/tensor.h"
 
@@ -170,19 +170,20 @@ static bool follow(walk *w, skive_value *v, int axis, int64_t inner, int depth);
 static bool is_layer(walk *w, skive_node *n, int axis, int64_t inner) {
     reader r = {.node = n, .inner = inner};
     const skive_value *m = skv_node_in(n, 1), *b = skv_node_in(n, 2);
-    if (n->domain[0] || !skv_value_is_param(m) || m->type.dtype != SKIVE_F32 || !skv_weight_view_of(n, 1, &r.view) ||
-        r.view.data != 0 || r.view.in_axis < 0 || r.view.out_axis < 0)
+    skv_linear l;
+    if (n->domain[0] || !skv_value_is_param(m) || m->type.dtype != SKIVE_F32 || !skv_linear_of(n, &l) ||
+        l.weight != 1 || l.view.data != 0 || l.view.in_axis < 0 || l.view.out_axis < 0)
         return stop(w, n, "its weights are no float parameter");
-    if (skv_node_is(n, SKV_OP_MAT_MUL) && m->type.rank != 2) return stop(w, n, "its weights are no matrix");
-    if (skv_node_is(n, SKV_OP_GEMM) && (skv_attr_int(n, "transA", 0) != 0 || skv_attr_float(n, "alpha", 1) != 1 ||
-                                        (b && skv_attr_float(n, "beta", 1) != 1)))
+    r.view = l.view;
+    if (!l.view.windows && m->type.rank != 2) return stop(w, n, "its weights are no matrix");
+    if (l.data_turned || l.weight_factor != 1 || (b && l.bias_factor != 1))
         return stop(w, n, "it has factors or a transposed input");
     if (b && (!skv_value_is_param(b) || skv_type_count(&b->type) != r.view.out))
         return stop(w, n, "its bias is no vector of parameters");
     const bool single = w->p->channels == 1;
     if (!single && (axis != r.view.data_axis || r.view.in * r.view.groups != w->p->channels * inner))
         return stop(w, n, "the channels of the image are not those that it sums over");
-    w->padded = w->padded || (skv_node_is(n, SKV_OP_CONV) && pads(n));
+    w->padded = w->padded || (l.view.windows && pads(n));
     w->status = skv_grow(w->ctx, &w->readers, w->n, w->n + 1, sizeof *w->readers);
     if (w->status == SKIVE_OK) w->readers[w->n++] = r;
     return w->status == SKIVE_OK;
@@ -191,7 +192,8 @@ static bool is_layer(walk *w, skive_node *n, int axis, int64_t inner) {
 static bool follow_use(walk *w, const skv_use *use, int axis, int64_t inner, int depth) {
     skive_node *n = use->node;
     if (use->index != 0 || !n->op) return stop(w, n, "it is no layer that multiplies the image by weights");
-    if (SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM, SKV_OP_MAT_MUL)) return is_layer(w, n, axis, inner);
+    skv_linear l;
+    if (skv_linear_of(n, &l)) return is_layer(w, n, axis, inner);
     if (skv_node_is(n, SKV_OP_PAD)) {
         if (!pads_with_zeros(n)) return stop(w, n, "it pads with other numbers than 0");
         w->padded = true;

@@ -1,7 +1,7 @@
 /* Selects the nodes to quantize and the values that get Q/DQ pairs. */
 #include <string.h>
 
-#include "graph/weights.h"
+#include "graph/linear.h"
 #include "quant/quant.h"
 #include "quant/target.h"
 
@@ -40,13 +40,12 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
     const char *choice = skv_quant_choice(o, w->name);
     if (choice && strcmp(choice, "f32") == 0) return "float was chosen for its weights";
     if (b && (!skv_value_is_param(b) || b->type.dtype != SKIVE_F32)) return "its bias is not a float parameter";
-    if (skv_node_is(n, SKV_OP_MAT_MUL) && w->type.rank != 2) return "its weights have more than two dimensions";
-    if (skv_node_is(n, SKV_OP_GEMM)) {
-        if (skv_attr_int(n, "transA", 0) != 0) return "its first input is transposed";
-        if (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
-            return "its alpha or beta is not 1";
-        if (b && b->type.rank != 1) return "its bias is not a vector";
-    }
+    skv_linear l;
+    if (!skv_linear_of(n, &l)) return "it is more than a sum of products";
+    if (!l.view.windows && w->type.rank != 2) return "its weights have more than two dimensions";
+    if (l.data_turned) return "its first input is transposed";
+    if (l.weight_factor != 1 || l.bias_factor != 1) return "its alpha or beta is not 1";
+    if (b && b->type.rank != 1) return "its bias is not a vector";
     /* Other grids have smaller codes, or are computed in float. */
     return o->weights || choice ? NULL
                                 : skv_quant_sums_why_not(n, o->per_channel && !skv_quant_target_per_tensor(o, n));

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "exec/plan.h"
-#include "graph/weights.h"
+#include "graph/linear.h"
 #include "tensor/tensor.h"
 #include "tune/costs.h"
 
@@ -234,7 +234,7 @@ typedef struct widths {
     skive_context *ctx;
     const skive_graph *one; /* the node by itself, as it is */
     const skive_node *node;
-    skv_weight_view view;
+    skv_linear l;
     const skive_cost_width *items;
 } widths;
 
@@ -246,7 +246,7 @@ typedef struct channels {
 } channels;
 
 static channels channels_at(const widths *w, const skive_cost_width *x) {
-    const skv_weight_view *v = &w->view;
+    const skv_weight_view *v = &w->l.view;
     channels c = {.transposed = v->groups > 1 && v->in_axis == 0}; /* without groups there is no difference */
     c.depthwise = v->groups > 1 && !c.transposed && v->in == 1;
     c.in = x->in != -1 ? x->in : c.transposed ? v->in : v->in * v->groups;
@@ -258,7 +258,7 @@ static channels channels_at(const widths *w, const skive_cost_width *x) {
 }
 
 static skive_status check_width(const widths *w, const skive_cost_width *x) {
-    const skv_weight_view *v = &w->view;
+    const skv_weight_view *v = &w->l.view;
     const channels c = channels_at(w, x);
     const bool fits =
         c.depthwise ? c.out == c.in * (v->out / v->groups) : c.in % v->groups == 0 && c.out % v->groups == 0;
@@ -289,12 +289,13 @@ static skive_status resize_parameter(skive_context *ctx, skive_value *v, int axi
 static skive_status make_width(void *user, size_t i, skive_graph **out) {
     widths *w = user;
     const skive_cost_width *x = &w->items[i];
-    const skv_weight_view *v = &w->view;
+    const skv_weight_view *v = &w->l.view;
     skive_graph *g = NULL;
     skive_status status;
     SKV_TRY(skive_graph_copy(w->ctx, w->one, &g));
     skive_node *n = g->nodes[0];
-    skive_value *data = n->inputs[0], *weight = n->inputs[1], *bias = skv_node_in(n, 2);
+    skive_value *data = n->inputs[v->data], *weight = n->inputs[w->l.weight],
+                *bias = w->l.bias >= 0 ? skv_node_in(n, (size_t)w->l.bias) : NULL;
     const channels c = channels_at(w, x);
     data->type.dims[v->data_axis] = (skive_dim){c.in, NULL};
     const int64_t in = c.transposed ? c.in : c.depthwise ? 1 : c.in / v->groups;
@@ -313,13 +314,14 @@ fail:
     return status;
 }
 
-static bool is_product(const skive_node *n) {
-    const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2), *x = skv_node_in(n, 0);
-    if (!skv_node_is(n, SKV_OP_CONV) && !skv_node_is(n, SKV_OP_CONV_TRANSPOSE) && !skv_node_is(n, SKV_OP_GEMM) &&
-        !skv_node_is(n, SKV_OP_MAT_MUL))
-        return false;
-    return x && !x->storage && x->type.rank >= 2 && skv_value_is_param(w) && w->type.rank >= 2 &&
-           (!b || (skv_value_is_param(b) && b->type.rank >= 1)) && !skv_attr_int(n, "transA", 0);
+/* Can it be made with other numbers of channels, which only weight, bias and data have? */
+static bool is_product(const skive_node *n, skv_linear *l) {
+    if (!skv_linear_of(n, l) || l->view.data < 0 || l->view.data_axis < 0 || l->data_turned) return false;
+    const skive_value *w = n->inputs[l->weight], *x = skv_node_in(n, (size_t)l->view.data),
+                      *b = l->bias >= 0 ? skv_node_in(n, (size_t)l->bias) : NULL;
+    for (uint32_t i = 0; i < n->n_inputs; i++)
+        if (n->inputs[i] && n->inputs[i] != x && !skv_value_is_param(n->inputs[i])) return false;
+    return x && !x->storage && x->type.rank >= 2 && w->type.rank >= 2 && (!b || b->type.rank >= 1);
 }
 
 skive_status skive_costs_of_widths(skive_costs *c, const skive_graph *graph, const char *node,
@@ -342,10 +344,10 @@ skive_status skive_costs_of_widths(skive_costs *c, const skive_graph *graph, con
         status = skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, node, "the model has no node '%s'", node);
         goto done;
     }
-    if (!is_product(found) || !skv_weight_view_of(found, 1, &w.view)) {
+    if (!is_product(found, &w.l)) {
         status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, node,
-                             "node '%s' (%s) is not a Conv, ConvTranspose, Gemm or MatMul with constant weights on its "
-                             "second input",
+                             "node '%s' (%s) is no convolution or product of computed data with constant weights, such "
+                             "as Conv, ConvTranspose, Gemm, MatMul",
                              node, found->op_type);
         goto done;
     }

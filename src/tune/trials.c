@@ -58,10 +58,15 @@ static skive_status search(trying *s) {
     SKV_TRY(status);
     keep_last(s);
     if (!r->feasible)
-        return skv_fail_at(t->ctx, SKIVE_ERR_GOAL, "max_drop",
-                           "infeasible: not even a %zuth of the way to the target stays within a drop of %g points on "
-                           "%lld validation samples; the best found loses %.3g",
-                           t->levels, t->max_drop, (long long)r->samples, r->trials[r->best].drop);
+        return t->levels == 1
+                   ? skv_fail_at(t->ctx, SKIVE_ERR_GOAL, "max_drop",
+                                 "infeasible: there is one way to the target, and it loses %.3g points on %lld "
+                                 "validation samples, over the limit of %g",
+                                 r->trials[r->best].drop, (long long)r->samples, t->max_drop)
+                   : skv_fail_at(t->ctx, SKIVE_ERR_GOAL, "max_drop",
+                                 "infeasible: not even a %zuth of the way to the target stays within a drop of %g "
+                                 "points on %lld validation samples; the best found loses %.3g",
+                                 t->levels, t->max_drop, (long long)r->samples, r->trials[r->best].drop);
     return SKIVE_OK;
 }
 

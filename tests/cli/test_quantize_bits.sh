@@ -20,7 +20,17 @@ expect 0 '"bit-operations": ' "$skive" quantize mlp.onnx --data $data --samples 
 expect 0 'latency: budget' "$skive" quantize mlp.onnx --data $data --samples 50 --latency 10s --grids int8,f32 -o e.onnx
 expect 0 'within|least' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 0.5 --max-drop 100 -o f.onnx
 expect 2 'skive pack --bytes' "$skive" quantize mlp.onnx --data $data --bytes 0.2 -o no.skv
-expect 2 'dry-run does not apply' "$skive" quantize mlp.onnx --data $data --bytes 0.2 --dry-run
+# ---- both: as much of the way to the budget as the limit on the loss allows ----
+expect 0 'of 24 parts of the way to the budget' \
+    "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 18k --max-drop 100 -o g.onnx
+small g.onnx 18000
+expect 0 '24 of 24 parts' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 18k --max-drop 100 -o g.onnx
+expect 0 '"control": .*"trials"' \
+    bash -c "'$skive' quantize mlp.onnx --data $data --samples 50 --bytes 18k --max-drop 100 --json -o g.onnx | tr -d '\n'"
+# ---- a dry run chooses and measures sizes, and writes nothing ----
+expect 0 'bytes: budget 18000' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 18k --dry-run
+expect 0 '"dry_run": true' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 18k --dry-run --json
+expect 2 'a budget is spent by' "$skive" quantize mlp.onnx --bytes 0.2 --dry-run
 expect 2 'needs labelled|labelled samples' "$skive" quantize mlp.onnx --input x.npy --bytes 0.2 -o no.onnx
 expect 2 'grids' "$skive" quantize mlp.onnx --data $data --grids int8 -o no.onnx
 expect 2 'cannot be combined' "$skive" quantize mlp.onnx --data $data --qat --bytes 0.2 -o no.onnx

@@ -12,7 +12,7 @@ static const char *normalisations(size_t i) {
     return i < SKV_LENGTH(names) ? names[i] : NULL;
 }
 
-const skv_option skv_channel_options[4] = {
+const skv_option skv_channel_options[5] = {
     {.name = "group",
      .type = SKV_OPTION_CHOICE,
      .text = "auto",
@@ -33,6 +33,7 @@ const skv_option skv_channel_options[4] = {
      .most = 1,
      .fallback = 0.1,
      .brief = "fraction of the channels side by side that stays at least; one always does"},
+    SKV_CHOOSE_OPTION,
     {.name = "multiple",
      .type = SKV_OPTION_INTEGER,
      .least = 0,

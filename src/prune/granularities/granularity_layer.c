@@ -23,6 +23,7 @@ static const skv_option options[] = {
      .text = "auto",
      .choices = groups,
      .brief = "of the scores of all weights: their sum or mean; auto: the sum for criteria that look at data"},
+    SKV_CHOOSE_OPTION,
 };
 
 const skv_granularity skv_granularity_layer = {

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/linear.h"
 #include "graph/meta_keys.h"
-#include "graph/weights.h"
 #include "train/train.h"
 
 typedef struct last {
@@ -43,21 +43,19 @@ static skive_value *behind_bias(skive_node *n, last *l) {
 }
 
 static bool is_layer(skive_node *n, last *l) {
-    const bool gemm = skv_node_is(n, SKV_OP_GEMM), conv = skv_node_is(n, SKV_OP_CONV),
-               product = skv_node_is(n, SKV_OP_MAT_MUL);
-    const skive_tensor *t = n->n_inputs > 1 ? skv_value_tensor(n->inputs[1]) : NULL;
-    if (!(gemm || conv || product) || !t || t->dtype != SKIVE_F32 || t->rank < 2) return false;
+    skv_linear layer;
+    if (!skv_linear_of(n, &layer) || layer.view.data > layer.weight) return false; /* the classes are rows */
+    const skive_tensor *t = skv_value_tensor(n->inputs[layer.weight]);
+    if (!t || t->dtype != SKIVE_F32 || t->rank < 2 || layer.view.out_axis < 0) return false;
     l->node = n;
-    l->weight_input = 1;
-    l->weight = n->inputs[1];
-    skv_weight_view view;
-    if (!skv_weight_view_of(n, 1, &view) || view.out_axis < 0) return false;
-    l->axis = view.out_axis;
-    if (t->dims[l->axis] != l->classes || (conv && skv_attr_int(n, "group", 1) != 1)) return false;
-    if (!product && is_param_of(skv_node_in(n, 2), l->classes)) {
-        l->bias = n->inputs[2];
+    l->weight_input = (uint32_t)layer.weight;
+    l->weight = n->inputs[layer.weight];
+    l->axis = layer.view.out_axis;
+    if (t->dims[l->axis] != l->classes || layer.view.groups != 1) return false;
+    if (layer.bias >= 0 && is_param_of(skv_node_in(n, (size_t)layer.bias), l->classes)) {
+        l->bias_input = (uint32_t)layer.bias;
+        l->bias = n->inputs[l->bias_input];
         l->bias_node = n;
-        l->bias_input = 2;
     }
     return true;
 }

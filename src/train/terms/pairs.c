@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/linear.h"
 #include "graph/op.h"
 #include "graph/unknown.h"
 #include "tensor/tensor.h"
@@ -120,10 +121,10 @@ static void last(const network *net, values *out) {
     const skive_value *v = net->logits;
     for (int steps = 0; v && v->producer && steps < 64; steps++) {
         const skive_node *n = v->producer;
-        const bool product =
-            skv_node_is(n, SKV_OP_GEMM) || skv_node_is(n, SKV_OP_MAT_MUL) || skv_node_is(n, SKV_OP_CONV);
-        if (product) {
-            if (mine(net, n->inputs[0])) add(out, n->inputs[0]);
+        skv_linear l;
+        if (skv_linear_of(n, &l) && l.view.data >= 0) {
+            skive_value *x = n->inputs[l.view.data];
+            if (mine(net, x)) add(out, x);
             return;
         }
         v = n->n_inputs ? n->inputs[0] : NULL;
