@@ -507,7 +507,8 @@ static void every_allocation_may_fail(void **state) {
     (void)state;
     assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "layer", 37) > 20);
     assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "channel:multiple=1", 61) > 20);
-    assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "layer:choose=exact", 199) > 20);
+    assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "layer:choose=exact", 41) > 20);
+    assert_true(skv_test_walk_allocations(prune_depth, (void *)(uintptr_t) "channel:multiple=1,choose=exact", 907) > 3);
 }
 
 int main(void) {
