@@ -27,7 +27,8 @@ tight=$((least + 50))
 expect 0 '24 of 24 parts of the way to the budget' \
     "$skive" quantize mlp.onnx --data $data --samples 50 --bytes ${tight}B --max-drop 100 -o g.onnx
 small g.onnx $tight
-expect 0 '"control": ' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes ${tight}B --max-drop 100 --json -o g.onnx
+expect 0 '"control": ' \
+    "$skive" quantize mlp.onnx --data $data --samples 50 --bytes ${tight}B --max-drop 100 --json -o g.onnx
 # The least harm is within the budget: there is one way.
 expect 0 '1 of 1 parts' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 18k --max-drop 100 -o g.onnx
 # ---- a dry run chooses and measures sizes, and writes nothing ----
