@@ -26,6 +26,7 @@ set(SKIVE_FILES_avx2
   kernels/int8/gemm_avx2.c
   kernels/int8/loops_avx2.c
   kernels/int8/sparse_avx2.c
+  kernels/int8/winograd_avx2.c
   kernels/int8/xnor_avx2.c
   kernels/norm_batch_avx2.c
   kernels/packed_avx2.c
@@ -38,6 +39,7 @@ set(SKIVE_FILES_avx2
   kernels/sgemm_avx2.c
   kernels/sparse/loops_avx2.c
   kernels/unary_avx2.c
+  kernels/winograd_conv_avx2.c
   probe/loops_avx2.c
   quant/loops_avx2.c)
 

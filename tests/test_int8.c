@@ -60,7 +60,7 @@ static void thin(dice *d, skive_tensor *w) {
                 ((int8_t *)w->data)[r * k + i] = 0;
 }
 
-static int sparse_steps; /* of all plans */
+static int sparse_steps, winograd_steps; /* of all plans */
 
 /* Sometimes weights of few bits, all multiples of a number. */
 static void coarsen(dice *d, skive_tensor *w) {
@@ -90,6 +90,7 @@ static void evaluate_as(skive_context *ctx, const skive_graph *g, const skive_te
         skive_plan_step step;
         skive_plan_step_get(plan, i, &step);
         sparse_steps += strcmp(step.kernel, "qgemm_u8s8_sparse") == 0;
+        winograd_steps += strcmp(step.kernel, "qconv_winograd_u8s8_avx2") == 0;
         if (step.op[0] == 'Q' && strcmp(step.kernel, "reference") == 0) fail_msg("%s runs on the reference", step.op);
     }
     skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
@@ -214,25 +215,32 @@ static skive_value *bias_of(skive_context *ctx, dice *d, skv_builder *b, int64_t
     return parameter(ctx, b, &t);
 }
 
-static void convolution(skive_context *ctx, uint64_t seed) {
+/* square: windows of 3x3 over many channels and positions, for which there is Winograd's algorithm. */
+static void convolution_of(skive_context *ctx, uint64_t seed, bool square) {
     dice d = {seed, 0};
     char what[64];
     (void)snprintf(what, sizeof what, "QConv, seed %llu", (unsigned long long)seed);
-    const int spatial = coin(&d, 80) ? 2 : coin(&d, 60) ? 1 : 3, rank = spatial + 2;
-    const bool depthwise = coin(&d, 25);
-    const int64_t groups = depthwise ? roll(&d, 2, 70) : coin(&d, 80) ? 1 : roll(&d, 2, 4);
-    const int64_t per_in = depthwise ? 1 : coin(&d, 50) ? roll(&d, 1, 9) : 4 * roll(&d, 1, 20);
-    const int64_t per_out = depthwise && coin(&d, 80) ? 1 : coin(&d, 50) ? roll(&d, 1, 40) : 16 * roll(&d, 1, 6);
+    const int spatial = square || coin(&d, 80) ? 2 : coin(&d, 60) ? 1 : 3, rank = spatial + 2;
+    const bool depthwise = !square && coin(&d, 25);
+    const int64_t groups = square ? 1 : depthwise ? roll(&d, 2, 70) : coin(&d, 80) ? 1 : roll(&d, 2, 4);
+    const int64_t per_in = square         ? 16 * roll(&d, 2, 5)
+                           : depthwise    ? 1
+                           : coin(&d, 50) ? roll(&d, 1, 9)
+                                          : 4 * roll(&d, 1, 20);
+    const int64_t per_out = square                      ? roll(&d, 16, 40)
+                            : depthwise && coin(&d, 80) ? 1
+                            : coin(&d, 50)              ? roll(&d, 1, 40)
+                                                        : 16 * roll(&d, 1, 6);
     int64_t x_dims[5] = {roll(&d, 1, 3), groups * per_in}, w_dims[5] = {groups * per_out, per_in};
     int64_t strides[3], dilations[3], pads[6], terms = per_in;
     for (int a = 0; a < spatial; a++) {
-        const int64_t kernel = coin(&d, 35) ? 1 : roll(&d, 1, spatial == 3 ? 3 : 5);
-        dilations[a] = coin(&d, 80) ? 1 : 2;
-        strides[a] = coin(&d, 70) ? 1 : roll(&d, 2, 3);
-        pads[a] = coin(&d, 50) ? 0 : roll(&d, 0, 3);
+        const int64_t kernel = square ? 3 : coin(&d, 35) ? 1 : roll(&d, 1, spatial == 3 ? 3 : 5);
+        dilations[a] = square || coin(&d, 80) ? 1 : 2;
+        strides[a] = square || coin(&d, 70) ? 1 : roll(&d, 2, 3);
+        pads[a] = coin(&d, 50) ? 0 : roll(&d, 0, square ? 2 : 3);
         pads[spatial + a] = coin(&d, 50) ? pads[a] : roll(&d, 0, 2);
         const int64_t reach = (kernel - 1) * dilations[a] + 1;
-        x_dims[2 + a] = roll(&d, 1, spatial == 3 ? 6 : coin(&d, 80) ? 14 : 24);
+        x_dims[2 + a] = square ? roll(&d, 10, 23) : roll(&d, 1, spatial == 3 ? 6 : coin(&d, 80) ? 14 : 24);
         if (x_dims[2 + a] + pads[a] + pads[spatial + a] < reach) x_dims[2 + a] = reach;
         w_dims[2 + a] = kernel;
         terms *= kernel;
@@ -240,8 +248,8 @@ static void convolution(skive_context *ctx, uint64_t seed) {
     const bool adds = coin(&d, 30);
     skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, rank, x_dims, 0, 255)};
     skive_tensor w = integers(ctx, &d, SKIVE_I8, rank, w_dims, -128, 127);
-    if (coin(&d, 35)) thin(&d, &w);
-    coarsen(&d, &w);
+    if (!square && coin(&d, 35)) thin(&d, &w);
+    if (!square) coarsen(&d, &w);
     int64_t y_dims[5] = {x_dims[0], w_dims[0]};
     for (int a = 0; a < spatial; a++) {
         const int64_t reach = (w_dims[2 + a] - 1) * dilations[a] + 1;
@@ -288,6 +296,8 @@ static void convolution(skive_context *ctx, uint64_t seed) {
     skive_graph_free(g);
 }
 
+static void convolution(skive_context *ctx, uint64_t seed) { convolution_of(ctx, seed, false); }
+
 static void product(skive_context *ctx, uint64_t seed) {
     dice d = {seed, 0};
     char what[64];
@@ -313,7 +323,7 @@ static void product(skive_context *ctx, uint64_t seed) {
     skive_graph_free(g);
 }
 
-enum { CONVOLUTIONS = 600, PRODUCTS = 150, OTHERS = 60 };
+enum { CONVOLUTIONS = 600, SQUARES = 30, PRODUCTS = 150, OTHERS = 60 };
 
 static void convolutions(void **state) {
     skive_context *ctx = skv_test_context();
@@ -321,6 +331,15 @@ static void convolutions(void **state) {
     sparse_steps = 0;
     for (uint64_t seed = 1; seed <= skv_test_rounds(CONVOLUTIONS); seed++) convolution(ctx, seed);
     if (skv_test_rounds(CONVOLUTIONS) == CONVOLUTIONS) assert_true(sparse_steps > 5);
+    skv_test_context_end(ctx);
+}
+
+static void square_windows(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    winograd_steps = 0;
+    for (uint64_t seed = 1; seed <= skv_test_rounds(SQUARES); seed++) convolution_of(ctx, seed, true);
+    SKV_ON(AVX2, if (skv_cpu_isa() == SKV_ISA_AVX2) assert_true(winograd_steps > 5);)
     skv_test_context_end(ctx);
 }
 
@@ -796,6 +815,7 @@ static void channel_without_weights_keeps_its_bias(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),
+        cmocka_unit_test(square_windows),
         cmocka_unit_test(products),
         cmocka_unit_test(signs),
         cmocka_unit_test(sums),

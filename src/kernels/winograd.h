@@ -38,6 +38,10 @@ typedef struct skv_wino {
     size_t u_at, thread_at, thread_bytes, m_at; /* in the scratch; m_at within a thread's part */
 } skv_wino;
 
+/* For inference at the level of AVX2: is the convolution one of 3x3 windows for which F(2x2, 3x3) is faster? */
+bool skv_wino_square(const skv_conv_shape *s, skv_why *why);
+enum { SKV_WINO_GAIN_PERCENT = 180 }; /* of the direct kernel's speed, then */
+
 /* Does the node's convolution suit? `s` is the forward convolution's shape. */
 bool skv_wino_suits(const skv_kernel_node *n, const skv_conv_shape *s, skv_why *why);
 /* Fills all but the scratch's places. */

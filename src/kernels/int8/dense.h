@@ -68,6 +68,9 @@ bool skv_q8_dense_applicable(const skv_kernel_node *n, skv_why *why);
 skive_status skv_q8_dense_geometry(const skv_kernel_node *n, skv_conv_shape *s);
 /* The same, and the layouts it wants. */
 skive_status skv_q8_dense_shape(skv_kernel_node *n, skv_conv_shape *s);
+/* What becomes of the sums of a node of so many channels, its sum with another tensor included. */
+skive_status skv_q8_read_output(const skv_kernel_node *n, int64_t channels, const skv_requant *r,
+                                const double *multiplier, skv_q8_out *out);
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s);
 skive_status skv_q8_dense_run(const skv_kernel_call *c);
 /* The run itself: x and what is added, results, memory of n->scratch_bytes as the preparation left it. */

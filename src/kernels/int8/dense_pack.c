@@ -314,20 +314,21 @@ static skive_status make_boxes(skive_context *ctx, skv_q8_dense *d) {
     return SKIVE_OK;
 }
 
-static skive_status read_output(skv_kernel_node *n, skv_q8_dense *d, const skv_requant *r, const double *multiplier) {
+skive_status skv_q8_read_output(const skv_kernel_node *n, int64_t channels, const skv_requant *r,
+                                const double *multiplier, skv_q8_out *out) {
     float largest = 0;
     skv_q_add q;
-    for (int64_t m = 0; m < d->s.m; m++) largest = (float)multiplier[m] > largest ? (float)multiplier[m] : largest;
-    d->out = skv_q8_out_of(r, largest);
+    for (int64_t m = 0; m < channels; m++) largest = (float)multiplier[m] > largest ? (float)multiplier[m] : largest;
+    *out = skv_q8_out_of(r, largest);
     if (!skv_node_is(n->node, SKV_OP_Q_CONV_ADD)) return SKIVE_OK;
     SKV_TRY(skv_q_conv_add_read(n->ctx, n->node, &q));
-    d->out = skv_q8_out_of(&q.y, largest);
-    d->out.adds = true;
-    d->out.sum = (skv_q8_sum){.least = r->clamp_lo - r->y_zero_point,
-                              .most = r->clamp_hi - r->y_zero_point,
-                              .mine = q.a_multiplier,
-                              .theirs = q.b_multiplier,
-                              .zero = q.b_zero_point};
+    *out = skv_q8_out_of(&q.y, largest);
+    out->adds = true;
+    out->sum = (skv_q8_sum){.least = r->clamp_lo - r->y_zero_point,
+                            .most = r->clamp_hi - r->y_zero_point,
+                            .mine = q.a_multiplier,
+                            .theirs = q.b_multiplier,
+                            .zero = q.b_zero_point};
     return SKIVE_OK;
 }
 
@@ -369,7 +370,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, make_boxes(n->ctx, d));
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
-    SKV_GO(status, fail, read_output(n, d, &scaling.r, scaling.multiplier));
+    SKV_GO(status, fail, skv_q8_read_output(n, s->m, &scaling.r, scaling.multiplier, &d->out));
     d->item = d->out.real ? sizeof(float) : 1;
     SKV_GO(status, fail, allocate(n, d));
     if (gemm->constants) gemm->constants(&d->out, &d->constants);

@@ -116,7 +116,7 @@ static inline __attribute__((always_inline)) void store(const skv_q8_tile *t, co
         store_bytes(t, rows, acc);
 }
 
-static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero) {
+static inline void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero) {
     int16_t *to = (int16_t *)row + at;
     const __m256i z = _mm256_set1_epi16((short)zero);
     size_t i = 0;

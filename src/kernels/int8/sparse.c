@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "kernels/int8/dense.h"
+#include "kernels/winograd.h"
 #include "kernels/int8/tiles.h"
 
 enum { OTHER = 3, CHUNK = 64 }; /* input that QConvAdd adds; channels whose sums stand together */
@@ -65,13 +66,15 @@ static double zeros_of(const int8_t *w, int64_t n) {
     return n > 0 ? (double)zeros / (double)n : 0;
 }
 
-/* How much faster the tile registers multiply than the loops that l->dense stands for. */
+/* How much faster the tile registers, or Winograd's algorithm, multiply than the loops that l->dense stands for. */
 static double dense_gain(const skv_kernel_node *n) {
     enum { TILES_GAIN = 4 };
     skv_conv_shape s;
     skv_why why = {{0}};
     const bool tiles = SKV_ON(AMX, skv_cpu_isa() >= SKV_ISA_AMX ||) false;
-    return tiles && skv_q8_dense_geometry(n, &s) == SKIVE_OK && skv_q8_tiles_pay(&s, &why) ? TILES_GAIN : 1;
+    if (skv_q8_dense_geometry(n, &s) != SKIVE_OK) return 1;
+    if (tiles && skv_q8_tiles_pay(&s, &why)) return TILES_GAIN;
+    return skv_wino_square(&s, &why) ? SKV_WINO_GAIN_PERCENT / 100.0 : 1;
 }
 
 static bool pays(const skv_kernel_node *n, int64_t positions, int64_t m, int64_t k, skv_why *why) {

@@ -3,6 +3,7 @@
 #include "kernels/onednn/winograd_pays.h"
 #endif
 #include "kernels/sparse/layer.h"
+#include "kernels/winograd.h"
 
 static bool read_shape(const skv_kernel_node *n, skv_conv_shape *s, skv_why *why) {
     const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
@@ -108,7 +109,9 @@ static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
     if (skv_isa_has(isa, SKV_ISA_AVX512) && skv_dnnl_winograd_pays(c))
         return (c->c < MANY ? winograd_few : winograd) * filled(g->out[1], TILE) * filled(g->out[2], TILE);
     const int64_t block = skv_isa_has(isa, SKV_ISA_AVX512) ? 16 : 8;
-    return direct * filled(rows, block) * (channels <= FEW_READ ? 1 : filled(channels, block));
+    const double reached = direct * filled(rows, block) * (channels <= FEW_READ ? 1 : filled(channels, block));
+    skv_why why;
+    return skv_wino_square(c, &why) ? reached * SKV_WINO_GAIN_PERCENT / 100 : reached;
 }
 #else
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
@@ -117,6 +120,8 @@ static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
     const bool neon = skv_isa_has(isa, SKV_ISA_NEON), alone = c->c == c->groups && c->groups > 1;
     if (isa == SKV_ISA_SCALAR) return plain_rate(c);
     if (neon) return alone ? depthwise_neon : rows_neon;
+    skv_why why;
+    if (skv_wino_square(c, &why)) return rows * SKV_WINO_GAIN_PERCENT / 100;
     return alone ? depthwise : c->m < FEW ? few_rows : rows;
 }
 #endif
