@@ -5,6 +5,7 @@
  * 16 output channels after another, the 16 products and the way back. Values may stand with their channels last or in
  * blocks of eight: both are vectors of eight channels at some distance from each other. */
 #include <immintrin.h>
+#include <string.h>
 
 #include "base/parallel.h"
 #include "kernels/finish.h"
@@ -87,19 +88,25 @@ SKV_INLINE void transform_back(const __m256 *m, int step, __m256 *o, int o_step)
     o[o_step] = _mm256_add_ps(_mm256_sub_ps(m[step], m[2 * step]), m[3 * step]);
 }
 
-static void window_line(const float *g, int step, float *o, int o_step) {
-    o[0] = g[0];
-    o[o_step] = 0.5f * (g[0] + g[2 * step] + g[step]);
-    o[2 * o_step] = 0.5f * (g[0] + g[2 * step] - g[step]);
-    o[3 * o_step] = g[2 * step];
+/* Of the windows of PANEL output channels at once. */
+SKV_INLINE void window_line(float (*g)[PANEL], int step, float (*o)[PANEL], int o_step) {
+    for (int l = 0; l < PANEL; l++) {
+        const float even = 0.5f * (g[0][l] + g[2 * step][l]), odd = 0.5f * g[step][l];
+        o[0][l] = g[0][l];
+        o[o_step][l] = even + odd;
+        o[2 * o_step][l] = even - odd;
+        o[3 * o_step][l] = g[2 * step][l];
+    }
 }
 
-/* One window [3][3] to its 16 points, `apart` floats from each other. */
-static void transform_window(const float *g, float *to, int64_t apart) {
-    float half[12], full[POINTS];
+/* Windows [3][3] of n output channels, `apart` floats from each other, to 16 points, `step` floats from each other. */
+static void transform_windows(const float *w, int64_t n, int64_t apart, float *to, int64_t step) {
+    float g[9][PANEL] = {{0}}, half[12][PANEL], full[POINTS][PANEL];
+    for (int64_t l = 0; l < n; l++)
+        for (int i = 0; i < 9; i++) g[i][l] = w[l * apart + i];
     for (int q = 0; q < 3; q++) window_line(g + q, 3, half + q, 3);
     for (int p = 0; p < 4; p++) window_line(half + 3 * p, 1, full + 4 * p, 1);
-    for (int p = 0; p < POINTS; p++) to[p * apart] = full[p];
+    for (int p = 0; p < POINTS; p++) memcpy(to + p * step, full[p], sizeof full[p]);
 }
 
 /* ---- a unit ---- */
@@ -258,9 +265,14 @@ static skive_status pack(skv_kernel_node *n, wino_state *st, int64_t channels) {
     n->state_bytes = floats * sizeof(float);
     SKV_TRY(skv_arena_alloc(n->weights, n->state_bytes, &st->u)); /* zeros for channels that are padding */
     n->packs_input[1] = true;
-    for (int64_t m = 0; m < st->m; m++) {
-        float *to = st->u + m / PANEL * POINTS * st->c * PANEL + m % PANEL;
-        for (int64_t c = 0; c < channels; c++, w += 9, to += PANEL) transform_window(w, to, st->c * PANEL);
+    const int64_t panels = st->panels, c = st->c;
+    const int threads = n->threads;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && panels > 1)
+    for (int64_t i = 0; i < panels; i++) {
+        const int64_t first = i * PANEL, here = st->m - first < PANEL ? st->m - first : PANEL;
+        float *to = st->u + i * POINTS * c * PANEL;
+        for (int64_t k = 0; k < channels; k++)
+            transform_windows(w + (first * channels + k) * 9, here, channels * 9, to + k * PANEL, c * PANEL);
     }
     return SKIVE_OK;
 }

@@ -18,10 +18,12 @@ typedef struct place {
     size_t rows, apart, y_at[SKV_Q8_MOST_ROWS];
 } place;
 
+static int64_t image_bytes(const skv_q8_dense *d) { return skv_volume(d->at.in) * d->s.c * (int64_t)d->x_item; }
+
 static position position_of(const skv_q8_dense *d, const skv_q8_box *b, const uint8_t *x, int64_t row) {
     const int64_t width = b->hi[2] - b->lo[2], height = b->hi[1] - b->lo[1], depth = b->hi[0] - b->lo[0];
     const int64_t n = row / (width * height * depth);
-    return (position){x + n * skv_volume(d->at.in) * d->s.c, n, b->lo[0] + row / width / height % depth,
+    return (position){x + n * image_bytes(d), n, b->lo[0] + row / width / height % depth,
                       b->lo[1] + row / width % height, b->lo[2] + row % width};
 }
 
@@ -33,7 +35,7 @@ static void step(const skv_q8_dense *d, const skv_q8_box *b, position *p) {
     if (++p->d < b->hi[0]) return;
     p->d = b->lo[0];
     p->n++;
-    p->image += skv_volume(d->at.in) * d->s.c;
+    p->image += image_bytes(d);
 }
 
 static int64_t output_of(const skv_q8_dense *d, const position *p) {
@@ -47,15 +49,16 @@ static void copy_line(const skv_q8_dense *d, const uint8_t *x, int64_t line, uin
     const int64_t h = line % to->in[1] - g->pad_lo[1], z = line / to->in[1] % to->in[0] - g->pad_lo[0];
     const int64_t image = line / to->in[1] / to->in[0];
     const size_t c = (size_t)d->s.c, low = (size_t)g->pad_lo[2] * c, inside = (size_t)g->in[2] * c;
-    const size_t all = (size_t)to->in[2] * c;
-    copy += (size_t)line * all;
+    const size_t all = (size_t)to->in[2] * c, item = d->x_item;
+    const int padding = d->gemm->wide ? 0 : d->x_zero;
+    copy += (size_t)line * all * item;
     if (h < 0 || h >= g->in[1] || z < 0 || z >= g->in[0]) {
-        memset(copy, d->x_zero, all);
+        memset(copy, padding, all * item);
         return;
     }
-    memset(copy, d->x_zero, low);
-    memcpy(copy + low, x + (size_t)((image * g->in[0] + z) * g->in[1] + h) * inside, inside);
-    memset(copy + low + inside, d->x_zero, all - low - inside);
+    memset(copy, padding, low * item);
+    d->gemm->copy(copy, low, x + (size_t)((image * g->in[0] + z) * g->in[1] + h) * inside, inside, d->x_zero);
+    memset(copy + (low + inside) * item, padding, (all - low - inside) * item);
 }
 
 /* One row of k numbers: taps outside, channels inside, padding as zero. */
@@ -104,7 +107,8 @@ static void point_at_edge(const skv_q8_dense *d, const skv_q8_box *b, const posi
             const int64_t line = (id * g->in[1] + ih) * g->in[2];
             for (int64_t kw = b->tap_lo[2]; kw < b->tap_hi[2]; kw++, to += stride) {
                 const int64_t iw = w0 + kw * g->dilation[2];
-                *to = inside && iw >= 0 && iw < g->in[2] ? p->image + (line + iw) * d->s.c + channel : d->padding;
+                const int64_t at = ((line + iw) * d->s.c + channel) * (int64_t)d->x_item;
+                *to = inside && iw >= 0 && iw < g->in[2] ? p->image + at : d->padding;
             }
         }
     }
@@ -145,7 +149,7 @@ static void point(const skv_q8_dense *d, const skv_q8_box *b, position *p, int64
         const int64_t first = ((d0 * g->in[1] + h0) * g->in[2] + w0) * d->s.c + channel;
         for (size_t t = 0; t < b->taps; t++)
             for (size_t i = 0; i < run; i++)
-                a[t * rows + r + i] = p->image + (first + b->offset[t] + (int64_t)i * apart);
+                a[t * rows + r + i] = p->image + (first + b->offset[t] + (int64_t)i * apart) * (int64_t)d->x_item;
         for (size_t i = 0; i < run; i++) y_at[r + i] = y + i * y_stride;
         r += run;
         p->w += (int64_t)run - 1;
@@ -205,6 +209,14 @@ static void find_rows(const skv_q8_dense *d, int64_t tile, size_t tiles, int64_t
         }
         if (d->reading != SKV_Q8_GATHERED) {
             point(d, box, &p, channel, at->rows, a, at->y_at);
+            continue;
+        }
+        if (d->joined) {
+            d->gemm->copy(gathered, 0, p.image + p.w * d->s.c, at->rows * (size_t)d->s.c, d->x_zero);
+            for (size_t r = 0; r < at->rows; r++, gathered += row_bytes, step(d, box, &p)) {
+                a[r] = gathered;
+                at->y_at[r] = (size_t)output_of(d, &p) * (size_t)d->s.m * d->item;
+            }
             continue;
         }
         for (size_t r = 0; r < at->rows; r++, gathered += row_bytes, step(d, box, &p)) {

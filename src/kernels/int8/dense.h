@@ -41,6 +41,8 @@ typedef struct skv_q8_dense {
     skv_geometry at;     /* s.g, that of the copy, or all positions of a pointwise one as one line */
     int64_t images;      /* in `at` */
     bool reads_on;       /* rows are read in place to whole groups, past the last one's end */
+    bool joined;         /* gathered rows of successive positions stand together in the input too */
+    size_t x_item;       /* bytes of a number where it is read: 2 in the copy for wide tiles */
     size_t taps, groups; /* as in skv_q8_tile */
     int n_boxes;
     skv_q8_box box[SKV_Q8_BOXES];

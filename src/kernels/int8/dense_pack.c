@@ -50,16 +50,17 @@ static void pack_bytes(const skv_q8_dense *d, const int8_t *w, int8_t *column) {
 }
 
 static void pack_wide(const skv_q8_dense *d, const int8_t *w, size_t column, int16_t *panel) {
-    const size_t run = skv_q8_column_run(d->gemm, d->groups), apart = run * d->gemm->nr;
+    const size_t step = skv_q8_column_run(d->gemm, d->groups), group = d->gemm->nr * step, run = d->k / d->taps;
+    const size_t padded = d->groups * d->gemm->k_group;
     const int64_t window = skv_volume(d->s.g.kernel);
-    size_t at = 0;
-    panel += column * run;
+    size_t first = 0, at = 0;
+    panel += column * step;
     for (int64_t t = 0; t < window; t++) {
         for (int64_t i = 0; i < d->per_in; i++) {
-            panel[at] = w[i * window + t];
+            panel[(first + at) / step * group + (first + at) % step] = w[i * window + t];
             if (++at < run) continue;
             at = 0;
-            panel += apart;
+            first += padded;
         }
     }
 }
@@ -121,9 +122,11 @@ static skive_status size_copy(skv_kernel_node *n, skv_q8_dense *d) {
         fits = fits && skv_mul_size(bytes, (size_t)d->at.in[a], &bytes);
     }
     d->at.kernel[SKV_SPATIAL - 1] = 1;
-    fits = fits && skv_mul_size(bytes, (size_t)d->s.c, &bytes) && bytes < SIZE_MAX / 2;
+    fits = fits && skv_mul_size(bytes, (size_t)d->s.c, &bytes) && bytes < SIZE_MAX / 4;
     if (!fits) return skv_fail_at(n->ctx, SKIVE_ERR_LIMIT, n->node->name, "QConv: the input is too large");
-    d->copy_bytes = skv_align_up(bytes + d->gemm->k_group, 64); /* the last run reads on to a whole group */
+    d->x_item = d->gemm->wide ? 2 : 1;
+    d->copy_bytes =
+        skv_align_up((bytes + d->gemm->k_group) * d->x_item, 64); /* the last run reads on to a group's end */
     return SKIVE_OK;
 }
 
@@ -160,6 +163,7 @@ static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
     d->at = *g;
     d->images = d->s.n;
     d->reading = SKV_Q8_IN_PLACE;
+    d->x_item = 1;
     if (d->gemm->even) return choose_even(n, d);
     if (!d->gemm->wide && (size_t)d->per_in % d->gemm->k_group == 0) {
         if (is_pointwise(g)) join_lines(d);
@@ -168,8 +172,17 @@ static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
     d->reading = SKV_Q8_GATHERED;
     /* Where a weight cannot be 0, the numbers behind a row must be. */
     if (d->gemm->bits == 1) return SKIVE_OK;
-    if (d->gemm->wide || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || skv_node_is(n->node, SKV_OP_Q_GEMM))
+    if (d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1) return SKIVE_OK;
+    if (d->gemm->wide) {
+        if (is_pointwise(g) && (size_t)d->s.c % d->gemm->k_group == 0) {
+            join_lines(d);
+            d->joined = true;
+        }
+        /* Numbers that stand together along k have been put together for it. */
+        if (skv_volume(g->kernel) == 1 || d->gemm->by_column || d->gemm->bits) return SKIVE_OK;
+    } else if (skv_node_is(n->node, SKV_OP_Q_GEMM)) {
         return SKIVE_OK;
+    }
     d->reading = SKV_Q8_LINES;
     return size_copy(n, d);
 }

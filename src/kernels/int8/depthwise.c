@@ -18,7 +18,8 @@ typedef struct depthwise_state {
     size_t sum_bytes;  /* of one thread's sums; behind them the inputs it gathers, [taps][lanes], and its taps */
     size_t taps_at;
     size_t thread_bytes;
-    int16_t *w;        /* [taps][lanes] */
+    int16_t *w;        /* [taps][lanes], or [pairs of taps][lanes][2] */
+    bool pairs;        /* the loop for bytes takes them */
     int32_t *init;     /* [lanes]: bias - x_zero_point * sum of the weights */
     float *multiplier; /* [lanes] */
     skv_q8_fixed fixed;
@@ -77,7 +78,8 @@ static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_
         const int64_t c = (int64_t)i % d->s.c;
         int32_t sum = 0;
         for (int64_t t = 0; t < taps; t++) {
-            d->w[(size_t)t * d->lanes + i] = w[c * taps + t];
+            const size_t pair = (size_t)(t / 2) * d->lanes + i;
+            d->w[d->pairs ? 2 * pair + (size_t)t % 2 : (size_t)t * d->lanes + i] = w[c * taps + t];
             sum += w[c * taps + t];
         }
         /* Wraps where the true sum would not: see int8.h. */
@@ -102,8 +104,8 @@ static skive_status allocate(skv_kernel_node *n, depthwise_state *d) {
     d->taps_at = d->sum_bytes + skv_align_up(c * taps, 64);
     d->thread_bytes = d->taps_at + skv_align_up(taps * sizeof(void *), 64);
     n->scratch_bytes = d->thread_bytes * (size_t)n->threads;
-    n->state_bytes = c * (taps * 2 + (d->fixed.on ? 16 : 8));
-    SKV_TRY(skv_alloc_array(n->ctx, c, taps * sizeof *d->w, &d->w));
+    n->state_bytes = c * ((taps + taps % 2) * 2 + (d->fixed.on ? 16 : 8));
+    SKV_TRY(skv_alloc_array(n->ctx, c, (taps + taps % 2) * sizeof *d->w, &d->w));
     SKV_TRY(skv_alloc_array(n->ctx, c, sizeof *d->init, &d->init));
     for (int i = 0; d->fixed.on && i < 2; i++)
         SKV_TRY(skv_alloc_array(n->ctx, c, sizeof(int32_t), i ? &d->shift : &d->q31));
@@ -126,9 +128,10 @@ static skive_status prepare(skv_kernel_node *n) {
     const int64_t taps = skv_volume(d->s.g.kernel);
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, zero, n->in[1].constant->data, d->s.m, taps, bias ? bias->data : NULL));
+    d->item = d->r.output == SKV_Q_F32 ? sizeof(float) : 1;
+    d->pairs = d->loops->depthwise_bytes && !d->fixed.on && d->item == 1;
     SKV_GO(status, fail, allocate(n, d));
     pack(d, zero, n->in[1].constant->data, bias ? bias->data : NULL, &scaling);
-    d->item = d->r.output == SKV_Q_F32 ? sizeof(float) : 1;
     n->state = d;
     n->packs_input[1] = n->packs_input[2] = true;
     n->in[0].layout = n->out[0].layout = SKV_NHWC;
@@ -218,6 +221,13 @@ static void points(const depthwise_state *d, const uint8_t *image, int64_t od, i
     }
 }
 
+/* Do the windows of `count` positions from `o` on lie inside along an axis? */
+static bool is_inside(const skv_geometry *g, int axis, int64_t o, int64_t count) {
+    const int64_t first = o * g->stride[axis] - g->pad_lo[axis];
+    const int64_t last = first + (count - 1) * g->stride[axis] + (g->kernel[axis] - 1) * g->dilation[axis];
+    return first >= 0 && last < g->in[axis];
+}
+
 static skive_status run_on(const depthwise_state *d, const skv_kernel_call *c, const uint8_t *x) {
     const skv_geometry *g = &d->s.g;
     char *y = c->out[0];
@@ -232,10 +242,23 @@ static skive_status run_on(const depthwise_state *d, const skv_kernel_call *c, c
         const int64_t oh = line % g->out[1], od = line / g->out[1] % g->out[0];
         const uint8_t *image = x + line / g->out[1] / g->out[0] * skv_volume(g->in) * d->s.c;
         char *to = y + (size_t)(line * g->out[2]) * channels * d->item;
+        const bool lines_inside = is_inside(g, 0, od, 1) && is_inside(g, 1, oh, 1);
+        bool was_inside = false;
         for (int64_t ow = 0; ow < g->out[2]; ow += d->positions) {
             const int64_t count = g->out[2] - ow < d->positions ? g->out[2] - ow : d->positions;
             const size_t n = (size_t)count * channels;
-            points(d, image, od, oh, ow, count, (uint8_t *)scratch + d->sum_bytes, at);
+            const bool inside = lines_inside && is_inside(g, 2, ow, count) && (g->stride[2] == 1 || d->positions == 1);
+            if (inside && was_inside) { /* the last taps some steps further */
+                for (size_t t = 0; t < taps; t++) at[t] += (size_t)(d->positions * g->stride[2]) * channels;
+            } else {
+                points(d, image, od, oh, ow, count, (uint8_t *)scratch + d->sum_bytes, at);
+            }
+            was_inside = inside;
+            if (d->pairs) {
+                d->loops->depthwise_bytes(at, taps, d->w, d->lanes, d->init, d->multiplier, (uint8_t *)to, n, &d->r);
+                to += n;
+                continue;
+            }
             int32_t *into = d->sums ? (int32_t *)(void *)to : sum;
             d->loops->depthwise(at, taps, d->w, d->lanes, d->init, into, n);
             if (d->to_float)

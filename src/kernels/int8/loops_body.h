@@ -1,6 +1,6 @@
 /* The loops of struct skv_q8_loops in plain C. Each loops_<isa>.c compiles this text with its instructions; float steps
  * are rounded one by one (no contraction), so that every copy gives the same bits. LOOPS names the table; with
- * OWN_ADD_TAPS the file has add_taps itself. */
+ * OWN_ADD_TAPS, OWN_MAX and OWN_DEPTHWISE_BYTES the file has these itself. */
 #ifndef SKV_INT8_LOOPS_BODY_H
 #define SKV_INT8_LOOPS_BODY_H
 
@@ -34,6 +34,7 @@ static void add(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const 
     }
 }
 
+#ifndef OWN_MAX
 /* As many whole vectors of this width as the channels hold; few channels end in narrower ones. */
 #define MAX_BY(width)                                                                     \
     for (; i + (width) <= n; i += (width)) {                                              \
@@ -58,6 +59,7 @@ static void max(const uint8_t *const *x, size_t taps, uint8_t *y, size_t n) {
         y[i] = best;
     }
 }
+#endif
 
 static void sum(const uint8_t *x, int32_t *total, size_t n) {
 #pragma omp simd
@@ -234,6 +236,9 @@ const skv_q8_loops LOOPS = {.add = add,
                             .max = max,
                             .sum = sum,
                             .depthwise = depthwise,
+#ifdef OWN_DEPTHWISE_BYTES
+                            .depthwise_bytes = depthwise_bytes,
+#endif
                             .requant = requant,
                             .fixed = fixed,
                             .add_fixed = add_fixed,

@@ -68,20 +68,31 @@ SKV_INLINE void transform_back(const __m256i *m, int step, __m256i *o, int o_ste
     o[o_step] = _mm256_add_epi32(_mm256_sub_epi32(m[step], m[2 * step]), m[3 * step]);
 }
 
-static void window_line(const int *g, int step, int *o, int o_step) {
-    o[0] = 2 * g[0];
-    o[o_step] = g[0] + g[step] + g[2 * step];
-    o[2 * o_step] = g[0] - g[step] + g[2 * step];
-    o[3 * o_step] = 2 * g[2 * step];
+/* Of the windows of NR output channels at once. */
+SKV_INLINE void window_line(int16_t (*g)[NR], int step, int16_t (*o)[NR], int o_step) {
+    for (int l = 0; l < NR; l++) {
+        const int even = g[0][l] + g[2 * step][l], odd = g[step][l];
+        o[0][l] = (int16_t)(2 * g[0][l]);
+        o[o_step][l] = (int16_t)(even + odd);
+        o[2 * o_step][l] = (int16_t)(even - odd);
+        o[3 * o_step][l] = (int16_t)(2 * g[2 * step][l]);
+    }
 }
 
-/* One window [3][3] to its 16 points, `apart` numbers from each other. */
-static void transform_window(const int8_t *w, int16_t *to, int64_t apart) {
-    int g[9], half[12], full[POINTS];
-    for (int i = 0; i < 9; i++) g[i] = w[i];
-    for (int q = 0; q < 3; q++) window_line(g + q, 3, half + q, 3);
-    for (int p = 0; p < 4; p++) window_line(half + 3 * p, 1, full + 4 * p, 1);
-    for (int p = 0; p < POINTS; p++) to[p * apart] = (int16_t)full[p];
+/* Windows [3][3] of two input channels and n output channels, the latter `apart` numbers from each other, to 16 points,
+ * `step` numbers from each other. */
+static void transform_windows(const int8_t *w, int64_t n, int64_t apart, int16_t *to, int64_t step) {
+    int16_t both[POINTS][NR][2];
+    for (int k = 0; k < 2; k++, w += 9) {
+        int16_t g[9][NR] = {{0}}, half[12][NR], full[POINTS][NR];
+        for (int64_t l = 0; l < n; l++)
+            for (int i = 0; i < 9; i++) g[i][l] = w[l * apart + i];
+        for (int q = 0; q < 3; q++) window_line(g + q, 3, half + q, 3);
+        for (int p = 0; p < 4; p++) window_line(half + 3 * p, 1, full + 4 * p, 1);
+        for (int p = 0; p < POINTS; p++)
+            for (int l = 0; l < NR; l++) both[p][l][k] = full[p][l];
+    }
+    for (int p = 0; p < POINTS; p++) memcpy(to + p * step, both[p], sizeof both[p]);
 }
 
 /* ---- a unit ---- */
@@ -245,9 +256,13 @@ static skive_status pack(skv_kernel_node *n, wino_state *st) {
     n->state_bytes = (size_t)(st->panels * NR * POINTS) * (size_t)st->c * sizeof *st->u;
     SKV_TRY(skv_arena_alloc(n->weights, n->state_bytes, &st->u)); /* zeros: channels that fill the last panel up */
     n->packs_input[1] = true;
-    for (int64_t m = 0; m < st->m; m++) {
-        int16_t *to = st->u + m / NR * POINTS * st->c * NR + m % NR * 2;
-        for (int64_t c = 0; c < st->c; c++, w += 9) transform_window(w, to + c / 2 * NR * 2 + c % 2, st->c * NR);
+    const int64_t panels = st->panels, c = st->c;
+    const int threads = n->threads;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && panels > 1)
+    for (int64_t i = 0; i < panels; i++) {
+        const int64_t first = i * NR, here = st->m - first < NR ? st->m - first : NR;
+        int16_t *to = st->u + i * POINTS * c * NR;
+        for (int64_t k = 0; k < c; k += 2) transform_windows(w + (first * c + k) * 9, here, c * 9, to + k * NR, c * NR);
     }
     return SKIVE_OK;
 }
