@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times folders of ONNX models and a grid of single operators in skive and onnxruntime, and writes one table.
+"""Times folders of ONNX models and a grid of single operators in skive and onnxruntime, and writes one page of tables.
 
     sweep.py [FILE_OR_FOLDER ...] [--grid] [--threads 1] [--batch 1,8] [--only WORD] [--rounds 7] [--turn 0.1]
              [--build DIR] [--write FILE.md] [--json FILE]
@@ -8,7 +8,12 @@ Each model is opened by both; they take turns (bench/interleave.py), and the fig
 onnxruntime / skive of the rounds: above 1, skive is faster. A turn lasts about --turn seconds. NAME.int8.onnx and
 NAME.ort-int8.onnx count as two files of the INT8 model NAME: the better time of each side is compared. The profiles of
 both sides are then aligned by the names of the nodes; nodes that only one of them has (fused, inserted) are added up
-under their operator. Run by a Python that has onnx and onnxruntime (bench/sweep/sweep.sh finds or makes one).
+under their operator. With the first batch, each model is also run by skive on one and on two threads, and brought from
+its file to a plan and to a session of onnxruntime, in turns. The peak memory is that of the process that runs the model
+(Python and its libraries included in onnxruntime's).
+
+The page has a section for each kind of machine; those of others stay as they are. Run by a Python that has onnx and
+onnxruntime (bench/sweep/sweep.sh finds or makes one).
 """
 
 import argparse
@@ -29,19 +34,45 @@ sys.path.insert(0, os.path.join(HERE, "..", "peers"))
 
 import interleave  # noqa: E402
 
-PEER = os.path.join(HERE, "..", "peers", "infer_ort.py")
+PEERS = os.path.join(HERE, "..", "peers")
 OPTIONS = None
 
 
-def arguments(path, batch):
-    return "'%s' --threads %d --batch %d" % (path, OPTIONS.threads, batch)
+# Inputs whose sizes a model leaves open beyond the batch.
+OPEN = {"ppocr_cls_mobilenetv3": {"x": [1, 3, 48, 192]},
+        "silero_vad_v5": {"input": [1, 512], "state": [2, 1, 128], "sr": 16000}}
 
 
-def compare(path, batch):
-    """{'ratio', 'skive', 'ort'}: seconds of one run, or {'error': why}."""
-    sides, rounds = [], {"skive": [], "ort": []}
-    commands = [("skive", "%s %s" % (os.path.join(OPTIONS.build, "bench_infer"), arguments(path, batch))),
-                ("ort", "%s %s %s" % (sys.executable, PEER, arguments(path, batch)))]
+def given(path, folder):
+    """Files with the inputs of a model whose sizes it leaves open, as arguments of both programs."""
+    import numpy as np
+    words = []
+    for name, what in OPEN.get(os.path.basename(path)[:-len(".onnx")], {}).items():
+        array = np.array(what, np.int64) if isinstance(what, int) else np.random.default_rng(1).standard_normal(
+            what).astype(np.float32)
+        file = os.path.join(folder, name + ".npy")
+        np.save(file, array)
+        words += ["--input", "'%s=%s'" % (name, file)]
+    return " ".join(words)
+
+
+def program(name):
+    return os.path.join(OPTIONS.build, name)
+
+
+def peer(name):
+    return "%s %s" % (sys.executable, os.path.join(PEERS, name))
+
+
+def peak_bytes(process):
+    """Of the program alone: what getrusage says begins with the memory of the process that started it."""
+    with open("/proc/%d/status" % process) as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+
+def take_turns(commands, rounds):
+    """[(label, command)] -> {label: [seconds of a round]}, {label: peak bytes}"""
+    sides, times, peaks = [], {label: [] for label, _ in commands}, {}
     try:
         counts = {}
         for label, command in commands:
@@ -51,17 +82,60 @@ def compare(path, batch):
             if first < OPTIONS.turn:
                 first = min(side.run(max(1, min(20, int(OPTIONS.turn / first / 2))))["seconds"])
             counts[label] = max(1, min(5000, int(OPTIONS.turn / first)))
-        for number in range(OPTIONS.rounds):
+        for number in range(rounds):
             for side in sides if number % 2 == 0 else reversed(sides):
-                rounds[side.label].append(statistics.median(side.run(counts[side.label])["seconds"]))
-    except interleave.Failed as error:
-        return {"error": str(error).split(" (command")[0]}
+                times[side.label].append(statistics.median(side.run(counts[side.label])["seconds"]))
+                peaks[side.label] = peak_bytes(side.process.pid)
     finally:
         for side in sides:
             side.close()
-    ratios = [o / s for o, s in zip(rounds["ort"], rounds["skive"])]
-    return {"ratio": statistics.median(ratios), "skive": statistics.median(rounds["skive"]),
-            "ort": statistics.median(rounds["ort"])}
+    return times, peaks
+
+
+def of_rounds(times, ours, theirs):
+    """The median ratio theirs / ours, and the median seconds of both."""
+    ratios = [b / a for a, b in zip(times[ours], times[theirs])]
+    return statistics.median(ratios), statistics.median(times[ours]), statistics.median(times[theirs])
+
+
+def arguments(path, batch, threads, more=""):
+    return "'%s' --threads %d --batch %d %s" % (path, threads, batch, more)
+
+
+def compare(path, batch):
+    """{'ratio', 'skive', 'ort'}: seconds of one run, {'skive_bytes', 'ort_bytes'}, or {'error': why}."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = arguments(path, batch, OPTIONS.threads, given(path, folder))
+        try:
+            times, peaks = take_turns([("skive", program("bench_infer") + " " + words),
+                                       ("ort", peer("infer_ort.py") + " " + words)], OPTIONS.rounds)
+        except interleave.Failed as error:
+            return {"error": str(error).split(" (command")[0]}
+    ratio, mine, other = of_rounds(times, "skive", "ort")
+    return {"ratio": ratio, "skive": mine, "ort": other, "skive_bytes": peaks["skive"], "ort_bytes": peaks["ort"]}
+
+
+def compare_more(path, batch):
+    """{'threads'}: time on one thread / time on two; {'plan_ratio', 'plan', 'plan_ort'}: from the file to the plan. What
+    cannot be measured is absent."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        more = given(path, folder)
+        infer = program("bench_infer")
+        try:
+            times, _ = take_turns([(str(t), infer + " " + arguments(path, batch, t, more)) for t in (1, 2)],
+                                  OPTIONS.rounds)
+            found["threads"] = of_rounds(times, "2", "1")[0]
+        except interleave.Failed as error:
+            print("%s: two threads: %s" % (path, error), file=sys.stderr)
+    try:
+        times, _ = take_turns([("skive", program("bench_session") + " " + arguments(path, batch, OPTIONS.threads)),
+                               ("ort", peer("session_ort.py") + " '%s' --threads %d" % (path, OPTIONS.threads))],
+                              OPTIONS.rounds)
+        found["plan_ratio"], found["plan"], found["plan_ort"] = of_rounds(times, "skive", "ort")
+    except interleave.Failed as error:
+        print("%s: its plan: %s" % (path, error), file=sys.stderr)
+    return found
 
 
 # ---- profiles ----
@@ -135,6 +209,22 @@ def attributes(path):
             {value: n for n in model.graph.node for value in n.output})
 
 
+def is_integer(path):
+    """Does the model compute with integers?"""
+    import onnx
+    kinds = {n.op_type for n in onnx.load(path, load_external_data=False).graph.node}
+    return bool(kinds & {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger"})
+
+
+def float_of(name, names):
+    """The float model of which `name` is the INT8 version, if it is there too."""
+    for old, new in ((".int8", ""), ("_quant", ""), ("_int8", "_float"), ("_int8", "_fp32"), ("", None)):
+        other = name + "_float32" if new is None else name.replace(old, new)
+        if other != name and other in names:
+            return other
+    return None
+
+
 def origin(name, ours, makers):
     """The node that onnxruntime names by its last result: of those fused into it, the one that skive names."""
     node = makers.get(name)
@@ -202,25 +292,43 @@ def models_of(paths):
     return models
 
 
+def say(row):
+    words = "%-40s batch %d  " % (row["model"], row["batch"])
+    if "error" in row:
+        words += row["error"]
+    else:
+        words += "skive %9.3f ms  onnxruntime %9.3f ms  ratio %.2f  memory %.0f / %.0f MB" % (
+            row["skive"] * 1e3, row["ort"] * 1e3, row["ratio"], row["skive_bytes"] / 1e6, row["ort_bytes"] / 1e6)
+    if "threads" in row:
+        words += "  two threads %.2f" % row["threads"]
+    if "plan" in row:
+        words += "  plan %.1f / %.1f ms %.2f" % (row["plan"] * 1e3, row["plan_ort"] * 1e3, row["plan_ratio"])
+    print(words, flush=True)
+
+
 def run_models(paths):
     results, losses = [], []
     for name, files in models_of(paths).items():
         for batch in OPTIONS.batch:
             answers = [dict(compare(f, batch), file=f) for f in files]
             good = [a for a in answers if "error" not in a]
+            row = {"model": name, "batch": batch, "integer": is_integer(files[0])}
+            results.append(row)
             if not good:
-                results.append({"model": name, "batch": batch, "error": answers[0]["error"]})
-                print("%-40s batch %d  %s" % (name, batch, answers[0]["error"]), flush=True)
+                row["error"] = answers[0]["error"]
+                say(row)
                 continue
-            mine, other = min(a["skive"] for a in good), min(a["ort"] for a in good)
-            ratio = good[0]["ratio"] if len(good) == 1 else other / mine
-            results.append({"model": name, "batch": batch, "skive": mine, "ort": other, "ratio": ratio})
-            print("%-40s batch %d  skive %9.3f ms  onnxruntime %9.3f ms  ratio %.2f" %
-                  (name, batch, mine * 1e3, other * 1e3, ratio), flush=True)
+            best = min(good, key=lambda a: a["skive"])
+            theirs = min(good, key=lambda a: a["ort"])
+            row.update(skive=best["skive"], ort=theirs["ort"], skive_bytes=best["skive_bytes"],
+                       ort_bytes=theirs["ort_bytes"])
+            row["ratio"] = good[0]["ratio"] if len(good) == 1 else theirs["ort"] / best["skive"]
+            if batch == OPTIONS.batch[0]:
+                row.update(compare_more(best["file"], batch))
+            say(row)
             try:
-                best = min(good, key=lambda a: a["skive"])["file"]
-                for row in align(best, batch):
-                    losses.append((name, batch) + row)
+                for aligned in align(best["file"], batch):
+                    losses.append((name, batch) + aligned)
             except Exception as error:  # a profile is a help, not the result
                 print("%s: no profile: %s" % (name, error), file=sys.stderr)
     return results, losses
@@ -249,28 +357,69 @@ def mean(ratios):
     return statistics.geometric_mean(ratios) if ratios else float("nan")
 
 
-def page(models, losses, grid_rows):
-    import onnxruntime
+def listed(rows, word):
+    return ", ".join("%s %s" % (m["model"] + (" (%d)" % m["batch"] if m["batch"] > 1 else ""), word(m))
+                     for m in rows) or "none"
+
+
+def verdicts(models):
+    """What the goals ask of the models, and which miss it."""
     good = [m for m in models if "ratio" in m]
-    out = ["# Sweep against onnxruntime", "",
-           "Made by `bench/sweep/sweep.sh` on %s, on %s; onnxruntime %s, %d thread(s)." %
-           (datetime.date.today().isoformat(), interleave.cpu_name(), onnxruntime.__version__, OPTIONS.threads),
-           "Ratios are onnxruntime / skive: above 1, skive is faster. Each is the median of %d interleaved rounds of "
-           "about %g s a side." % (OPTIONS.rounds, OPTIONS.turn),
-           "Differences below 10 %% are noise; other work ran at the same time (load average %.0f)." %
-           os.getloadavg()[1], ""]
+    out = []
+    for word, kind, least in (("float", False, 0.95), ("INT8", True, 1.0)):
+        part = [m for m in good if m["integer"] == kind]
+        if part:
+            below = sorted((m for m in part if m["ratio"] < least), key=lambda m: m["ratio"])
+            out.append("- Geometric mean, %s: %.2f over %d rows; below %.2f: %s." % (
+                word, mean([m["ratio"] for m in part]), len(part), least,
+                listed(below, lambda m: "%.2f" % m["ratio"])))
+    times = {(m["model"], m["batch"]): m["skive"] for m in good}
+    names = {m["model"] for m in good}
+    slower = []
+    for m in good:
+        other = float_of(m["model"], names) if m["integer"] else None
+        if other and (other, m["batch"]) in times and m["skive"] > times[other, m["batch"]]:
+            slower.append(dict(m, by=times[other, m["batch"]] / m["skive"]))
+    out.append("- INT8 slower than own float: %s." % listed(slower, lambda m: "%.2f" % m["by"]))
+    threads = [m for m in good if "threads" in m]
+    if threads:
+        out.append("- Two threads against one: geometric mean %.2f; below 0.95: %s." % (
+            mean([m["threads"] for m in threads]),
+            listed([m for m in threads if m["threads"] < 0.95], lambda m: "%.2f" % m["threads"])))
+    plans = [m for m in good if "plan" in m]
+    if plans:
+        out.append("- Time to plan against onnxruntime's session: geometric mean %.2f; below 1.25: %s." % (
+            mean([m["plan_ratio"] for m in plans]),
+            listed([m for m in plans if m["plan_ratio"] < 1.25], lambda m: "%.2f" % m["plan_ratio"])))
+    out.append("- More peak memory than onnxruntime: %s." % listed(
+        [m for m in good if m["skive_bytes"] > m["ort_bytes"]],
+        lambda m: "%.0f MB" % (m["skive_bytes"] / 1e6)))
+    return out
+
+
+def model_line(m):
+    if "ratio" not in m:
+        return "not measured: %s | | | | | | | | |" % m["error"].replace("|", "/")[:100]
+    cells = ["%.3f" % (m["skive"] * 1e3), "%.3f" % (m["ort"] * 1e3), "%.2f" % m["ratio"],
+             "%.2f" % m["threads"] if "threads" in m else ""]
+    cells += ["%.1f" % (m["plan"] * 1e3), "%.1f" % (m["plan_ort"] * 1e3), "%.2f" % m["plan_ratio"]] \
+        if "plan" in m else ["", "", ""]
+    cells += ["%.0f" % (m["skive_bytes"] / 1e6), "%.0f" % (m["ort_bytes"] / 1e6)]
+    return " | ".join(cells) + " |"
+
+
+def section(models, losses, grid_rows):
+    """The lines about this machine."""
+    import onnxruntime
+    out = ["## " + interleave.cpu_name(), "",
+           "On %s; onnxruntime %s, %d thread(s). Each ratio is the median of %d interleaved rounds of about %g s a side; "
+           "load average %.0f." % (datetime.date.today().isoformat(), onnxruntime.__version__, OPTIONS.threads,
+                                   OPTIONS.rounds, OPTIONS.turn, os.getloadavg()[1]), ""]
     if models:
-        out += ["## Models", "", "Weights of networks without a source are random."]
-        for word, kind in (("float", False), ("INT8", True)):
-            part = [m["ratio"] for m in good if ("int8" in m["model"]) == kind]
-            if part:
-                out.append("Geometric mean, %s: %.2f over %d rows; least %.2f." %
-                           (word, mean(part), len(part), min(part)))
-        out += ["", "| model | batch | skive ms | onnxruntime ms | ratio |", "|---|---:|---:|---:|---:|"]
-        for m in models:
-            out.append("| %s | %d | %s |" % (m["model"], m["batch"], "%.3f | %.3f | %.2f" % (
-                m["skive"] * 1e3, m["ort"] * 1e3, m["ratio"]) if "ratio" in m else "not measured: %s | | " %
-                m["error"].replace("|", "/")[:100]))
+        out += ["### Models", ""] + verdicts(models)
+        out += ["", "| model | batch | skive ms | onnxruntime ms | ratio | two threads | plan ms | session ms | ratio | "
+                "skive MB | onnxruntime MB |", "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+        out += ["| %s | %d | %s" % (m["model"], m["batch"], model_line(m)) for m in models]
         table = collections.defaultdict(lambda: [0.0, 0.0, 0, collections.Counter(), collections.Counter()])
         for name, _, _, op, kind, kernel, mine, other in losses:
             cell = table[(op, kind)]
@@ -280,9 +429,7 @@ def page(models, losses, grid_rows):
             cell[3][kernel] += 1
             cell[4][name] += mine - other
         slow = sorted(table.items(), key=lambda r: r[1][1] - r[1][0])[:OPTIONS.top]
-        out += ["", "## Where skive loses most time", "",
-                "Sums over all models; nodes are aligned by name. Rows \"not aligned\" hold nodes that only one side "
-                "has (fused or inserted).", "",
+        out += ["", "### Where skive loses most time", "",
                 "| op | class | nodes | skive ms | onnxruntime ms | ratio | kernel | most in |",
                 "|---|---|---:|---:|---:|---:|---|---|"]
         for (op, kind), (mine, other, n, kernels, names) in slow:
@@ -292,7 +439,7 @@ def page(models, losses, grid_rows):
                     names.most_common(1)[0][0]))
     if grid_rows:
         measured = [g for g in grid_rows if "ratio" in g]
-        out += ["", "## Single operators", "",
+        out += ["", "### Single operators", "",
                 "One node a model, slowest against the peer first. Geometric mean %.2f over %d; %d below 0.7." %
                 (mean([g["ratio"] for g in measured]), len(measured), sum(g["ratio"] < 0.7 for g in measured)), "",
                 "| op | shape | kernel | skive us | onnxruntime us | ratio |", "|---|---|---|---:|---:|---:|"]
@@ -300,7 +447,39 @@ def page(models, losses, grid_rows):
             out.append("| %s | %s | %s | %s |" % (g["op"], g["shape"], g["kernel"], "%.1f | %.1f | %.2f" % (
                 g["skive"] * 1e6, g["ort"] * 1e6, g["ratio"]) if "ratio" in g else "not measured: %s | | " %
                 g["error"].replace("|", "/")[:100]))
-    return "\n".join(out) + "\n"
+    return out
+
+
+HEAD = """# Sweep against onnxruntime
+
+Made by `bench/sweep/sweep.sh`, which makes the section of the machine it runs on anew and leaves the others. Ratios are
+onnxruntime / skive: above 1, skive is faster; differences below 10 % are noise. Weights of networks without a source are
+random. *Two threads*: skive's time on one thread / on two. *Plan* and *session*: from the file to what can run. Memory is
+the peak of the process, onnxruntime's with its Python. Where skive loses most time, the numbers are sums over all models;
+nodes are aligned by name, and rows "not aligned" hold nodes that only one side has (fused or inserted).
+"""
+
+
+def sections_of(path):
+    """{heading: its lines} of a page that is there."""
+    found = collections.OrderedDict()
+    if path and os.path.exists(path):
+        with open(path) as file:
+            for line in file.read().splitlines():
+                if line.startswith("## "):
+                    lines = found.setdefault(line, [])
+                if found:
+                    lines.append(line)
+    return found
+
+
+def page(models, losses, grid_rows, path):
+    found, own = sections_of(path), section(models, losses, grid_rows)
+    old = found.get(own[0], [])
+    if not grid_rows and "### Single operators" in old:  # a run without the grid leaves the one that is there
+        own += [""] + old[old.index("### Single operators"):]
+    found[own[0]] = own
+    return HEAD + "\n" + "\n\n".join("\n".join(lines).rstrip() for lines in found.values()) + "\n"
 
 
 def write(models, losses, rows):
@@ -308,8 +487,9 @@ def write(models, losses, rows):
         with open(OPTIONS.json, "w") as file:
             json.dump({"models": models, "losses": losses, "grid": rows}, file, indent=1)
     if OPTIONS.write:
+        text = page(models, losses, rows, OPTIONS.write)
         with open(OPTIONS.write, "w") as file:
-            file.write(page(models, losses, rows))
+            file.write(text)
 
 
 def main():
@@ -332,7 +512,7 @@ def main():
     rows = run_grid() if OPTIONS.grid else []
     write(models, losses, rows)
     if not OPTIONS.write:
-        print(page(models, losses, rows))
+        print(page(models, losses, rows, None))
     return 0 if any("ratio" in m for m in models + rows) else 1
 
 

@@ -6,7 +6,8 @@
 # Environment: BUILD (build directory with bench_infer, default build), SWEEP_MODELS (where models are put, default
 # ${XDG_CACHE_HOME:-~/.cache}/skive/sweep), SKIVE_BENCH_OTHERS (default ../shared/models), SKIVE_PYTHON (a Python with
 # onnx and onnxruntime; default the one of tests/oracle/setup.sh), THREADS (1), ROUNDS (7), BATCH (1,8),
-# TURN (0.1), WRITE (docs/results/sweep.md).
+# TURN (0.1), GRID (yes; no: the models alone, and the operators' table stays), WRITE (docs/results/sweep.md, of which
+# the section of this machine is made anew).
 # Exit status: 0 measured, 1 nothing was, 77 no onnxruntime.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +17,7 @@ models=${SWEEP_MODELS:-${XDG_CACHE_HOME:-$HOME/.cache}/skive/sweep}
 others=${SKIVE_BENCH_OTHERS:-../shared/models}
 python=${SKIVE_PYTHON:-$(tests/oracle/setup.sh | tail -n 1)}
 [ -n "$python" ] && "$python" -c 'import onnx, onnxruntime' 2>/dev/null || exit 77
-for program in bench_infer skive; do
+for program in bench_infer bench_session skive; do
     [ -x "$build/$program" ] || { echo "$build/$program is not built (cmake -DSKIVE_BENCH=ON)" >&2; exit 1; }
 done
 
@@ -32,5 +33,7 @@ if [ $# -eq 0 ]; then
     set -- "$models"
     [ -d "$others" ] && set -- "$models" "$others"
 fi
-exec "$python" bench/sweep/sweep.py --grid --build "$build" --threads "${THREADS:-1}" --rounds "${ROUNDS:-7}" \
+grid=--grid
+[ "${GRID:-yes}" = no ] && grid=
+exec "$python" bench/sweep/sweep.py $grid --build "$build" --threads "${THREADS:-1}" --rounds "${ROUNDS:-7}" \
     --turn "${TURN:-0.1}" --batch "${BATCH:-1,8}" --write "${WRITE:-docs/results/sweep.md}" "$@"
