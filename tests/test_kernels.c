@@ -1,6 +1,7 @@
 /* Kernels for elements, channels, transposes and recurrent layers against the reference, on many shapes and in every
  * layout that a preceding convolution produces. Runs at each instruction-set level. */
 #include "kernel_fixtures.h"
+#include "kernels/turn.h"
 
 static void elements(void **unused) {
     static const char *const ops[] = {"Sigmoid",   "Tanh",      "Exp",   "Elu",  "Softplus", "HardSigmoid",
@@ -132,12 +133,13 @@ static void norms(void **unused) {
 }
 
 static void transposes(void **unused) {
-    static const int64_t dims[4] = {2, 17, 5, 33};
+    static const int64_t shapes[2][4] = {{2, 17, 5, 33}, {2, 9, 7, 3}};
     (void)unused;
     skive_context *ctx = skv_test_context();
-    for (int p = 0; p < 24; p++) {
+    for (int p = 0; p < 48; p++) {
+        const int64_t *dims = shapes[p / 24];
         int64_t left[4] = {0, 1, 2, 3}, perm[4];
-        for (int i = 0, rest = p; i < 4; i++) {
+        for (int i = 0, rest = p % 24; i < 4; i++) {
             const int at = rest % (4 - i);
             rest /= 4 - i;
             perm[i] = left[at];
@@ -150,6 +152,32 @@ static void transposes(void **unused) {
         check(ctx, g, "transpose", 0, 0);
     }
     skv_test_context_end(ctx);
+}
+
+/* Matrices turned, against the definition: of every element size, of few columns and of many, with what lies behind. */
+static void turns(void **unused) {
+    enum { ROWS = 53, COLUMNS = 19, MOST = 64 };
+    static const int64_t columns[] = {1, 2, 3, 4, 5, 16, COLUMNS};
+    uint8_t x[ROWS * MOST * 8], y[COLUMNS * MOST * 8];
+    (void)unused;
+    for (size_t i = 0; i < sizeof x; i++) x[i] = (uint8_t)skv_rng_below(3, 1, i, 256);
+    for (size_t size = 1; size <= 8; size *= 2) {
+        for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
+            for (int64_t rows = 1; rows <= ROWS; rows++) {
+                for (int64_t apart = 0; apart < 2; apart++) {
+                    const int64_t x_step = columns[c] + apart, y_step = rows + apart;
+                    memset(y, 7, sizeof y);
+                    skv_turn(size, x, x_step, y, y_step, rows, columns[c]);
+                    for (int64_t j = 0; j < columns[c]; j++) {
+                        for (int64_t i = 0; i < rows; i++)
+                            assert_memory_equal(y + (size_t)(j * y_step + i) * size,
+                                                x + (size_t)(i * x_step + j) * size, size);
+                        if (apart) assert_int_equal(y[(size_t)(j * y_step + rows) * size], 7);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /* Along every axis, of computed tensors in whatever layout, constants between them, channels that fill their blocks or
@@ -420,6 +448,7 @@ int main(void) {
         cmocka_unit_test(channels),
         cmocka_unit_test(norms),
         cmocka_unit_test(transposes),
+        cmocka_unit_test(turns),
         cmocka_unit_test(concats),
         cmocka_unit_test(picks),
         cmocka_unit_test(recurrent),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/kernel.h"
+#include "kernels/turn.h"
 #include "ops/shape/common_block.h"
 
 enum { TILE = 16, PARALLEL_FROM = 1 << 15 };
@@ -161,6 +162,10 @@ static void one_slice(const transpose_state *st, int64_t index, const char *x, c
         return;
     }
     const int64_t across = st->dims[st->across], along = st->dims[last];
+    if (across == 3 && st->from[last] == 3) {
+        skv_turn(st->size, src, 3, dst, st->to[st->across], along, 3);
+        return;
+    }
     switch (st->size) {
     case 1: move_uint8_t(src, st->from[last], dst, st->to[st->across], across, along); break;
     case 2: move_uint16_t(src, st->from[last], dst, st->to[st->across], across, along); break;

@@ -7,6 +7,8 @@
 #include "base/parallel.h"
 #include "kernels/int8/dense.h"
 
+enum { PARALLEL_FROM = 1 << 19 }; /* multiplications: some 10 us, less is not worth waking a thread for */
+
 typedef struct position {
     const uint8_t *image;
     int64_t n, d, h, w; /* image, and of the output */
@@ -293,6 +295,8 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
 
 void skv_q8_dense_run_on(const skv_q8_dense *d, const uint8_t *from, const uint8_t *other, void *y, char *memory,
                          int threads) {
+    const double outputs = (double)d->s.n * (double)skv_volume(d->s.g.out) * (double)d->s.m;
+    if (outputs * (double)d->k < PARALLEL_FROM) threads = 1;
     const int64_t blocks = (d->tiles + (int64_t)d->block_tiles - 1) / (int64_t)d->block_tiles;
     const int64_t pairs = blocks * d->s.groups;
     /* With few blocks the panels are shared out among the threads too. */

@@ -7,6 +7,7 @@
 #include "kernels/int8/int8.h"
 
 enum { MAX_TAPS = 1 << 14, LANES = 128, FEW = 16 };
+enum { PARALLEL_FROM = 1 << 17 }; /* multiplications: some 10 us, less is not worth waking a thread for */
 
 typedef struct depthwise_state {
     const skv_q8_loops *loops;
@@ -231,9 +232,10 @@ static bool is_inside(const skv_geometry *g, int axis, int64_t o, int64_t count)
 static skive_status run_on(const depthwise_state *d, const skv_kernel_call *c, const uint8_t *x) {
     const skv_geometry *g = &d->s.g;
     char *y = c->out[0];
-    const int threads = c->n->threads;
     const int64_t lines = d->s.n * g->out[0] * g->out[1];
     const size_t channels = (size_t)d->s.c, taps = (size_t)skv_volume(g->kernel);
+    const double products = (double)(lines * g->out[2]) * (double)(channels * taps);
+    const int threads = products < PARALLEL_FROM ? 1 : c->n->threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t line = 0; line < lines; line++) {
         char *scratch = (char *)c->scratch + (size_t)skv_thread_number() * d->thread_bytes;

@@ -9,7 +9,11 @@
 #include "kernels/onednn/winograd_pays.h"
 #include "ops/common_activation.h"
 
+/* Multiplications below which a second thread takes longer to wake than it saves. */
+enum { PARALLEL_FROM = 1 << 19, PARALLEL_FROM_DEPTHWISE = 1 << 17 };
+
 typedef struct conv_state {
+    int threads;
     skv_dnnl_prim prim;
     skv_dnnl_operand w;
     size_t scratch_offset, bytes; /* of the output, for the residual */
@@ -99,7 +103,7 @@ static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, cons
                                     .y = &n->out[0].type,
                                     .x_layout = x,
                                     .y_layout = y};
-    const dnnl_status_t s = skv_dnnl_conv_describe(c, &v, attr, NULL, n->threads, out);
+    const dnnl_status_t s = skv_dnnl_conv_describe(c, &v, attr, NULL, st->threads, out);
     return s == dnnl_out_of_memory ? skv_dnnl_status(n->ctx, s, "convolution") : SKIVE_OK;
 }
 
@@ -153,6 +157,12 @@ static void destroy(skive_context *ctx, void *state) {
     skv_free(ctx, st);
 }
 
+static int threads_for(const skv_conv_shape *s, int threads) {
+    const double outputs = (double)s->n * (double)s->m * (double)skv_volume(s->g.out);
+    const double products = outputs * (double)(s->c / s->groups) * (double)skv_volume(s->g.kernel);
+    return products < (s->c == s->groups ? PARALLEL_FROM_DEPTHWISE : PARALLEL_FROM) ? 1 : threads;
+}
+
 static skive_status set_up(skv_kernel_node *n, void *state) {
     conv_state *st = state;
     skv_dnnl_conv c;
@@ -164,9 +174,10 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     st->has_bias = skv_kernel_has_input(n, 2);
     st->has_sum = skv_kernel_has_input(n, 3);
     if (!skv_dnnl_conv_read(n, &n->in[0].type, &n->in[1].type, &c, &why)) return SKIVE_ERR_INTERNAL;
+    st->threads = threads_for(&c.s, n->threads);
     SKV_GO(status, done, make_attr(n, st->has_sum, &attr));
     SKV_GO(status, done, choose(n, &c, attr, st, &desc));
-    SKV_GO(status, done, skv_dnnl_prim_from(n->ctx, desc, n->threads, "convolution", &st->prim));
+    SKV_GO(status, done, skv_dnnl_prim_from(n->ctx, desc, st->threads, "convolution", &st->prim));
     if (!skv_dnnl_md_dims(SKIVE_F32, c.w_rank, c.w_dims, &w_plain)) {
         status = SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its weights");
         goto done;
