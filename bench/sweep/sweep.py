@@ -70,8 +70,8 @@ def peak_bytes(process):
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
 
 
-def take_turns(commands, rounds):
-    """[(label, command)] -> {label: [seconds of a round]}, {label: peak bytes}"""
+def take_turns(commands, rounds, middle=statistics.median):
+    """[(label, command)] -> {label: [seconds of a round]}, {label: peak bytes}; a round counts with its middle run."""
     sides, times, peaks = [], {label: [] for label, _ in commands}, {}
     try:
         counts = {}
@@ -84,7 +84,7 @@ def take_turns(commands, rounds):
             counts[label] = max(1, min(5000, int(OPTIONS.turn / first)))
         for number in range(rounds):
             for side in sides if number % 2 == 0 else reversed(sides):
-                times[side.label].append(statistics.median(side.run(counts[side.label])["seconds"]))
+                times[side.label].append(middle(side.run(counts[side.label])["seconds"]))
                 peaks[side.label] = peak_bytes(side.process.pid)
     finally:
         for side in sides:
@@ -116,7 +116,8 @@ def compare(path, batch):
 
 
 def compare_more(path, batch):
-    """{'threads'}: time on one thread / time on two; {'plan_ratio', 'plan', 'plan_ort'}: from the file to the plan. What
+    """{'threads'}: time on one thread / time on two, of the shortest runs: where other work has the second core, two
+    threads wait for it at each layer, and the median would say how much work that was; {'plan_ratio', 'plan', 'plan_ort'}: from the file to the plan. What
     cannot be measured is absent."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -124,8 +125,8 @@ def compare_more(path, batch):
         infer = program("bench_infer")
         try:
             times, _ = take_turns([(str(t), infer + " " + arguments(path, batch, t, more)) for t in (1, 2)],
-                                  OPTIONS.rounds)
-            found["threads"] = of_rounds(times, "2", "1")[0]
+                                  OPTIONS.rounds, min)
+            found["threads"] = min(times["1"]) / min(times["2"])
         except interleave.Failed as error:
             print("%s: two threads: %s" % (path, error), file=sys.stderr)
     try:
@@ -454,9 +455,10 @@ HEAD = """# Sweep against onnxruntime
 
 Made by `bench/sweep/sweep.sh`, which makes the section of the machine it runs on anew and leaves the others. Ratios are
 onnxruntime / skive: above 1, skive is faster; differences below 10 % are noise. Weights of networks without a source are
-random. *Two threads*: skive's time on one thread / on two. *Plan* and *session*: from the file to what can run. Memory is
-the peak of the process, onnxruntime's with its Python. Where skive loses most time, the numbers are sums over all models;
-nodes are aligned by name, and rows "not aligned" hold nodes that only one side has (fused or inserted).
+random. *Two threads*: skive's time on one thread / on two, of the shortest runs, because two threads wait at each layer
+for a core that other work has. *Plan* and *session*: from the file to what can run. Memory is the peak of the process,
+onnxruntime's with its Python. Where skive loses most time, the numbers are sums over all models; nodes are aligned by
+name, and rows "not aligned" hold nodes that only one side has (fused or inserted).
 """
 
 

@@ -1,5 +1,6 @@
 /* See conv_windows.h. */
 #include "kernels/conv_windows.h"
+#include "kernels/turn.h"
 
 #include <string.h>
 
@@ -18,9 +19,7 @@ bool skv_windows_direct(const skv_geometry *g) {
 }
 
 void skv_windows_turn(int64_t m, int64_t c, int64_t taps, const float *w, float *to) {
-    for (int64_t r = 0; r < m; r++, w += c * taps)
-        for (int64_t t = 0; t < taps; t++)
-            for (int64_t i = 0; i < c; i++) *to++ = w[i * taps + t];
+    for (int64_t r = 0; r < m; r++, w += c * taps, to += c * taps) skv_turn(sizeof *w, w, taps, to, c, c, taps);
 }
 
 void skv_windows_turn_back(int64_t m, int64_t c, int64_t taps, const float *from, float *w) {

@@ -49,19 +49,22 @@ static void pack_bytes(const skv_q8_dense *d, const int8_t *w, int8_t *column) {
     }
 }
 
+/* The same in 16 bits; a group is what stands together of a column. */
 static void pack_wide(const skv_q8_dense *d, const int8_t *w, size_t column, int16_t *panel) {
-    const size_t step = skv_q8_column_run(d->gemm, d->groups), group = d->gemm->nr * step, run = d->k / d->taps;
-    const size_t padded = d->groups * d->gemm->k_group;
-    const int64_t window = skv_volume(d->s.g.kernel);
-    size_t first = 0, at = 0;
-    panel += column * step;
-    for (int64_t t = 0; t < window; t++) {
-        for (int64_t i = 0; i < d->per_in; i++) {
-            panel[(first + at) / step * group + (first + at) % step] = w[i * window + t];
-            if (++at < run) continue;
-            at = 0;
-            first += padded;
+    const size_t step = skv_q8_column_run(d->gemm, d->groups), group = d->gemm->nr * step;
+    const int64_t window = skv_volume(d->s.g.kernel), taps = (int64_t)d->taps, positions = window / taps;
+    int16_t *to = panel + column * step;
+    for (int64_t tap = 0; tap < taps; tap++) {
+        size_t in = 0;
+        for (int64_t t = tap * positions; t < (tap + 1) * positions; t++) {
+            for (int64_t i = 0; i < d->per_in; i++) {
+                to[in] = w[i * window + t];
+                if (++in < step) continue;
+                in = 0;
+                to += group;
+            }
         }
+        if (in > 0) to += group; /* a tap's run is filled up with zeros */
     }
 }
 
