@@ -18,7 +18,8 @@ static inline int64_t skv_part(int64_t total, int64_t n, int64_t i) {
 /* How the numbers under a window are found. */
 typedef enum skv_q8_reading {
     SKV_Q8_IN_PLACE, /* a tap is the channels of one pixel */
-    SKV_Q8_LINES,    /* a tap is a line of the window, channels and all, in a copy of the input with its padding */
+    SKV_Q8_LINES,    /* a tap is a line of the window, channels and all, in a copy of the input with its padding; or, of
+                        groups and dilated windows, the channels of a group at a pixel of it */
     SKV_Q8_GATHERED, /* one tap: the whole window copied together */
 } skv_q8_reading;
 

@@ -115,8 +115,9 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
     }
 }
 
-/* The input's copy for SKV_Q8_LINES: its geometry, in which no window leaves it and one tap is a line. */
-static skive_status size_copy(skv_kernel_node *n, skv_q8_dense *d) {
+/* The input's copy for SKV_Q8_LINES: its geometry, in which no window leaves it and one tap is a line, or with `pixels`
+ * the channels of a group at one pixel. */
+static skive_status size_copy(skv_kernel_node *n, skv_q8_dense *d, bool pixels) {
     size_t bytes = (size_t)d->s.n;
     bool fits = true;
     for (int a = 0; a < SKV_SPATIAL; a++) {
@@ -124,7 +125,7 @@ static skive_status size_copy(skv_kernel_node *n, skv_q8_dense *d) {
         d->at.pad_lo[a] = d->at.pad_hi[a] = 0;
         fits = fits && skv_mul_size(bytes, (size_t)d->at.in[a], &bytes);
     }
-    d->at.kernel[SKV_SPATIAL - 1] = 1;
+    if (!pixels) d->at.kernel[SKV_SPATIAL - 1] = 1;
     fits = fits && skv_mul_size(bytes, (size_t)d->s.c, &bytes) && bytes < SIZE_MAX / 4;
     if (!fits) return skv_fail_at(n->ctx, SKIVE_ERR_LIMIT, n->node->name, "QConv: the input is too large");
     d->x_item = d->gemm->wide ? 2 : 1;
@@ -158,7 +159,7 @@ static skive_status choose_even(skv_kernel_node *n, skv_q8_dense *d) {
     if (!window || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || g->out[SKV_SPATIAL - 1] < SHORT_LINE)
         return SKIVE_OK;
     d->reading = SKV_Q8_LINES;
-    return size_copy(n, d);
+    return size_copy(n, d, false);
 }
 
 static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
@@ -175,9 +176,10 @@ static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
     d->reading = SKV_Q8_GATHERED;
     /* Where a weight cannot be 0, the numbers behind a row must be. */
     if (d->gemm->bits == 1) return SKIVE_OK;
-    if (d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1) return SKIVE_OK;
+    const bool pixels = d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1;
+    if (pixels && (!d->gemm->wide || (size_t)d->per_in % d->gemm->k_group != 0)) return SKIVE_OK;
     if (d->gemm->wide) {
-        if (is_pointwise(g) && (size_t)d->s.c % d->gemm->k_group == 0) {
+        if (!pixels && is_pointwise(g) && (size_t)d->s.c % d->gemm->k_group == 0) {
             join_lines(d);
             d->joined = true;
         }
@@ -187,7 +189,7 @@ static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
         return SKIVE_OK;
     }
     d->reading = SKV_Q8_LINES;
-    return size_copy(n, d);
+    return size_copy(n, d, pixels);
 }
 
 static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
