@@ -454,8 +454,8 @@ def section(models, losses, grid_rows):
 HEAD = """# Sweep against onnxruntime
 
 Made by `bench/sweep/sweep.sh`, which makes the section of the machine it runs on anew and leaves the others. Ratios are
-onnxruntime / skive: above 1, skive is faster; differences below 10 % are noise. Weights of networks without a source are
-random. *Two threads*: skive's time on one thread / on two, of the shortest runs, because two threads wait at each layer
+onnxruntime / skive: above 1, skive is faster; differences below 10 % are noise. Networks without a source have random
+weights. *Two threads*: skive's time on one thread / on two, of the shortest runs, because two threads wait at each layer
 for a core that other work has. *Plan* and *session*: from the file to what can run. Memory is the peak of the process,
 onnxruntime's with its Python. Where skive loses most time, the numbers are sums over all models; nodes are aligned by
 name, and rows "not aligned" hold nodes that only one side has (fused or inserted).
