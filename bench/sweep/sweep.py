@@ -116,9 +116,9 @@ def compare(path, batch):
 
 
 def compare_more(path, batch):
-    """{'threads'}: time on one thread / time on two, of the shortest runs: where other work has the second core, two
-    threads wait for it at each layer, and the median would say how much work that was; {'plan_ratio', 'plan', 'plan_ort'}: from the file to the plan. What
-    cannot be measured is absent."""
+    """{'threads'}: time on one thread / time on two; {'plan_ratio', 'plan', 'plan_ort'}: from the file to the plan. What
+    cannot be measured is absent. Threads are compared by the shortest runs: where other work has the second core, two
+    wait for it at each layer, and the median would say how much work that was."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         more = given(path, folder)
@@ -413,13 +413,13 @@ def section(models, losses, grid_rows):
     """The lines about this machine."""
     import onnxruntime
     out = ["## " + interleave.cpu_name(), "",
-           "On %s; onnxruntime %s, %d thread(s). Each ratio is the median of %d interleaved rounds of about %g s a side; "
-           "load average %.0f." % (datetime.date.today().isoformat(), onnxruntime.__version__, OPTIONS.threads,
+           "On %s; onnxruntime %s, %d thread(s). Each ratio is the median of %d interleaved rounds of about %g s a "
+           "side; load average %.0f." % (datetime.date.today().isoformat(), onnxruntime.__version__, OPTIONS.threads,
                                    OPTIONS.rounds, OPTIONS.turn, os.getloadavg()[1]), ""]
     if models:
         out += ["### Models", ""] + verdicts(models)
-        out += ["", "| model | batch | skive ms | onnxruntime ms | ratio | two threads | plan ms | session ms | ratio | "
-                "skive MB | onnxruntime MB |", "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+        out += ["", "| model | batch | skive ms | onnxruntime ms | ratio | two threads | plan ms | session ms | "
+                "ratio | skive MB | onnxruntime MB |", "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
         out += ["| %s | %d | %s" % (m["model"], m["batch"], model_line(m)) for m in models]
         table = collections.defaultdict(lambda: [0.0, 0.0, 0, collections.Counter(), collections.Counter()])
         for name, _, _, op, kind, kernel, mine, other in losses:
