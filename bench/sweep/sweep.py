@@ -116,9 +116,9 @@ def compare(path, batch):
 
 
 def compare_more(path, batch):
-    """{'threads'}: time on one thread / time on two; {'plan_ratio', 'plan', 'plan_ort'}: from the file to the plan. What
-    cannot be measured is absent. Threads are compared by the shortest runs: where other work has the second core, two
-    wait for it at each layer, and the median would say how much work that was."""
+    """{'threads'}: time on one thread / time on two; {'plan_ratio', 'plan', 'plan_ort'}: from the file to the plan.
+    What cannot be measured is absent. Threads are compared by the shortest runs: where other work has the second core,
+    two wait for it at each layer, and the median would say how much work that was."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         more = given(path, folder)
@@ -453,12 +453,12 @@ def section(models, losses, grid_rows):
 
 HEAD = """# Sweep against onnxruntime
 
-Made by `bench/sweep/sweep.sh`, which makes the section of the machine it runs on anew and leaves the others. Ratios are
-onnxruntime / skive: above 1, skive is faster; differences below 10 % are noise. Networks without a source have random
-weights. *Two threads*: skive's time on one thread / on two, of the shortest runs, because two threads wait at each layer
-for a core that other work has. *Plan* and *session*: from the file to what can run. Memory is the peak of the process,
-onnxruntime's with its Python. Where skive loses most time, the numbers are sums over all models; nodes are aligned by
-name, and rows "not aligned" hold nodes that only one side has (fused or inserted).
+Made by `bench/sweep/sweep.sh`, which makes the section of the machine it runs on anew and leaves the others. Ratios
+are onnxruntime / skive: above 1, skive is faster; differences below 10 % are noise. Networks without a source have
+random weights. *Two threads*: skive's time on one thread / on two, of the shortest runs, because two threads wait at
+each layer for a core that other work has. *Plan* and *session*: from the file to what can run. Memory is the peak of
+the process, onnxruntime's with its Python. Where skive loses most time, the numbers are sums over all models; nodes are
+aligned by name, and rows "not aligned" hold nodes that only one side has (fused or inserted).
 """
 
 
