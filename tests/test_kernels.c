@@ -182,6 +182,26 @@ static void turns(void **unused) {
 
 /* Along every axis, of computed tensors in whatever layout, constants between them, channels that fill their blocks or
  * not. */
+static void transposed_convolutions(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 3 * 3 * 2 * 3; which++) { /* windows as wide as the stride, and wider */
+        const int spatial = which % 3 + 1, bias = which / 9 % 2;
+        const int64_t k = which / 3 % 3 + 1, out = (int64_t[]){8, 13, 32}[which / 18], in = out == 8 ? 24 : 5;
+        const int64_t x_dims[5] = {2, in, 5, 3, 4}, w_dims[5] = {in, out, k, spatial == 2 ? k : 2, 2},
+                      strides[3] = {k, spatial == 2 ? k : 2, 2};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        give(ctx, g, &b,
+             skv_emit(&b, "ConvTranspose",
+                      SKV_IN(input(ctx, g, 2 + spatial, x_dims), parameter(ctx, g, 2 + spatial, w_dims, -1, 1),
+                             bias ? parameter(ctx, g, 1, &out, -1, 1) : NULL),
+                      SKV_ATTRS(SKV_INTS("strides", strides, (size_t)spatial))));
+        check(ctx, g, "conv_transpose_f32", 1e-5, 1e-5);
+    }
+    skv_test_context_end(ctx);
+}
+
 static void concats(void **unused) {
     static const int64_t channels[][3] = {{16, 16, 16}, {16, 32, 5}, {24, 4, 3}, {3, 5, 40}, {1, 16, 17}, {30, 30, 30}};
     (void)unused;
@@ -375,13 +395,15 @@ static skive_value *bytes(skive_context *ctx, skive_graph *g, skive_dtype dtype,
 /* Every pair of types, zero points of every form, sizes about those of tiles; the same integers, and the same
  * floats. */
 static void integer_products(void **unused) {
-    static const int64_t sizes[][3] = {{1, 1, 1},    {1, 64, 33},  {14, 32, 32}, {15, 33, 31}, {3, 7, 100},
-                                       {29, 130, 5}, {2, 257, 64}, {40, 48, 96}, {5, 3, 16}};
+    static const int64_t sizes[][3] = {{1, 1, 1},   {1, 64, 33},   {14, 32, 32}, {15, 33, 31},
+                                       {3, 7, 100}, {29, 130, 5},  {2, 257, 64}, {40, 48, 96},
+                                       {5, 3, 16},  {1, 401, 331}, {1, 520, 300}};
     (void)unused;
     skive_context *ctx = skv_test_context();
-    for (int which = 0; which < 9 * 4 * 3 * 2; which++) {
-        const int64_t *s = sizes[which % 9], a_dims[3] = {2, s[0], s[1]}, b_dims[2] = {s[1], s[2]};
-        const int types = which / 9 % 4, zeros = which / 36 % 3, to_float = which / 108;
+    for (int which = 0; which < 11 * 4 * 3 * 2; which++) {
+        const int64_t *s = sizes[which % 11], a_dims[3] = {which % 11 == 10 ? 1 : 2, s[0], s[1]},
+                      b_dims[2] = {s[1], s[2]};
+        const int types = which / 11 % 4, zeros = which / 44 % 3, to_float = which / 132;
         const skive_dtype a = types & 1 ? SKIVE_I8 : SKIVE_U8, w = types & 2 ? SKIVE_I8 : SKIVE_U8;
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
@@ -450,6 +472,7 @@ int main(void) {
         cmocka_unit_test(transposes),
         cmocka_unit_test(turns),
         cmocka_unit_test(concats),
+        cmocka_unit_test(transposed_convolutions),
         cmocka_unit_test(picks),
         cmocka_unit_test(recurrent),
         cmocka_unit_test(recurrent_lengths),

@@ -174,6 +174,53 @@ static void scattered(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Parts along every axis, of sizes given and equal, one that nobody wants, and put together again. */
+static void divided(void **unused) {
+    static const int64_t shapes[][3] = {{3, 5, 6}, {40, 7, 3}, {2, 300, 19}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 3 * 3 * 2; which++) {
+        const int64_t *dims = shapes[which / 4 % 3];
+        const int axis = which / 12 % 3, given = which / 36;
+        const int64_t n = dims[axis], sizes[3] = {n / 3, 1, n - n / 3 - 1};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = any_input(ctx, g, types[which % 4], 3, dims), *y[3] = {NULL};
+        if (given)
+            (void)skv_emit_n(&b, "Split", SKV_IN(x, list(&b, sizes, 3)), SKV_ATTRS(SKV_INT("axis", axis)), y, 3);
+        else
+            (void)skv_emit_n(&b, "Split", SKV_IN(x), SKV_ATTRS(SKV_INT("axis", axis), SKV_INT("num_outputs", 2)), y, 2);
+        give(ctx, g, &b, y[0]);
+        if (given) give(ctx, g, &b, skv_emit(&b, "Concat", SKV_IN(y[2], y[0], y[2]), SKV_ATTRS(SKV_INT("axis", axis))));
+        check(ctx, g, "split", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Integers over axes side by side; sums and products wrap. */
+static void whole_numbers(void **unused) {
+    static const char *const ops[] = {"ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin"};
+    static const int64_t shapes[][4] = {{2, 3, 5, 7}, {1, 4, 300, 2}, {3, 1, 1, 9}};
+    static const struct {
+        size_t n;
+        int64_t axes[3];
+    } over[] = {{1, {0}}, {1, {1}}, {1, {-1}}, {2, {1, 2}}, {2, {2, 3}}, {3, {0, 1, 2}}, {0, {0}}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 3 * 7 * 2; which++) {
+        const skive_dtype type = which / 84 ? SKIVE_I32 : SKIVE_I64;
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = any_input(ctx, g, type, 4, shapes[which / 4 % 3]);
+        const size_t k = (size_t)(which / 12 % 7);
+        give(ctx, g, &b,
+             skv_emit(&b, ops[which % 4], SKV_IN(x, over[k].n ? list(&b, over[k].axes, over[k].n) : NULL),
+                      SKV_ATTRS(SKV_INT("keepdims", which % 2))));
+        check(ctx, g, "reduce_integers", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
 /* Triangles with the diagonal anywhere, running sums along every axis, rows with one element on. */
 static void lines(void **unused) {
     const int64_t dims[3] = {3, 5, 7}, wide[3] = {2, 3, 300};
@@ -393,10 +440,11 @@ static void groups(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scattered),  cmocka_unit_test(lines),    cmocka_unit_test(grids),
-        cmocka_unit_test(line_norms), cmocka_unit_test(repeated), cmocka_unit_test(spatial),
-        cmocka_unit_test(gathers),    cmocka_unit_test(outside),  cmocka_unit_test(resized),
-        cmocka_unit_test(softmaxes),  cmocka_unit_test(groups),   cmocka_unit_test(transposed),
+        cmocka_unit_test(scattered),     cmocka_unit_test(lines),      cmocka_unit_test(divided),
+        cmocka_unit_test(whole_numbers), cmocka_unit_test(grids),      cmocka_unit_test(line_norms),
+        cmocka_unit_test(repeated),      cmocka_unit_test(spatial),    cmocka_unit_test(gathers),
+        cmocka_unit_test(outside),       cmocka_unit_test(resized),    cmocka_unit_test(softmaxes),
+        cmocka_unit_test(groups),        cmocka_unit_test(transposed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

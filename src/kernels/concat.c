@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/kernel.h"
+#include "kernels/runs.h"
 
 /* Lanes that lie side by side in an input's block and in the output's. */
 typedef struct lane_run {
@@ -14,6 +15,7 @@ typedef struct lane_run {
 typedef struct concat_state {
     size_t n_in;
     int64_t outer;   /* runs of each input */
+    bool short_runs; /* all: input by input, and not run by run */
     size_t *bytes;   /* [n_in] of a run */
     size_t step;     /* of the output from one outer index to the next */
     void **constant; /* [n_in] in the layout; NULL: comes at run time */
@@ -23,7 +25,7 @@ typedef struct concat_state {
     int threads;
 } concat_state;
 
-enum { PARALLEL_BYTES = 1 << 18 };
+enum { PARALLEL_BYTES = 1 << 18, SHORT_BYTES = 64 };
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const int bits = skive_dtype_bits(n->out[0].type.dtype);
@@ -148,6 +150,8 @@ static skive_status prepare(skv_kernel_node *n) {
         SKV_GO(status, fail, find_lanes(n, st, skv_layout_block(layout)));
     else
         size_runs(n, st, layout, axis);
+    st->short_runs = true;
+    for (size_t i = 0; i < n->n_in; i++) st->short_runs = st->short_runs && st->bytes[i] <= SHORT_BYTES;
     size_t all;
     st->threads = skv_layout_bytes(y, layout, &all) && all >= PARALLEL_BYTES ? n->threads : 1;
     n->state = st;
@@ -166,6 +170,15 @@ static void copy_run(const concat_state *st, const skv_kernel_call *c, int64_t o
     for (size_t i = 0; i < st->n_in; i++) {
         memcpy(to, source(st, c, i) + (size_t)o * st->bytes[i], st->bytes[i]);
         to += st->bytes[i];
+    }
+}
+
+static void copy_short(const concat_state *st, const skv_kernel_call *c, int64_t first, int64_t last) {
+    char *to = (char *)c->out[0] + (size_t)first * st->step;
+    for (size_t i = 0; i < st->n_in; i++) {
+        const size_t bytes = st->bytes[i];
+        if (bytes) skv_move_runs(source(st, c, i) + (size_t)first * bytes, bytes, to, st->step, last - first, bytes);
+        to += bytes;
     }
 }
 
@@ -204,6 +217,11 @@ static skive_status run(const skv_kernel_call *c) {
 #pragma omp parallel for collapse(2) num_threads(threads) schedule(static) if (threads > 1)
         for (int64_t o = 0; o < st->outer; o++)
             for (int64_t b = 0; b < st->out_blocks; b++) fill_block(st, c, o, b);
+        return SKIVE_OK;
+    }
+    if (st->short_runs) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int t = 0; t < threads; t++) copy_short(st, c, st->outer * t / threads, st->outer * (t + 1) / threads);
         return SKIVE_OK;
     }
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)

@@ -42,6 +42,8 @@ typedef struct phase {
 typedef struct transpose_state {
     skv_conv_shape s; /* of the convolution whose gradient this is: s.c channels out, s.m in; g.out of x, g.in of y */
     int64_t per_in, per_out, n_phases, blocks;
+    int64_t columns; /* of a product: the channels out, those of all phases where they read the same rows (together) */
+    bool together;
     tap *taps[SKV_SPATIAL];
     phase *phases;
     int threads;
@@ -110,16 +112,17 @@ static void turn(const transpose_state *st, const phase *p, int64_t group, const
                 }
 }
 
-static skive_status pack(skv_kernel_node *n, const transpose_state *st, phase *p) {
-    const int64_t groups = st->s.groups;
+/* The weights of `count` phases side by side, in the first one. */
+static skive_status pack(skv_kernel_node *n, const transpose_state *st, phase *p, int64_t count) {
+    const int64_t groups = st->s.groups, columns = count * st->per_out, each = st->per_out * p->k;
     float *turned, *packed;
     if (!p->k) return SKIVE_OK;
-    p->w_step = skv_sgemm_packed(st->per_out, p->k);
+    p->w_step = skv_sgemm_packed(columns, p->k);
     SKV_TRY(skv_arena_array(n->weights, (size_t)groups, p->w_step * sizeof *packed, &packed));
-    SKV_TRY(skv_alloc_array(n->ctx, (size_t)st->per_out, (size_t)p->k * sizeof *turned, &turned));
+    SKV_TRY(skv_alloc_array(n->ctx, (size_t)columns, (size_t)p->k * sizeof *turned, &turned));
     for (int64_t group = 0; group < groups; group++) {
-        turn(st, p, group, n->in[1].constant->data, turned);
-        skv_sgemm_pack(true, st->per_out, p->k, turned, p->k, packed + (size_t)group * p->w_step);
+        for (int64_t i = 0; i < count; i++) turn(st, p + i, group, n->in[1].constant->data, turned + i * each);
+        skv_sgemm_pack(true, columns, p->k, turned, p->k, packed + (size_t)group * p->w_step);
     }
     skv_free(n->ctx, turned);
     p->w = packed;
@@ -165,8 +168,14 @@ static skive_status list_phases(skv_kernel_node *n, transpose_state *st) {
         phase *p = &st->phases[i];
         for (int a = 0; a < SKV_SPATIAL; a++) p->axis[a] = axis[a][r[a]], p->first[a] = r[a];
         size_phase(st, p);
-        st->blocks += p->blocks;
-        SKV_GO(status, done, pack(n, st, p));
+        st->together = (i == 0 || st->together) && p->direct;
+    }
+    /* Windows as wide as the stride: the rows are read once, and not by each phase again. */
+    const int64_t many = st->together ? st->n_phases : 1;
+    st->columns = many * st->per_out;
+    for (int64_t i = 0; i < st->n_phases; i += many) {
+        st->blocks += st->phases[i].blocks;
+        SKV_GO(status, done, pack(n, st, &st->phases[i], many));
     }
 done:
     for (int a = 0; a < SKV_SPATIAL; a++) skv_free(n->ctx, axis[a]);
@@ -185,14 +194,14 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     for (int64_t i = 0; i < st->n_phases; i++) {
         const phase *p = &st->phases[i];
         gathered = p->block * p->k > gathered ? p->block * p->k : gathered;
-        results = p->block * st->per_out > results ? p->block * st->per_out : results;
+        results = p->block * st->columns > results ? p->block * st->columns : results;
         k = p->k > k ? p->k : k;
         work += p->rows * p->k;
     }
     st->threads = work < PARALLEL_FROM / st->per_out ? 1 : n->threads;
     st->results = skv_align_up((size_t)gathered * sizeof(float), 64);
     st->packed = st->results + skv_align_up((size_t)results * sizeof(float), 64);
-    st->thread_bytes = st->packed + skv_align_up(skv_sgemm_scratch(st->per_out, k, 1), 64);
+    st->thread_bytes = st->packed + skv_align_up(skv_sgemm_scratch(st->columns, k, 1), 64);
     size_t at;
     return skv_scratch_add(n, st->thread_bytes * (size_t)n->threads, &at);
 }
@@ -272,6 +281,46 @@ static void scatter(const transpose_state *st, const phase *p, const float *from
     }
 }
 
+/* Of all phases: rows [phase][m]. Phases that only differ along the last axis are neighbours here and there. */
+static void scatter_together(const transpose_state *st, const float *from, const float *bias, int64_t first,
+                             int64_t rows, float *y) {
+    const skv_geometry *g = &st->s.g;
+    const int64_t m = st->per_out, run = phases_of(g, SKV_SPATIAL - 1), floats = run * m;
+    place at = place_of(st->phases, first);
+    for (int64_t r = 0; r < rows; r++, step(st->phases, &at)) {
+        for (int64_t i = 0; i < st->n_phases; i += run, from += floats) {
+            int64_t to = at.n;
+            for (int a = 0; a < SKV_SPATIAL; a++) to = to * g->in[a] + st->phases[i].first[a] + at.at[a] * g->stride[a];
+            float *line = y + to * m;
+            if (!bias) {
+                memcpy(line, from, (size_t)floats * sizeof *from);
+                continue;
+            }
+            for (int64_t k = 0; k < floats; k += m)
+                for (int64_t c = 0; c < m; c++) line[k + c] = from[k + c] + bias[c];
+        }
+    }
+}
+
+static void run_together(const transpose_state *st, const skv_kernel_call *call, int64_t first, int64_t rows,
+                         char *scratch) {
+    const phase *p = st->phases;
+    float *results = (float *)(void *)(scratch + st->results);
+    const skv_sgemm product = {.trans_b = true,
+                               .m = rows,
+                               .n = st->columns,
+                               .k = p->k,
+                               .a = (const float *)call->in[0] + first * p->k,
+                               .lda = p->k,
+                               .ldb = p->k,
+                               .ldc = st->columns,
+                               .c = results,
+                               .alpha = 1,
+                               .packed = p->w};
+    skv_sgemm_run(&product, 1, scratch + st->packed);
+    scatter_together(st, results, skv_kernel_has_input(call->n, 2) ? call->in[2] : NULL, first, rows, call->out[0]);
+}
+
 static void run_block(const transpose_state *st, const phase *p, const skv_kernel_call *call, int64_t first,
                       int64_t rows, int64_t group, char *scratch) {
     const int64_t m = st->per_out;
@@ -306,9 +355,12 @@ static skive_status run(const skv_kernel_call *call) {
         const phase *p = st->phases;
         int64_t block = i / st->s.groups;
         while (block >= p->blocks) block -= p++->blocks;
-        const int64_t first = block * p->block, left = p->rows - first;
-        run_block(st, p, call, first, left < p->block ? left : p->block, i % st->s.groups,
-                  (char *)call->scratch + (size_t)skv_thread_number() * st->thread_bytes);
+        const int64_t first = block * p->block, left = p->rows - first, rows = left < p->block ? left : p->block;
+        char *scratch = (char *)call->scratch + (size_t)skv_thread_number() * st->thread_bytes;
+        if (st->together)
+            run_together(st, call, first, rows, scratch);
+        else
+            run_block(st, p, call, first, rows, i % st->s.groups, scratch);
     }
     return SKIVE_OK;
 }

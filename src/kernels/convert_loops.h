@@ -1,4 +1,5 @@
-/* The loops, compiled once for each instruction set; CONVERT_LOOPS names the table. What Cast means for numbers out of
+/* The loops, compiled once for each instruction set; CONVERT_LOOPS names the table, OWN_... what the includer has of its
+ * own. What Cast means for numbers out of
  * range stands in ops/math/common_cast.c. */
 #include "kernels/convert.h"
 #include "tensor/tensor.h"
@@ -19,17 +20,22 @@
 #define AS_INT64(v) ((v) >= -0x1p63f && (v) < 0x1p63f ? (int64_t)(v) : INT64_MIN)
 
 #define FROM_REAL(id, T)                                  \
-    LOOP(id##_to_i64, T, int64_t, AS_INT64(v))            \
     LOOP(id##_to_i32, T, int32_t, AS_INT32(v))            \
     LOOP(id##_to_i16, T, uint16_t, (uint32_t)AS_INT32(v)) \
     LOOP(id##_to_i8, T, uint8_t, (uint32_t)AS_INT32(v))   \
     LOOP(id##_to_bool, T, uint8_t, (v) != 0)
 FROM_REAL(f32, float)
 FROM_REAL(f64, double)
+LOOP(f64_to_i64, double, int64_t, AS_INT64(v))
 LOOP(f32_to_f64, float, double, v)
 LOOP(f64_to_f32, double, float, v)
+#ifndef OWN_F16
 LOOP(f32_to_f16, float, uint16_t, skv_f32_to_f16(v))
 LOOP(f16_to_f32, uint16_t, float, skv_f16_to_f32(v))
+#endif
+#ifndef OWN_F32_TO_I64
+LOOP(f32_to_i64, float, int64_t, AS_INT64(v))
+#endif
 
 /* Of integers the low bits stay. */
 #define FROM_INTEGER(id, T)                                \

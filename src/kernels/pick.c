@@ -262,14 +262,13 @@ static void copy_scattered(const pick_state *st, const char *x, char *y) {
     }
 }
 
-/* Where row `o` of the last axis that changes comes from; -1: padding. */
-static int64_t row_base(const pick_state *st, int64_t o) {
-    int64_t base = 0, rest = o;
-    for (int d = st->axes - 2; d >= 0; d--) {
-        const int64_t at = st->source[d][rest % st->dims[d]];
-        if (at < 0) return -1;
-        base += at * st->strides[d];
-        rest /= st->dims[d];
+/* Where the row at these indices of the axes before the last one that changes comes from; -1: padding. */
+static int64_t row_base(const pick_state *st, const int64_t *at) {
+    int64_t base = 0;
+    for (int d = 0; d < st->axes - 1; d++) {
+        const int64_t source = st->source[d][at[d]];
+        if (source < 0) return -1;
+        base += source * st->strides[d];
     }
     return base;
 }
@@ -288,6 +287,8 @@ static void copy_row(const pick_state *st, int64_t base, const char *x, const ch
         char *to = row + (size_t)run->to * st->piece;
         if (run->from < 0)
             fill(st, to, run->n, value);
+        else if (run->n == 1 && st->piece == sizeof(uint32_t)) /* reflected elements come one by one */
+            memcpy(to, x + (size_t)(base + run->from) * sizeof(uint32_t), sizeof(uint32_t));
         else
             memcpy(to, x + (size_t)(base + run->from) * st->piece, (size_t)run->n * st->piece);
     }
@@ -296,15 +297,20 @@ static void copy_row(const pick_state *st, int64_t base, const char *x, const ch
 /* A row that is the one before once more is copied from there. */
 static void some_rows(const pick_state *st, int64_t first, int64_t last, const char *x, const char *value, char *y) {
     const size_t bytes = (size_t)st->dims[st->axes - 1] * st->piece;
-    int64_t before = -1;
+    int64_t before = -1, at[SKV_STRIDES_RANK], rest = first;
+    for (int d = st->axes - 2; d >= 0; d--) {
+        at[d] = rest % st->dims[d];
+        rest /= st->dims[d];
+    }
     for (int64_t o = first; o < last; o++) {
-        const int64_t base = row_base(st, o);
+        const int64_t base = row_base(st, at);
         char *row = y + (size_t)o * bytes;
         if (base >= 0 && base == before)
             memcpy(row, row - bytes, bytes);
         else
             copy_row(st, base, x, value, row);
         before = base;
+        for (int d = st->axes - 2; d >= 0 && ++at[d] == st->dims[d]; d--) at[d] = 0;
     }
 }
 

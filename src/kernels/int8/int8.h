@@ -78,6 +78,7 @@ typedef struct skv_q8_gemm {
     void (*constants)(const skv_q8_out *out, skv_q8_constants *to); /* may be NULL */
     /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
     void (*copy)(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero);
+    bool narrow; /* of wide ones: weights stand in the panel as bytes, which the tile widens; products only */
 } skv_q8_gemm;
 /* Numbers of a column that stand together in a panel of `groups` groups. */
 static inline size_t skv_q8_column_run(const skv_q8_gemm *g, size_t groups) {
@@ -85,6 +86,7 @@ static inline size_t skv_q8_column_run(const skv_q8_gemm *g, size_t groups) {
 }
 const skv_q8_gemm *skv_q8_gemm_scalar(void);
 const skv_q8_gemm *skv_q8_gemm_avx2(void);
+const skv_q8_gemm *skv_q8_gemm_avx2_narrow(void);
 const skv_q8_gemm *skv_q8_gemm_avx512(void);
 const skv_q8_gemm *skv_q8_gemm_vnni(void);
 const skv_q8_gemm *skv_q8_gemm_amx(void);

@@ -5,6 +5,8 @@
 
 #include "kernels/int8/tiles.h"
 
+enum { FEW_ROWS = 2, LARGE = 1 << 17 }; /* weights that are read from beyond the second-level cache */
+
 const skv_q8_gemm *skv_q8_gemm_of(skv_isa isa) {
     return SKV_AT(isa, AVX512_VNNI, skv_q8_gemm_vnni()) SKV_AT(isa, AVX512, skv_q8_gemm_avx512())
         SKV_AT(isa, AVX2, skv_q8_gemm_avx2()) SKV_AT(isa, I8MM, skv_q8_gemm_i8mm())
@@ -31,7 +33,7 @@ static void pack(const void *data, bool is_signed, skv_q8_matrix *m) {
                 const int v = is_signed ? ((const int8_t *)data)[from] : ((const uint8_t *)data)[from] - 128;
                 const size_t at = (size_t)k / run * nr * run + p * run + (size_t)k % run;
                 m->column_sum[j] += v;
-                if (m->gemm->wide)
+                if (m->gemm->wide && !m->gemm->narrow)
                     ((int16_t *)(void *)to)[at] = (int16_t)v;
                 else
                     ((int8_t *)to)[at] = (int8_t)v;
@@ -61,10 +63,12 @@ skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_si
     const skv_conv_shape s = skv_q8_product_shape(rows, k, n);
     skv_q8_matrix m = {.gemm = skv_q8_gemm_for(skv_cpu_isa(), &s), .k = k, .n = n};
     skive_status status;
+    SKV_ON(AVX2,
+           if (m.gemm == skv_q8_gemm_avx2() && rows <= FEW_ROWS && k * n >= LARGE) m.gemm = skv_q8_gemm_avx2_narrow();)
     m.groups = ((size_t)k + m.gemm->k_group - 1) / m.gemm->k_group;
     m.panels = ((size_t)n + m.gemm->nr - 1) / m.gemm->nr;
     m.row_bytes = m.groups * m.gemm->k_group * (m.gemm->wide ? 2 : 1);
-    m.panel_bytes = m.row_bytes * m.gemm->nr;
+    m.panel_bytes = m.row_bytes / (m.gemm->narrow ? 2 : 1) * m.gemm->nr;
     SKV_GO(status, fail, skv_alloc_array(ctx, m.panels, m.panel_bytes, &m.b));
     SKV_GO(status, fail, skv_alloc_array(ctx, (size_t)n, sizeof *m.column_sum, &m.column_sum));
     SKV_GO(status, fail, pack_zeros(ctx, is_signed, zeros, first_zero, n_zeros, &m));
