@@ -289,6 +289,35 @@ static void grids(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Mean and largest, points chosen and counted by the size of the region, regions that leave the map. */
+static void regions(void **unused) {
+    static const int64_t x_dims[4] = {2, 19, 9, 11}, roi_dims[2] = {5, 4}, n = 5;
+    static const double corners[20] = {0, 0, 10, 8, 2.5, 1.25, 6, 7, -4, -3, 3, 3, 8, 6, 30, 20, 4, 4, 4, 4};
+    static const int64_t samples[5] = {0, 1, 1, 0, 1};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 2 * 3 * 2; which++) {
+        skive_tensor given[3] = {skv_test_random(ctx, SKIVE_F32, 4, x_dims, 4, -2, 2),
+                                 skv_test_random(ctx, SKIVE_F32, 2, roi_dims, 4, 0, 1),
+                                 skv_test_random(ctx, SKIVE_I64, 1, &n, 4, 0, 1)};
+        for (int i = 0; i < 20; i++) skive_tensor_set(&given[1], i, corners[i]);
+        for (int i = 0; i < 5; i++) skive_tensor_set(&given[2], i, (double)samples[i]);
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = input(ctx, g, 4, x_dims), *roi = input(ctx, g, 2, roi_dims),
+                    *sample = any_input(ctx, g, SKIVE_I64, 1, &n);
+        give(ctx, g, &b,
+             skv_emit(
+                 &b, "RoiAlign", SKV_IN(x, roi, sample),
+                 SKV_ATTRS(SKV_INT("output_height", 3), SKV_INT("output_width", 4),
+                           SKV_INT("sampling_ratio", which / 2 % 3), SKV_STR("mode", which % 2 ? "max" : "avg"),
+                           SKV_STR("coordinate_transformation_mode", which / 6 ? "half_pixel" : "output_half_pixel"))));
+        check_for(ctx, g, "roi_align_f32", given, 1e-5, 2e-6);
+        for (int i = 0; i < 3; i++) skive_tensor_free(ctx, &given[i]);
+    }
+    skv_test_context_end(ctx);
+}
+
 static void line_norms(void **unused) {
     static const int64_t shapes[][4] = {{2, 6, 5, 3}, {1, 9, 20, 17}, {3, 1, 2, 1}, {1, 3, 300, 1}};
     (void)unused;
@@ -440,11 +469,11 @@ static void groups(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scattered),     cmocka_unit_test(lines),      cmocka_unit_test(divided),
-        cmocka_unit_test(whole_numbers), cmocka_unit_test(grids),      cmocka_unit_test(line_norms),
-        cmocka_unit_test(repeated),      cmocka_unit_test(spatial),    cmocka_unit_test(gathers),
-        cmocka_unit_test(outside),       cmocka_unit_test(resized),    cmocka_unit_test(softmaxes),
-        cmocka_unit_test(groups),        cmocka_unit_test(transposed),
+        cmocka_unit_test(scattered),     cmocka_unit_test(lines),    cmocka_unit_test(divided),
+        cmocka_unit_test(whole_numbers), cmocka_unit_test(grids),    cmocka_unit_test(line_norms),
+        cmocka_unit_test(regions),       cmocka_unit_test(repeated), cmocka_unit_test(spatial),
+        cmocka_unit_test(gathers),       cmocka_unit_test(outside),  cmocka_unit_test(resized),
+        cmocka_unit_test(softmaxes),     cmocka_unit_test(groups),   cmocka_unit_test(transposed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
