@@ -10,7 +10,7 @@
 #include "ops/quant/common_conv_integer.h"
 
 enum {
-    MOST_IN = 16, /* channels going into a group, and out of it, where there are several */
+    MOST_IN = 16, /* channels going into a group, and out of it, where there are several; else twice as many go in */
     MOST_TAPS = 256,
     FEW_TAPS = 16,
     EXACT = 1 << 24,
@@ -69,17 +69,40 @@ static bool has_byte_products(void) {
     return false;
 }
 
-/* Measured on Zen 3 against tiles of 16-bit numbers (bench/sweep): up to MOST_TAPS products of a result, and groups of
- * up to MOST_IN channels. Against products of bytes, four times as many in an instruction, what the sweep shows for
- * these planes with float32 and for those tiles: a single channel with a small window, and groups without strides. */
-static bool is_faster(int64_t in, int64_t out, int64_t window, int64_t groups, bool strided) {
-    if (groups > 1 && in == 1 && out == 1) return false; /* depthwise, which has a kernel of its own */
-    if (groups > 1) {
-        if (has_byte_products()) return in <= MOST_IN / 2 && out <= MOST_IN / 2 && window > 1 && !strided;
-        return in <= MOST_IN && out <= MOST_IN;
+typedef struct form {
+    int64_t in, out, window, groups;
+    bool strided, apart, vain; /* windows that do not overlap along a line; more than a third of a line's positions */
+} form;
+
+static form form_of(const skv_kernel_node *n) {
+    const skive_type *x = &n->in[0].type, *w = &n->in[1].type, *y = &n->out[0].type;
+    size_t count;
+    const int64_t *strides = skv_attr_ints(n->node, "strides", &count);
+    const int64_t taps = w->dims[w->rank - 1].size, width = y->dims[y->rank - 1].size;
+    form f = {.in = w->dims[1].size, .groups = skv_attr_int(n->node, "group", 1), .vain = 3 * (taps - 1) > width};
+    f.out = w->dims[0].size / f.groups;
+    f.window = skv_type_count(w) / w->dims[0].size / f.in;
+    for (int d = 2; d < x->rank; d++) {
+        const int64_t stride = (size_t)(d - 2) < count ? strides[d - 2] : 1;
+        f.strided = f.strided || stride > 1;
+        f.apart = d == x->rank - 1 && stride >= taps;
     }
-    if (window == 1) return false;
-    return has_byte_products() ? in == 1 && window <= FEW_TAPS : in * window <= MOST_TAPS;
+    return f;
+}
+
+/* Measured on Zen 3 against tiles of 16-bit numbers (bench/sweep): up to MOST_TAPS products of a result, and groups of
+ * up to MOST_IN channels; with bytes as results, which those tiles make at once, windows that overlap, in lines not too
+ * short. Against products of bytes, four times as many in an instruction, what the sweep shows for these planes with
+ * float32 and for those tiles: a single channel with a small window, and groups without strides. */
+static bool is_faster(const form *f, bool bytes) {
+    if (f->groups > 1 && f->in == 1 && f->out == 1) return false; /* depthwise, which has a kernel of its own */
+    if (bytes && f->window > 1 && (f->apart || f->vain)) return false;
+    if (f->groups > 1) {
+        if (has_byte_products()) return f->in <= MOST_IN / 2 && f->out <= MOST_IN / 2 && f->window > 1 && !f->strided;
+        return f->in <= MOST_IN && f->out <= MOST_IN;
+    }
+    if (f->window == 1 || f->in > 2 * MOST_IN) return false;
+    return has_byte_products() ? f->in == 1 && f->window <= FEW_TAPS : f->in * f->window <= MOST_TAPS;
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -93,11 +116,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         return skv_decline(why, "not float32");
     if (skv_type_count(x) == 0 || skv_type_count(w) == 0 || skv_type_count(&n->out[0].type) == 0)
         return skv_decline(why, "empty");
-    const int64_t groups = skv_attr_int(n->node, "group", 1), in = w->dims[1].size, out = w->dims[0].size / groups;
-    const int64_t window = skv_type_count(w) / w->dims[0].size / in;
-    bool strided = false;
-    for (int d = 2; d < x->rank; d++) strided = strided || n->out[0].type.dims[d].size < x->dims[d].size / 2 + 1;
-    if (!is_faster(in, out, window, groups, strided))
+    const form f = form_of(n);
+    if (!is_faster(&f, is_quantized(n)))
         return skv_decline(why, "channels of which whole groups are multiplied at once");
     if (!is_exact(n)) return skv_decline(why, "sums that float32 may round");
     return true;
