@@ -118,7 +118,8 @@ def differs(what, got, want):
         g, w = got.astype(np.float64), want.astype(np.float64)
         same = (g == w) | (np.isnan(g) & np.isnan(w))
         scale = max(1.0, np.abs(w[np.isfinite(w)]).max() if np.isfinite(w).any() else 0)
-        off = np.where(same, 0, np.abs(g - w))
+        with np.errstate(invalid="ignore"):
+            off = np.where(same, 0, np.abs(g - w))
         if not (off <= 1e-4 * scale).all():
             problems.append("%s: %g off" % (what, np.nanmax(off)))
     elif not np.array_equal(got, want):
