@@ -36,7 +36,7 @@ static void elements(void **unused) {
 /* Far arguments, NaN and infinities keep their meaning. */
 static void far_elements(void **unused) {
     static const float values[] = {-1e30f, -200, -88.5f, -20, -1e-20f, 0,        1e-20f,    0.249f,
-                                   0.251f, 20,   88.5f,  200, 1e30f,   INFINITY, -INFINITY, NAN};
+                                   0.251f, 20,   88.7f,  200, 1e30f,   INFINITY, -INFINITY, NAN};
     static const char *const ops[] = {"Sigmoid", "Tanh", "Exp", "Softplus", "Elu", "Erf",
                                       "Log",     "Mish", "Sin", "Cos",      "Sign"};
     (void)unused;
@@ -68,8 +68,7 @@ static void far_elements(void **unused) {
                           : v < 0   ? expm1(v)
                                     : v;
             if (k == 7 && v == -INFINITY) continue; /* 0 times infinity */
-            if (k == 2 && want > 3e38) want = INFINITY;
-            if (k == 2 && v > 88.37 && isfinite(v)) want = INFINITY; /* exp_f32 ends at 2^127.5 */
+            if (k == 2 && want > 3.4028235e38) want = INFINITY;
             if (!skv_test_close(skive_tensor_get(&y, i), want, 1e-6, 2e-7))
                 fail_msg("%s(%g) is %g, not %g", ops[k], v, skive_tensor_get(&y, i), want);
         }

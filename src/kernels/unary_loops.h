@@ -32,6 +32,15 @@ static void trig(const bool cosine, const float *x, float *y, int64_t n) {
     }
 }
 
+/* Up to the largest float32: exp_f32 alone ends at 2^127.5. */
+static void exponentials(const float *x, float *y, int64_t n) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const float v = x[i], e = exp_f32(v > 88.0f ? v - 1.0f : v);
+        y[i] = v > 88.0f ? e * 2.71828183f : e;
+    }
+}
+
 #define LOOP(expression)                                  \
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) { \
         const float v = x[i];                             \
@@ -42,6 +51,10 @@ static void trig(const bool cosine, const float *x, float *y, int64_t n) {
 void UNARY_LOOP(skv_pointwise f, float a, float b, const float *x, float *y, int64_t n) {
     if (f == SKV_PW_SIN || f == SKV_PW_COS) {
         trig(f == SKV_PW_COS, x, y, n);
+        return;
+    }
+    if (f == SKV_PW_EXP) {
+        exponentials(x, y, n);
         return;
     }
     switch (f) {
