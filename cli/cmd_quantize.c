@@ -112,6 +112,12 @@ static skive_status calibrate(cli_args *a, skive_graph *g, const skive_bits_opti
     return status;
 }
 
+/* The model itself says it. */
+static bool by_shifts(const skive_graph *g) {
+    const char *form = skive_graph_meta(g, "skive.multipliers");
+    return form && strcmp(form, "shift") == 0;
+}
+
 static void tell_plan(const cli_args *a, const skive_quantize_report *r, const cli_sizes *before) {
     char x[32], y[32];
     if (a->json) {
@@ -340,10 +346,14 @@ static skive_status run(cli_args *a) {
             json_t *j = cli_quantize_json(&report);
             if (bits.n_layers) json_object_set_new(j, "bits", cli_quantize_bits_json(&bits));
             if (control.n_layers) json_object_set_new(j, "control", cli_quantize_control_json(&control));
+            if (by_shifts(g)) json_object_set_new(j, "multipliers", json_string("shift"));
             cli_set_sizes(j, &before, &after);
             cli_print_json(j);
         } else {
             cli_quantize_print(&report, cli_has(a, "table"));
+            if (by_shifts(g))
+                cli_printf("scales are powers of two, and sums become 8 bits by a shift, in every run from now "
+                           "on");
             if (bits.n_layers) cli_quantize_print_bits(&bits);
             if (control.n_layers) cli_quantize_print_control(&control);
             cli_print_sizes(&before, &after, output);

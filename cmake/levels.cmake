@@ -25,6 +25,7 @@ set(SKIVE_FILES_avx2
   kernels/int8/few_avx2.c
   kernels/int8/gemm_avx2.c
   kernels/int8/loops_avx2.c
+  kernels/int8/shift_avx2.c
   kernels/int8/sparse_avx2.c
   kernels/int8/winograd_avx2.c
   kernels/int8/xnor_avx2.c
@@ -56,6 +57,7 @@ set(SKIVE_FILES_avx512
   kernels/int8/few_avx512.c
   kernels/int8/gemm_avx512.c
   kernels/int8/loops_avx512.c
+  kernels/int8/shift_avx512.c
   kernels/int8/xnor_avx512.c
   kernels/norm_batch_avx512.c
   kernels/packed_avx512.c
@@ -196,7 +198,7 @@ function(skive_apply_levels sources own)
         list(APPEND flags -ffp-contract=fast)
       endif()
       # Clang's checks of undefined behaviour take minutes over these written-out loops; those of addresses take seconds.
-      if(file MATCHES "/(winograd_|packed_|sgemm_|sparse/loops_|pool_window_|int8/(few|gemm|loops)_)" AND SKIVE_SANITIZE MATCHES "undefined")
+      if(file MATCHES "/(winograd_|packed_|sgemm_|sparse/loops_|pool_window_|int8/(few|gemm|loops|shift)_)" AND SKIVE_SANITIZE MATCHES "undefined")
         list(APPEND flags -fno-sanitize=undefined)
       endif()
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags}")

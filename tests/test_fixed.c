@@ -10,10 +10,12 @@
 #include <skive/skive.h>
 
 #include "exec/plan.h"
+#include "kernels/int8/fixed_shift.h"
 #include "kernels/int8/int8.h"
 #include "ops/quant/common_fixed.h"
 #include "quant/quant.h"
 #include "support.h"
+#include "tensor/grid.h"
 
 #include <skive/session.h>
 
@@ -133,7 +135,8 @@ static void loops_are_exact(void **state) {
                      : kind == 5 ? tie
                                  : (int32_t)random_bits() >> (random_bits() % 31);
         }
-        const skv_q8_fixed f = {true, k % 2, zero, (k & 2 ? lo : 0) - zero, (k & 2 ? hi : 255) - zero};
+        const skv_q8_fixed f = {
+            .on = true, .single = k % 2, .zero = zero, .lo = (k & 2 ? lo : 0) - zero, .hi = (k & 2 ? hi : 255) - zero};
         for (size_t l = 0; l < 2; l++) {
             for (size_t step = 0; step < 2; step++) {
                 uint8_t y[N];
@@ -368,13 +371,239 @@ static void files_keep_the_form(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Every sum of one product of two bytes, and sums about the ends of int32, by every shift: the shift alone, the
+ * definition with M = 2^30, and exact integers agree, and what a byte cannot hold saturates. */
+static void shifts_are_exhaustive(void **state) {
+    enum { MOST = 255 * 128 + 64 };
+    (void)state;
+    for (int shift = -31; shift <= 30; shift++) {
+        for (int64_t k = -3 * (MOST + 1); k <= 3 * (MOST + 1); k++) {
+            const int64_t v = k < -MOST - 1  ? INT32_MIN - (k + MOST + 2)
+                              : k > MOST + 1 ? INT32_MAX - (k - MOST - 2)
+                                             : k;
+            const int64_t a = shift > 1 ? v * ((int64_t)1 << (shift - 1)) : v;
+            const int64_t want = saturated(shift < 1 ? nearest(a, (int64_t)1 << (1 - shift), false) : a);
+            const int32_t got = skv_fixed_shift((int32_t)v, shift);
+            if (got != want || skv_q_fixed_single((int32_t)v, 1 << 30, shift) != want)
+                fail_msg("%lld by 2^%d is %d, not %lld", (long long)v, shift - 1, got, (long long)want);
+        }
+    }
+    for (size_t l = 0; l < 2; l++) {
+        const skv_q8_loops *loops = l ? skv_q8_loops_of(skv_cpu_isa()) : &skv_q8_loops_scalar;
+        const skv_q8_fixed f = {.on = true, .single = true, .zero = 3, .lo = -3, .hi = 252};
+        for (int32_t shift = -20; shift <= 3; shift++) {
+            for (int32_t from = -40000; from < 40000; from += 250) {
+                int32_t sum[250], by[250], q31[250];
+                uint8_t y[250];
+                for (int i = 0; i < 250; i++) sum[i] = from + i, by[i] = shift, q31[i] = 1 << 30;
+                loops->fixed(sum, q31, by, 1, y, 250, &f);
+                for (int i = 0; i < 250; i++) {
+                    const int32_t t = skv_q_fixed_single(sum[i], 1 << 30, shift);
+                    assert_int_equal(y[i], (t < f.lo ? f.lo : t > f.hi ? f.hi : t) + 3);
+                }
+            }
+        }
+    }
+}
+
+/* Fixed point Qm.n: every code comes back, and every number half way between two codes, and its neighbours, get the
+ * code that exact integers give, also beyond both ends. */
+static void fixed_grids_are_exhaustive(void **state) {
+    static const skv_grid *const grids[] = {&skv_grid_fixed, &skv_grid_fixed16};
+    (void)state;
+    for (size_t g = 0; g < 2; g++) {
+        const skv_quantizer q = skv_quantizer_of(grids[g]);
+        const int32_t last = g ? 33000 : 300;
+        for (int n = -3; n <= 15; n += g ? 6 : 1) {
+            const skv_grid_params p = {.scale = ldexpf(1, -n)};
+            for (int32_t half = -2 * last; half <= 2 * last; half++) {
+                const float x = ldexpf((float)half, -n - 1);
+                for (int side = -1; side <= 1; side++) {
+                    const float at = side == 0 ? x : nextafterf(x, side < 0 ? -INFINITY : INFINITY);
+                    int64_t want = half >= 0 ? half / 2 : -((1 - half) / 2); /* floor(half / 2) */
+                    if (half % 2 == 0) {                                     /* a code, or next to one */
+                    } else if (side != 0)
+                        want += side > 0;
+                    else
+                        want += want % 2 != 0; /* to the even code */
+                    want = want < q.low ? q.low : want > q.high ? q.high : want;
+                    const int32_t code = skv_grid_encode(&q, &p, at);
+                    if (code != want) fail_msg("%a on Q.%d is %d, not %lld", (double)at, n, code, (long long)want);
+                    if (side == 0 && half % 2 == 0 && half / 2 == want) assert_true(skv_grid_decode(&q, &p, code) == x);
+                }
+            }
+        }
+    }
+}
+
+/* A product by shifts alone, written once more: x[k] << n, added or subtracted, then one shift with rounding. */
+static void products_by_shifts(void **state) {
+    enum { ROWS = 7, IN = 45, OUT = 37 };
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_tensor view;
+    skive_plan_step step;
+    const int64_t dims[2] = {ROWS, IN}, w_dims[2] = {OUT, IN}, b_dims[1] = {OUT};
+    const skive_type type = skive_type_make(SKIVE_U8, 2, dims);
+    double multiplier[OUT];
+    int64_t q31[OUT], shift[OUT];
+    skv_storage *weights = NULL, *biases = NULL;
+    (void)state;
+    skv_test_ok(ctx, skv_storage_create(ctx, SKIVE_I8, 2, w_dims, &weights));
+    skv_test_ok(ctx, skv_storage_create(ctx, SKIVE_I32, 1, b_dims, &biases));
+    int8_t *w = weights->tensor.data;
+    int32_t *bias = biases->tensor.data;
+    for (int i = 0; i < OUT * IN; i++) {
+        const int n = (int)(random_bits() % 8);
+        w[i] = (int8_t)(n == 7 ? 0 : random_bits() % 2 ? 1 << n : -(1 << n));
+    }
+    for (int o = 0; o < OUT; o++) {
+        shift[o] = -(int64_t)(random_bits() % 12) - 1;
+        q31[o] = 1 << 30;
+        multiplier[o] = ldexp(1, (int)shift[o] - 1);
+        bias[o] = (int32_t)(random_bits() % 20000) - 10000;
+    }
+    skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "QGemm", SKV_IN(x, skv_emit_param(&b, "w", weights), skv_emit_param(&b, "b", biases)),
+                              SKV_ATTRS(SKV_FLTS("multiplier", multiplier, OUT), SKV_INTS("multiplier_q31", q31, OUT),
+                                        SKV_INTS("multiplier_shift", shift, OUT), SKV_STR("rounding", "single"),
+                                        SKV_INT("x_zero_point", 17), SKV_INT("y_zero_point", 100)));
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    for (int reference = 0; reference < 2; reference++) {
+        skive_plan_options options = skive_plan_options_default();
+        options.reference = reference;
+        skv_test_ok(ctx, skive_plan_create(ctx, g, &options, &plan));
+        skive_plan_step_get(plan, 0, &step);
+        if (!reference && !strstr(step.kernel, "shift")) fail_msg("the kernel is %s", step.kernel);
+        skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+        skv_test_ok(ctx, skive_exec_input(exec, 0, &view));
+        uint8_t *in = view.data;
+        for (int i = 0; i < ROWS * IN; i++) in[i] = (uint8_t)(i * 89 + i / 3);
+        skv_test_ok(ctx, skive_exec_run(exec));
+        skv_test_ok(ctx, skive_exec_output(exec, 0, &view));
+        for (int r = 0; r < ROWS; r++) {
+            for (int o = 0; o < OUT; o++) {
+                int64_t sum = bias[o];
+                for (int k = 0; k < IN; k++) {
+                    const uint8_t byte = (uint8_t)((r * IN + k) * 89 + (r * IN + k) / 3);
+                    for (int n = 0; n < 7; n++) {
+                        const int64_t term = ((int64_t)(byte - 17)) * (1 << n);
+                        if (w[o * IN + k] == 1 << n) sum += term;
+                        if (w[o * IN + k] == -(1 << n)) sum -= term;
+                    }
+                }
+                const int64_t t = nearest(sum, (int64_t)1 << (1 - shift[o]), false) + 100;
+                assert_int_equal(((uint8_t *)view.data)[r * OUT + o], t < 0 ? 0 : t > 255 ? 255 : t);
+            }
+        }
+        skive_exec_free(exec);
+        skive_plan_free(plan);
+    }
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* Whole models by shifts: all scales are powers of two; what the reference computes is what the kernels compute, and
+ * with weights that are powers of two every product runs without a multiplication. */
+static void models_by_shifts(void **state) {
+    static const char *const weights[] = {NULL, "log2", "fixed", "int4"};
+    (void)state;
+    for (size_t k = 0; k < 4; k++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skive_plan *plan = NULL;
+        skive_plan_step step;
+        skive_quantize_options o = skive_quantize_options_default();
+        skive_tensor fast, slow;
+        size_t products = 0;
+        skv_test_ok(ctx, skive_zoo_build(ctx, k == 1 ? "ds-cnn" : "resnet8", NULL, &g));
+        const int64_t dims[] = {4, g->inputs[0]->type.dims[1].size, g->inputs[0]->type.dims[2].size,
+                                g->inputs[0]->type.dims[3].size};
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4, dims, 3, -2, 2);
+        o.calibration = "minmax";
+        o.multiplier = "shift";
+        o.weights = weights[k];
+        skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, NULL));
+        for (uint32_t i = 0; i < g->n_nodes; i++) {
+            if (strcmp(g->nodes[i]->op_type, "DequantizeLinear") != 0) continue;
+            const skive_tensor *scale = skv_value_tensor(g->nodes[i]->inputs[1]);
+            for (int64_t c = 0; c < skive_tensor_count(scale); c++) {
+                int exponent;
+                assert_true(frexp(skive_tensor_get(scale, c), &exponent) == 0.5);
+            }
+        }
+        run_plan(ctx, g, false, false, &fast);
+        run_plan(ctx, g, false, true, &slow);
+        assert_memory_equal(fast.data, slow.data, skive_tensor_bytes(&fast));
+        skv_test_ok(ctx, skive_plan_create(ctx, g, NULL, &plan));
+        for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+            skive_plan_step_get(plan, i, &step);
+            if (strcmp(step.op, "QConv") != 0 && strcmp(step.op, "QGemm") != 0) continue;
+            const skive_node *n = NULL;
+            for (uint32_t j = 0; j < plan->graph->n_nodes; j++)
+                if (strcmp(plan->graph->nodes[j]->name, step.node) == 0) n = plan->graph->nodes[j];
+            assert_non_null(n);
+            if (strcmp(skv_attr_string(n, "y_dtype", "u8"), "float") == 0) continue; /* the scores */
+            products++;
+            assert_string_equal(skv_attr_string(n, "rounding", ""), "single");
+            if (k == 1 && !strstr(step.kernel, "shift")) fail_msg("%s runs on %s", step.node, step.kernel);
+        }
+        assert_true(products >= 7);
+        skive_plan_free(plan);
+        skive_tensor_free(ctx, &fast);
+        skive_tensor_free(ctx, &slow);
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+static void shifts_that_cannot_be(void **state) {
+    static const char *const cases[][4] = {
+        {"int4", "int16", "nearest", "activations"}, /* computed in float32 */
+        {"f16", "uint8", "nearest", "power"},
+        {NULL, "uint8", "awq", "awq"},
+    };
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skive_quantize_options o = skive_quantize_options_default();
+        const int64_t dims[] = {4, 1, 28, 28};
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4, dims, 3, -2, 2);
+        skv_test_ok(ctx, skive_zoo_build(ctx, "mlp:8", NULL, &g));
+        o.multiplier = "shift";
+        o.weights = cases[k][0];
+        o.activations = cases[k][1];
+        o.rounding = cases[k][2];
+        skv_test_fails(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, NULL), SKIVE_ERR_ARGUMENT, cases[k][3]);
+        /* scales of another quantizer, and a model that says it multiplies by shifts */
+        o = skive_quantize_options_default();
+        skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, NULL));
+        skv_test_ok(ctx, skive_graph_set_meta(g, "skive.multipliers", "shift"));
+        skive_plan *plan = NULL;
+        skv_test_fails(ctx, skive_plan_create(ctx, g, NULL, &plan), SKIVE_ERR_GRAPH, "no power of two");
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rounding_is_as_defined),   cmocka_unit_test(numbers_by_hand),
-        cmocka_unit_test(multipliers_become_pairs), cmocka_unit_test(sums_are_close),
-        cmocka_unit_test(models_in_fixed_point),    cmocka_unit_test(loops_are_exact),
-        cmocka_unit_test(sum_loops_are_exact),      cmocka_unit_test(files_keep_the_form),
-        cmocka_unit_test(models_ask_for_it),
+        cmocka_unit_test(rounding_is_as_defined),     cmocka_unit_test(numbers_by_hand),
+        cmocka_unit_test(multipliers_become_pairs),   cmocka_unit_test(sums_are_close),
+        cmocka_unit_test(models_in_fixed_point),      cmocka_unit_test(loops_are_exact),
+        cmocka_unit_test(sum_loops_are_exact),        cmocka_unit_test(files_keep_the_form),
+        cmocka_unit_test(models_ask_for_it),          cmocka_unit_test(shifts_are_exhaustive),
+        cmocka_unit_test(fixed_grids_are_exhaustive), cmocka_unit_test(products_by_shifts),
+        cmocka_unit_test(models_by_shifts),           cmocka_unit_test(shifts_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,11 +147,12 @@ skive_status skv_graph_decode(skive_graph *g, bool all) {
 static skive_status choose_multipliers(const skive_plan *p, const skive_plan_options *o, bool *fixed) {
     const char *form = skv_graph_multipliers(p->graph);
     skv_text t;
-    *fixed = !o->training && (o->fixed_multipliers || (form && strcmp(form, "fixed") == 0));
-    if (!form || strcmp(form, "fixed") == 0 || strcmp(form, "float") == 0) return SKIVE_OK;
+    const bool asks = form && (strcmp(form, "fixed") == 0 || strcmp(form, "shift") == 0);
+    *fixed = !o->training && (o->fixed_multipliers || asks);
+    if (!form || asks || strcmp(form, "float") == 0) return SKIVE_OK;
     skv_text_init(&t, p->ctx);
-    skv_text_add(&t, "the metadata entry %s says '%s'; there are fixed and float, and %s is used", SKV_META_MULTIPLIERS,
-                 form, *fixed ? "fixed" : "float");
+    skv_text_add(&t, "the metadata entry %s says '%s'; there are fixed, shift and float, and %s is used",
+                 SKV_META_MULTIPLIERS, form, *fixed ? "fixed" : "float");
     return skv_text_note_once(&t);
 }
 

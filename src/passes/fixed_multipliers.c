@@ -1,12 +1,41 @@
 /* Integer nodes get fixed-point multipliers: the form of processors without a float unit (ops/quant/common_fixed.h).
  * The numbers stand for the same multipliers to 31 bits, but products are rounded differently, so that an output may
- * differ by one step from that of the float form. */
+ * differ by one step from that of the float form.
+ *
+ * A model that says "shift" has scales that are powers of two, and so are the multipliers of its products: M is 2^30,
+ * and rounding "single" then is t = floor(v / 2^n + 1/2), a sum and a shift. Averages over a number of elements that is
+ * no power of two are what is left to multiply. */
+#include <math.h>
+
 #include "ops/quant/common_fixed.h"
+#include "graph/graph.h"
+#include "graph/meta_keys.h"
 #include "passes/pass.h"
+
+/* How the model asks for it. */
+static bool by_shifts(const skive_graph *g) {
+    const char *form = skv_graph_multipliers(g);
+    return form && strcmp(form, "shift") == 0;
+}
+
+static bool is_product(const skive_node *n) { return skv_node_is(n, SKV_OP_Q_CONV) || skv_node_is(n, SKV_OP_Q_GEMM); }
 
 static skive_status set_list(skive_node *n, const double *multiplier, size_t count) {
     skive_context *ctx = n->graph->ctx;
+    const bool shifts = by_shifts(n->graph);
+    bool powers = true;
     int64_t *pairs = NULL;
+    for (size_t i = 0; i < count; i++) {
+        int exponent;
+        const double fraction = frexp((double)(float)multiplier[i], &exponent);
+        if (!shifts || fraction == 0.5 || fraction == 0) continue;
+        powers = false;
+        if (is_product(n))
+            return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name,
+                               "%s: the model multiplies by shifts alone (" SKV_META_MULTIPLIERS
+                               ": shift), but a multiplier is %g, no power of two: quantize it with --multiplier shift",
+                               n->op_type, multiplier[i]);
+    }
     SKV_TRY(skv_alloc_array(ctx, 2 * count + 1, sizeof *pairs, &pairs));
     for (size_t i = 0; i < count; i++) {
         int32_t q31;
@@ -17,6 +46,7 @@ static skive_status set_list(skive_node *n, const double *multiplier, size_t cou
     }
     skive_status status = skv_node_set_attr(n, &SKV_INTS("multiplier_q31", pairs, count));
     if (status == SKIVE_OK) status = skv_node_set_attr(n, &SKV_INTS("multiplier_shift", pairs + count, count));
+    if (status == SKIVE_OK && shifts && powers) status = skv_node_set_attr(n, &SKV_STR("rounding", "single"));
     skv_free(ctx, pairs);
     return status;
 }
@@ -40,7 +70,7 @@ static skive_status set(skive_node *n, bool *done) {
     if (skv_node_is(n, SKV_OP_Q_ADD)) return set_sum(n, done);
     if (!m || strcmp(skv_attr_string(n, "y_dtype", "u8"), "float") == 0) return SKIVE_OK;
     *done = true;
-    if (skv_node_is(n, SKV_OP_Q_CONV) || skv_node_is(n, SKV_OP_Q_GEMM)) return set_list(n, m->floats, m->n);
+    if (is_product(n)) return set_list(n, m->floats, m->n);
     const double one = skv_attr_float(n, "multiplier", 0);
     if (skv_node_is(n, SKV_OP_Q_AVERAGE_POOL) || skv_node_is(n, SKV_OP_Q_GLOBAL_AVERAGE_POOL))
         return set_list(n, &one, 1);

@@ -1,11 +1,13 @@
 /* Weights on number grids. */
 #include "quant/gridded.h"
+#include "quant/powers.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "graph/graph.h"
+#include "tensor/grid_whole.h"
 
 void skv_gridded_lay_out(skv_gridded *c, const skv_quantizer *q, const skv_weight_view *v, const skive_tensor *t) {
     *c = (skv_gridded){.q = *q, .t = t};
@@ -148,14 +150,23 @@ static bool is_float8(skive_dtype type) {
     return type == SKIVE_F8E4M3FN || type == SKIVE_F8E4M3FNUZ || type == SKIVE_F8E5M2 || type == SKIVE_F8E5M2FNUZ;
 }
 
+float skv_gridded_step(const skv_gridded *c, int64_t group) {
+    const int32_t whole = skv_grid_whole(c->q.grid);
+    return whole ? c->params[group].scale / (float)whole : c->params[group].scale;
+}
+
 static skive_status code_storage(skive_context *ctx, const skv_gridded *c, skv_storage **out) {
-    SKV_TRY(skv_storage_create(ctx, c->q.grid->dtype, c->t->rank, c->t->dims, out));
+    const int32_t whole = skv_grid_whole(c->q.grid);
+    const skv_grid_params one = {.scale = 1};
+    SKV_TRY(skv_storage_create(ctx, whole ? SKIVE_I8 : c->q.grid->dtype, c->t->rank, c->t->dims, out));
     skive_tensor *t = &(*out)->tensor;
     for (int64_t k = 0; k < c->groups; k++) {
         for (int64_t i = c->first[k]; i < c->first[k + 1]; i++) {
             const int64_t at = c->member[i];
             if (is_float8(t->dtype))
                 ((uint8_t *)t->data)[at] = (uint8_t)c->code[at];
+            else if (whole)
+                ((int8_t *)t->data)[at] = (int8_t)lrintf(skv_grid_level(&c->q, &one, c->code[at]) * (float)whole);
             else if (c->q.grid->scaled)
                 skive_tensor_set(t, at, (double)c->code[at]);
             else
@@ -198,7 +209,7 @@ skive_status skv_gridded_emit(skv_builder *b, const skv_gridded *c, const skive_
     if (c->q.grid->scaled) SKV_GO(status, done, scale_storage(ctx, c, SKIVE_F32, &scales));
     if (skv_gridded_has_zeros(c)) SKV_GO(status, done, scale_storage(ctx, c, c->q.grid->dtype, &zeros));
     for (int64_t k = 0; k < c->groups; k++) {
-        if (scales) ((float *)scales->tensor.data)[scale_index(c, k)] = c->params[k].scale;
+        if (scales) ((float *)scales->tensor.data)[scale_index(c, k)] = skv_gridded_step(c, k);
         if (zeros) skive_tensor_set(&zeros->tensor, scale_index(c, k), c->params[k].zero_point);
     }
     skive_value *q = param(b, like, "quantized", &codes), *s = param(b, like, "scale", &scales);
@@ -220,7 +231,7 @@ done:
 }
 
 skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q) {
-    if (q->grid->dtype != SKIVE_DTYPE_NONE) return SKIVE_OK;
+    if (q->grid->dtype != SKIVE_DTYPE_NONE || skv_grid_whole(q->grid)) return SKIVE_OK;
     if (!q->grid->form)
         return skv_fail_at(
             ctx, SKIVE_ERR_UNSUPPORTED, "grid",

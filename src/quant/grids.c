@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "quant/gridded.h"
+#include "quant/powers.h"
 #include "quant/quant.h"
 #include "quant/target.h"
 
@@ -55,6 +56,19 @@ static skive_status tell_narrow(skive_context *ctx, const skive_quantize_options
     return skv_text_note_once(&t);
 }
 
+bool skv_quant_shifts(const skive_quantize_options *o) { return o->multiplier && strcmp(o->multiplier, "shift") == 0; }
+
+skive_status skv_quant_power(skive_context *ctx, const skive_quantize_options *o, const char *what, skv_quantizer *q) {
+    const bool fixed = q->grid == &skv_grid_fixed || q->grid == &skv_grid_fixed16;
+    if (!skv_quant_shifts(o) || fixed) return SKIVE_OK;
+    q->power_of_two = true;
+    if (skv_grid_has_option(q->grid, "power-of-two")) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, what,
+                       "multiplication by shifts alone needs scales that are powers of two, and those of the grid '%s' "
+                       "are not: take int8, log2 or fixed (tables.md#number-grids), or --multiplier fixed",
+                       q->grid->name);
+}
+
 skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o, skv_quantizer *weights,
                              skv_quantizer *activations) {
     *weights = skv_quant_weights(o->per_channel);
@@ -68,7 +82,9 @@ skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o
                                o->weights);
         if (!o->per_channel) weights->per = SKV_PER_TENSOR;
     }
+    SKV_TRY(skv_quant_power(ctx, o, "weights", weights));
+    if (o->activations) SKV_TRY(activation_grid(ctx, o->activations, activations));
+    SKV_TRY(skv_quant_power(ctx, o, "activations", activations));
     if (!o->activations) return SKIVE_OK;
-    SKV_TRY(activation_grid(ctx, o->activations, activations));
     return tell_narrow(ctx, o, activations);
 }

@@ -5,9 +5,11 @@
 
 #include "graph/weights.h"
 #include "quant/gridded.h"
+#include "quant/powers.h"
 #include "quant/quant.h"
 #include "quant/loops.h"
 #include "quant/target.h"
+#include "tensor/grid_whole.h"
 
 static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
 
@@ -193,6 +195,7 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
         skv_quantizer own = *all, *q = &own;
         const char *choice = skv_quant_choice(o, n->inputs[1]->name);
         if (choice) SKV_TRY(skv_quantizer_parse(ctx, choice, q));
+        SKV_TRY(skv_quant_power(ctx, o, choice ? choice : "weights", q));
         if (skv_quant_target_per_tensor(o, n)) q->per = SKV_PER_TENSOR;
         skv_gridded_lay_out(c, q, &view, skv_value_tensor(skv_quant_parameter(n, 1)));
         SKV_TRY(skv_gridded_make(ctx, c));
@@ -211,7 +214,8 @@ void skv_quant_weights_free(skive_context *ctx, skv_points *points) {
 
 /* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
 static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
-    const bool multiples = c->q.grid->uniform || c->q.grid == &skv_grid_ternary; /* levels are codes times a scale */
+    /* levels are whole numbers times a step */
+    const bool multiples = c->q.grid->uniform || skv_grid_whole(c->q.grid) || c->q.grid == &skv_grid_ternary;
     return c->q.per != SKV_PER_GROUP && multiples && c->q.grid->bits <= 8 && !skv_gridded_has_zeros(c) &&
            x->grid->bits <= 8;
 }
@@ -219,7 +223,7 @@ static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
 /* A bias of more steps than a quarter of 32 bits stays float. */
 static bool bias_fits(const skive_tensor *bias, float input_scale, const skv_gridded *c) {
     for (int64_t i = 0; i < skive_tensor_count(bias); i++) {
-        const float step = input_scale * c->params[c->groups > 1 ? i : 0].scale;
+        const float step = input_scale * skv_gridded_step(c, c->groups > 1 ? i : 0);
         if (!(fabs((double)((const float *)bias->data)[i]) <= (double)step * (1 << 29))) return false;
     }
     return true;
@@ -263,7 +267,7 @@ static skive_status codes_pair(skv_builder *b, skive_node *n, const skv_gridded 
         !bias_fits(bias, input->grid.scale, c))
         return SKIVE_OK;
     SKV_TRY(skv_arena_array(b->graph->arena, (size_t)c->groups + 1, sizeof *scales, &scales));
-    for (int64_t k = 0; k < c->groups; k++) scales[k] = c->params[k].scale;
+    for (int64_t k = 0; k < c->groups; k++) scales[k] = skv_gridded_step(c, k);
     return bias_pair(b, n, input->grid.scale, scales, c->groups);
 }
 

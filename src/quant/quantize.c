@@ -8,6 +8,7 @@
 #include "quant/gridded.h"
 #include "quant/migrate.h"
 #include "quant/pixels.h"
+#include "quant/powers.h"
 #include "quant/quant.h"
 #include "quant/rounding.h"
 #include "quant/speed.h"
@@ -107,12 +108,12 @@ static const char *correction_name(size_t i) {
 }
 
 static const char *multiplier_name(size_t i) {
-    static const char *const names[] = {"float", "fixed"};
+    static const char *const names[] = {"float", "fixed", "shift"};
     return i < SKV_LENGTH(names) ? names[i] : NULL;
 }
 
 skive_status skv_quant_check_multiplier(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q) {
-    if (strcmp(o->multiplier, "fixed") != 0 || (q->grid->dtype == SKIVE_U8 || q->grid->dtype == SKIVE_I8))
+    if (strcmp(o->multiplier, "float") == 0 || (q->grid->dtype == SKIVE_U8 || q->grid->dtype == SKIVE_I8))
         return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "multiplier",
                        "fixed-point multipliers give 8 bits, and activations on the grid '%s' are computed in float32: "
@@ -121,7 +122,7 @@ skive_status skv_quant_check_multiplier(skive_context *ctx, const skive_quantize
 }
 
 skive_status skv_quant_set_multiplier(skive_graph *g, const skive_quantize_options *o) {
-    return skive_graph_set_meta(g, SKV_META_MULTIPLIERS, strcmp(o->multiplier, "fixed") == 0 ? "fixed" : NULL);
+    return skive_graph_set_meta(g, SKV_META_MULTIPLIERS, strcmp(o->multiplier, "float") == 0 ? NULL : o->multiplier);
 }
 
 /* How samples become ranges. */
@@ -172,7 +173,9 @@ static const skv_option options_of_quantization[] = {
      .text = "float",
      .choices = multiplier_name,
      SKV_FIELD(TEXT, skive_quantize_options, multiplier),
-     .brief = "how sums become 8 bits: by a float, or by an int32 and a shift, as processors without a float unit do"},
+     .brief =
+         "how sums become 8 bits: by a float, by an int32 and a shift (fixed), as processors without a float unit do, "
+         "or by a shift alone (shift), all scales being powers of two"},
     {.name = "input-type",
      .type = SKV_OPTION_TEXT,
      .text = "float",
@@ -259,11 +262,13 @@ static bool corrects(const quantization *q, const char *how) { return strcmp(q->
 
 /* Weights of which more is decided than their scales have codes before they are written. */
 static bool needs_codes(const quantization *q) {
-    return q->o->weights || q->o->n_choices || !corrects(q, "none") || q->rounding->round || q->rounding->migrates;
+    return q->o->weights || q->o->n_choices || skv_quant_shifts(q->o) || !corrects(q, "none") || q->rounding->round ||
+           q->rounding->migrates;
 }
 
 static skive_status make_codes(quantization *q) {
-    if (q->o->weights || q->o->n_choices) SKV_TRY(skv_quant_rest_codes(&q->rest, &q->weights));
+    if (q->o->weights || q->o->n_choices || skv_quant_shifts(q->o))
+        SKV_TRY(skv_quant_rest_codes(&q->rest, &q->weights));
     return needs_codes(q) ? skv_quant_weights_make(q->ctx, q->work, q->o, q->chosen, &q->weights, &q->points)
                           : SKIVE_OK;
 }
@@ -783,6 +788,11 @@ static skive_status pick_rounding(quantization *q) {
     size_t index;
     SKV_TRY(skv_family_pick(q->ctx, &skv_rounding_family, "quantize.rounding", q->o->rounding, &index, &q->how));
     q->rounding = skv_rounding_at(index);
+    if (q->rounding->migrates && skv_quant_shifts(q->o))
+        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "multiplier",
+                           "rounding by %s multiplies scales by factors that are no powers of two: take --multiplier "
+                           "fixed, or another rounding",
+                           q->rounding->name);
     if (q->rounding->uniform && !q->weights.grid->uniform)
         return skv_fail_at(
             q->ctx, SKIVE_ERR_ARGUMENT, "rounding",
@@ -808,7 +818,8 @@ static skive_status open_rest(quantization *q, const skv_quant_split *split, boo
 
 static skive_status calibrate_rest(quantization *q, skive_feed_fn feed, void *user) {
     skive_graph *part = NULL;
-    if (q->points.n == 0 && (q->o->weights || q->o->n_choices)) SKV_TRY(skv_quant_rest_codes(&q->rest, &q->weights));
+    if (q->points.n == 0 && (q->o->weights || q->o->n_choices || skv_quant_shifts(q->o)))
+        SKV_TRY(skv_quant_rest_codes(&q->rest, &q->weights));
     SKV_TRY(skv_quant_insert_part(q->ctx, q->work, q->o, q->chosen, &q->points, &part));
     const skive_status status = skv_quant_rest_calibrate(&q->rest, q->observer, part, feed, user, &q->report);
     skive_graph_free(part);

@@ -1,6 +1,7 @@
 /* Preparing a dense integer convolution: weights into panels, the zero point into the bias, block sizes. */
 #include "kernels/int8/dense.h"
 #include "kernels/int8/few.h"
+#include "kernels/int8/shift.h"
 
 enum {
     POINTER_LIMIT = 64 << 10,
@@ -74,7 +75,10 @@ static void pack_few(const skv_q8_dense *d, const int8_t *w, size_t column, uint
     size_t at = 0;
     for (int64_t t = 0; t < window; t++) {
         for (int64_t i = 0; i < d->per_in; i++) {
-            skv_q8_few_put(d->gemm, panel, column, at, w[i * window + t] / d->factor);
+            if (d->gemm->bits == SKV_Q8_SHIFT_PLACE)
+                skv_q8_shift_put(d->gemm, panel, column, at, w[i * window + t]);
+            else
+                skv_q8_few_put(d->gemm, panel, column, at, w[i * window + t] / d->factor);
             if (++at < run) continue;
             at = 0;
             panel += words;
@@ -379,7 +383,8 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d, &d));
     d->gemm = gemm;
     d->s = *s;
-    if (gemm->bits) (void)skv_q8_few_bits(w, (size_t)skive_tensor_count(n->in[1].constant), &d->factor);
+    if (gemm->bits && gemm->bits != SKV_Q8_SHIFT_PLACE)
+        (void)skv_q8_few_bits(w, (size_t)skive_tensor_count(n->in[1].constant), &d->factor);
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &d->x_zero));
     SKV_GO(status, fail, skv_q_scaling_read(n->ctx, n->node, s->m, true, &scaling));
     d->fixed = skv_q8_fixed_of(&scaling);

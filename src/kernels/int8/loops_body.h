@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "kernels/int8/fixed_shift.h"
 #include "kernels/int8/int8.h"
 #include "kernels/int8/round.h"
 
@@ -121,9 +122,19 @@ static inline __attribute__((always_inline)) void fixed_bytes(const int32_t *tot
     }
 }
 
+static void shift_bytes(const int32_t *total, const int32_t *shift, size_t step, uint8_t *y, size_t n,
+                        const skv_q8_fixed *f) {
+    const int32_t zero = f->zero, lo = f->lo, hi = f->hi;
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        y[i] = (uint8_t)(skv_fixed_clamp(skv_fixed_shift(total[i], shift[i * step]), lo, hi) + zero);
+}
+
 static void fixed(const int32_t *total, const int32_t *q31, const int32_t *shift, size_t step, uint8_t *y, size_t n,
                   const skv_q8_fixed *f) {
-    if (step == 0 && f->single)
+    if (f->single && skv_fixed_shifts(q31, step, n))
+        shift_bytes(total, shift, step, y, n, f);
+    else if (step == 0 && f->single)
         fixed_bytes(total, q31, shift, true, true, y, n, f);
     else if (step == 0)
         fixed_bytes(total, q31, shift, true, false, y, n, f);

@@ -8,6 +8,7 @@
 #include "graph/weights.h"
 #include "passes/pass.h"
 #include "probe/source.h"
+#include "quant/powers.h"
 #include "quant/qat.h"
 
 /* ---- the model ---- */
@@ -322,6 +323,10 @@ skive_status skv_qat_plan_make(skive_context *ctx, const skive_graph *g, const s
     SKV_TRY(pick(out, "weight-rule", o->weight_rule, &out->weight_rule));
     SKV_TRY(parse_grids(out));
     SKV_TRY(parse_rules(out));
+    if (skv_quant_shifts(how))
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "multiplier",
+                           "steps that are learned are no powers of two, which multiplication by shifts alone needs: "
+                           "take --multiplier fixed, or quantize without training (--weights log2 --multiplier shift)");
     if (out->float_activations && strcmp(how->multiplier, "fixed") == 0)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "multiplier",
                            "fixed-point multipliers have no effect on activations that stay float");
