@@ -695,6 +695,36 @@ static void what_cannot_be_is_refused(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Unless a learning rate is given, it is one that fits the grids, and is told. */
+static void rates_fit_the_grids(void **state) {
+    static const char *const cases[][5] = {
+        {NULL, NULL, "lsq", "trained", "learning rate 0.003"},
+        {"int4", "uint4", "lsq", "trained", "learning rate 0.003"},
+        {"int2", "uint4", "lsq", "trained", "learning rate 0.01"},
+        {"int4", "uint2", "lsq", "trained", "learning rate 0.01"},
+        {"log2", "float", "inq", "trained", "learning rate 0.01"},
+        {"int2", "uint2", "lsq", "frozen", "learning rate 0.0003"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = small_cnn(ctx, false);
+        skive_qat_options o = skive_qat_options_default();
+        bool told = false;
+        o.weights = cases[i][0];
+        o.activations = cases[i][1];
+        o.weight_rule = cases[i][2];
+        o.batchnorm = cases[i][3];
+        o.dry_run = true;
+        skv_test_ok(ctx, skive_quantize_aware(ctx, g, NULL, NULL, NULL, &o, NULL));
+        for (size_t k = 0; k < skive_context_note_count(ctx); k++)
+            told = told || strncmp(skive_context_note(ctx, k), cases[i][4], strlen(cases[i][4])) == 0;
+        if (!told) fail_msg("case %zu: no note '%s'", i, cases[i][4]);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 /* A dry run tells the grids, reads no data, and changes nothing. */
 static void a_dry_run_only_tells(void **state) {
     skive_context *ctx = skv_test_context();
@@ -756,6 +786,7 @@ int main(void) {
         cmocka_unit_test(a_resumed_run_gives_the_same_bits),
         cmocka_unit_test(zeros_and_codebooks_stay),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(rates_fit_the_grids),
         cmocka_unit_test(a_dry_run_only_tells),
         cmocka_unit_test(memory_may_run_out),
     };

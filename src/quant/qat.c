@@ -77,7 +77,7 @@ skive_qat_options skive_qat_options_default(void) {
 skive_train_options skive_qat_train_default(void) {
     skive_train_options o = skive_train_options_default();
     o.epochs = 5;
-    o.learning_rate = 0.01;
+    o.learning_rate = 0; /* what fits the grids: usual_rate */
     o.warmup_epochs = 0;
     o.weight_decay = 1e-4;
     return o;
@@ -289,9 +289,33 @@ done:
     return status;
 }
 
-static skive_status run(awareness *a, skive_graph *graph, const skive_quantize_options *how) {
+/* The learning rate unless one is given, from what was measured (docs/quantization.md): weights that have few levels
+ * must go a long way to the next, a trained network on finer grids is only shaken by large steps, and without
+ * statistics of the batch nothing bounds the sums. */
+static double usual_rate(const awareness *a) {
+    const skv_qat_plan *p = &a->plan;
+    const bool few = p->weights.grid->bits <= 2 || (!p->float_activations && p->activations.grid->bits <= 2);
+    bool normalised = false;
+    for (uint32_t i = 0; i < p->work->n_nodes; i++)
+        normalised = normalised || skv_node_is(p->work->nodes[i], SKV_OP_BATCH_NORMALIZATION);
+    if (normalised && strcmp(a->o->batchnorm, "frozen") == 0) return 0.0003;
+    return few || p->weight_rule.method->codebook ? 0.01 : 0.003;
+}
+
+static skive_status choose_rate(const awareness *a, skive_train_options *training) {
+    if (training->learning_rate > 0) return SKIVE_OK;
+    const bool sgd = strcmp(training->optimizer, "sgd") == 0 || strncmp(training->optimizer, "sgd:", 4) == 0;
+    training->learning_rate = sgd ? usual_rate(a) : skive_optimizer_rate(training->optimizer);
+    skv_note(a->ctx, "learning rate %g, %s (--lr)", training->learning_rate,
+             sgd ? "which fits these grids" : "the optimizer's own");
+    return SKIVE_OK;
+}
+
+static skive_status run(awareness *a, skive_graph *graph, const skive_quantize_options *how,
+                        skive_train_options *training) {
     skive_status stopped;
     SKV_TRY(skv_qat_plan_make(a->ctx, graph, a->o, how, &a->plan));
+    SKV_TRY(choose_rate(a, training));
     a->report.left = a->plan.told.left;
     a->report.n_left = a->plan.told.n_left;
     a->plan.told.left = NULL;
@@ -327,7 +351,7 @@ skive_status skive_quantize_aware(skive_context *ctx, skive_graph *graph, skive_
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "epochs",
                            "quantization-aware training needs an epoch at least; without training, use skive_quantize");
     awareness a = {.ctx = ctx, .o = &o, .how = &training, .train = train, .validation = validation, .test = test};
-    const skive_status status = run(&a, graph, &how);
+    const skive_status status = run(&a, graph, &how, &training);
     skive_eval_report_free(ctx, &a.original);
     skive_eval_report_free(ctx, &a.before);
     skv_qat_plan_free(&a.plan);
