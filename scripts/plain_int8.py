@@ -101,7 +101,22 @@ def code_limits(limits, scale, zero, low, high):
     return ends
 
 
+shifts = False  # skive.multipliers: shift
+
+
 def quantize(x, scale, zero, low, high):
+    if shifts and isinstance(x, Sums):  # rounding halves up
+        lo, hi = code_limits(x.limits, scale, zero, low, high)
+        m = x.step.astype(f64) / f64(scale)
+        if np.any(np.frexp(m)[0] != 0.5):
+            sys.exit(2)  # an average over a number of elements that is no power of two
+        t = np.floor(x.v * shaped(m, x.v.ndim, x.axis) + 0.5)
+        return Codes(np.clip(t, lo - zero, hi - zero).astype(np.int64) + zero, f32(scale), zero)
+    if shifts and isinstance(x, Pair):  # halves away from zero
+        lo, hi = code_limits(x.limits, scale, zero, low, high)
+        t = sum((p.q - p.zero).astype(f64) * (f64(p.scale) / f64(scale)) for p in (x.a, x.b))
+        t = np.sign(t) * np.floor(np.abs(t) + 0.5)
+        return Codes(np.clip(t, lo - zero, hi - zero).astype(np.int64) + zero, f32(scale), zero)
     if isinstance(x, (Sums, Pair)):
         lo, hi = code_limits(x.limits, scale, zero, low, high)
     if isinstance(x, Sums):
@@ -211,6 +226,8 @@ def run(model, x):
 
 def main():
     model, x, y = onnx.load(sys.argv[1]), np.load(sys.argv[2]), np.load(sys.argv[3])
+    global shifts
+    shifts = any(m.key == 'skive.multipliers' and m.value == 'shift' for m in model.metadata_props)
     different = 0
     for k in range(0, len(x), 500):
         mine, unknown = run(model, x[k:k + 500])
