@@ -139,6 +139,7 @@ static void add_channels(json_t *j, const skive_prune_report *r) {
     json_object_set_new(j, "multiple", json_integer(r->multiple));
     json_object_set_new(j, "folded", json_integer(r->folded));
     json_object_set_new(j, "constant", json_integer(r->constant));
+    json_object_set_new(j, "merged", json_integer(r->merged));
 }
 
 static json_t *report_json(const skive_prune_report *r) {
@@ -359,8 +360,8 @@ const cli_command cli_command_prune = {
         "the validation split, found by bisection; each trial is the whole method, with fine-tuning (--finetune). If\n"
         "nothing stays within, the status is 11 and nothing is written.\n"
         "\n"
-        "With --lossless exactly the channels go that provably do nothing, and no output changes (of a quantized\n"
-        "model not a bit); --zeros removes what training left at zero.",
+        "With --lossless exactly the channels go that provably do nothing, or give the same as another, and no output\n"
+        "changes (of a quantized model not a bit); --zeros removes what training left at zero.",
     .examples =
         "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx\n"
         "  skive prune student.onnx --data fashion-mnist --finetune 5 --teacher teacher.onnx --distill-alpha 0.7 \\\n"

@@ -213,6 +213,68 @@ static void integers_keep_every_bit(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Channel `to` becomes a copy of `from`, as far as the last layer, which reads both. */
+static void make_twin(integers *v, size_t from, size_t to) {
+    memcpy(v->w1 + to * 18, v->w1 + from * 18, 18 * sizeof *v->w1);
+    memcpy(v->w2 + to * 9, v->w2 + from * 9, 9 * sizeof *v->w2);
+    v->b1[to] = v->b1[from];
+    v->b2[to] = v->b2[from];
+}
+
+/* Channels that give the same become one, behind padding too, whose weights are the sum: if that is an int8. */
+static void twins_become_one(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        integers v = numbers(seed);
+        for (size_t i = 0; i < SKV_LENGTH(v.w3); i++) v.w3[i] = at_random(seed + 50, i, -42, 42);
+        make_twin(&v, 1, 3);
+        make_twin(&v, 1, 4);
+        skive_prune_report r = prune_and_compare(ctx, &v);
+        assert_int_equal(r.removed, 2);
+        assert_int_equal(r.merged, 2);
+        assert_int_equal(r.channels[0].kept, C - 2);
+        skive_prune_report_free(ctx, &r);
+
+        v.w3[1] = 100; /* 100 + 28 is no int8: both stay */
+        v.w3[3] = 28;
+        v.w2[4 * 9 + 8] += v.w2[4 * 9 + 8] > 0 ? -1 : 1; /* the third is none any more */
+        r = prune_and_compare(ctx, &v);
+        assert_int_equal(r.removed, 0);
+        assert_int_equal(r.merged, 0);
+        skive_prune_report_free(ctx, &r);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* In float32 the sum of two weights rounds differently: only with a tolerance. */
+static void twins_of_floats_need_a_tolerance(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (int tolerance = 0; tolerance < 2; tolerance++) {
+        skive_graph *g = network(ctx);
+        skive_prune_options o = skive_prune_options_default();
+        skive_prune_report report;
+        skive_tensor *w1 = &skive_graph_find_value(g, "w1")->storage->tensor,
+                     *b1 = &skive_graph_find_value(g, "b1")->storage->tensor;
+        for (int64_t k = 0; k < 2; k++) skive_tensor_set(w1, 2 * 4 + k, skive_tensor_get(w1, 2 * 3 + k));
+        skive_tensor_set(b1, 4, skive_tensor_get(b1, 3));
+        o.lossless = true;
+        o.tolerance = tolerance ? 1e-6 : 0;
+        skv_test_ok(ctx, skive_prune(ctx, g, NULL, NULL, &o, &report));
+        assert_int_equal(report.merged, tolerance);
+        const skive_tensor *w2 = skv_value_tensor(skive_graph_find_value(g, "w2"));
+        assert_int_equal(w2->dims[1], tolerance ? 1 : 3);
+        if (tolerance) {
+            assert_true(skive_tensor_get(w2, 0) == 1 + 2);
+            assert_true(skive_tensor_get(w2, 1) == 0.5 - 1);
+        }
+        skive_prune_report_free(ctx, &report);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
 /* All would go: one of a layer stays, and nothing changes. */
 static void a_layer_does_not_vanish(void **state) {
     skive_context *ctx = skv_test_context();
@@ -340,7 +402,8 @@ static skive_status prune_it(skive_context *ctx, void *user) {
     skive_graph *g = NULL;
     skive_prune_options o = skive_prune_options_default();
     skive_prune_report report = {0};
-    o.zeros = true;
+    o.lossless = true;
+    o.tolerance = 1e-6;
     skive_status status = skive_graph_copy(ctx, user, &g);
     if (status == SKIVE_OK) status = skive_prune(ctx, g, NULL, NULL, &o, &report);
     skive_prune_report_free(ctx, &report);
@@ -361,6 +424,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_hand),
         cmocka_unit_test(integers_keep_every_bit),
+        cmocka_unit_test(twins_become_one),
+        cmocka_unit_test(twins_of_floats_need_a_tolerance),
         cmocka_unit_test(a_layer_does_not_vanish),
         cmocka_unit_test(quantized_networks_meet_a_budget),
         cmocka_unit_test(intervals_hold),

@@ -142,6 +142,7 @@ typedef struct skive_prune_report {
     int64_t multiple; /* widths of layers were rounded to multiples of it */
     /* With `lossless` and `zeros`: channels removed whose constant the next bias has taken, and constant ones kept. */
     int64_t folded, constant;
+    int64_t merged; /* with `lossless`: channels removed because another gives the same, whose weights took theirs */
     /* With `max_drop`: the trials; a choice is a twentieth of the way. Otherwise there are none. */
     skive_control_report control;
 } skive_prune_report;

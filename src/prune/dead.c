@@ -209,8 +209,8 @@ static skive_status make_bias(removal *r) {
     return skv_node_set_input(r->bare, 2, bias);
 }
 
-/* *fits is false, and nothing is changed, if an integer of the bias would not fit its type. */
-static skive_status apply(removal *r, fold *f, bool *fits) {
+/* *fits is false if an integer of the bias would not fit its type; without `change` that is all that is done. */
+static skive_status apply(removal *r, fold *f, bool change, bool *fits) {
     double *sum = NULL;
     *fits = true;
     SKV_TRY(skv_alloc_array(r->p->ctx, (size_t)f->view.out + 1, sizeof *sum, &sum));
@@ -220,8 +220,8 @@ static skive_status apply(removal *r, fold *f, bool *fits) {
         const double next = skv_load_f64(now->dtype, now->data, (size_t)m) + sum[m];
         *fits = *fits && fabs(next) < 2147483647.0;
     }
-    if (*fits && status == SKIVE_OK) status = skv_storage_make_unique(r->p->ctx, &f->bias->storage);
-    for (int64_t m = 0; m < f->view.out && *fits && status == SKIVE_OK; m++) {
+    if (*fits && change && status == SKIVE_OK) status = skv_storage_make_unique(r->p->ctx, &f->bias->storage);
+    for (int64_t m = 0; m < f->view.out && *fits && change && status == SKIVE_OK; m++) {
         skive_tensor *t = &f->bias->storage->tensor;
         skv_store_f64(t->dtype, t->data, (size_t)m, skv_load_f64(t->dtype, t->data, (size_t)m) + sum[m]);
     }
@@ -337,9 +337,10 @@ static bool folded_before(const removal *r, size_t i) {
 
 static skive_status take(removal *r, size_t i) {
     bool fits = true;
-    for (size_t k = 0; k < r->n_folds && fits; k++)
-        if (!folded_before(r, k)) SKV_TRY(apply(r, &r->folds[k], &fits));
-    if (!fits) return SKIVE_OK;
+    for (size_t k = 0; k < r->n_folds && fits; k++) SKV_TRY(apply(r, &r->folds[k], false, &fits));
+    if (!fits) return SKIVE_OK; /* all of them, or none */
+    for (size_t k = 0; k < r->n_folds; k++)
+        if (!folded_before(r, k)) SKV_TRY(apply(r, &r->folds[k], true, &fits));
     r->folded += r->n_folds > 0;
     r->chosen[r->n_chosen++] = i;
     for (size_t k = 0; k < r->n_slices; k++)
@@ -395,10 +396,23 @@ static skive_status round_of(skv_pruning *p, bool *again, int64_t *constant) {
 }
 
 skive_status skv_prune_dead(skv_pruning *p) {
-    int64_t constant = 0;
-    bool again = true;
-    while (again) SKV_TRY(round_of(p, &again, &constant));
+    int64_t constant = 0, merged = 1, alike = 0;
+    const char *why = NULL;
+    while (merged > 0) {
+        bool again = true;
+        while (again) SKV_TRY(round_of(p, &again, &constant));
+        merged = 0;
+        if (p->o->lossless) SKV_TRY(skv_prune_twins(p, &merged, &alike, &why));
+        p->report.removed += merged;
+        p->report.merged += merged;
+    }
     p->report.constant = constant;
+    if (p->report.merged > 0)
+        skv_note(p->ctx, "%lld of the removed channels gave the same as another one, whose weights have taken theirs",
+                 (long long)p->report.merged);
+    if (alike > 0)
+        skv_note(p->ctx, "%lld channel%s the same as another one, but stay%s: %s", (long long)alike,
+                 alike == 1 ? " gives" : "s give", alike == 1 ? "s" : "", why);
     if (p->report.removed == 0)
         skv_note(p->ctx,
                  "no channel does nothing: the model stays as it is; zeros in it are not removed by themselves");

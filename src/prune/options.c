@@ -80,7 +80,8 @@ static const skv_option options[] = {
      .most = 1,
      SKV_FIELD(DOUBLE, skive_prune_options, tolerance),
      .needs = "lossless",
-     .brief = "with lossless: constants of float32 within this fraction move into biases"},
+     .brief = "with lossless: constants of float32 within this fraction move into biases, and equal "
+              "channels become one"},
     {.name = "sparsity",
      .type = SKV_OPTION_REAL,
      .most = 1,

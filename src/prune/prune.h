@@ -366,6 +366,9 @@ skive_status skv_channels_scan(skv_channels *c);
 skive_status skv_channels_reconstruct(skv_channels *c);
 /* Removes from p->work all channels that do nothing (dead.c), and counts them in p->report. */
 skive_status skv_prune_dead(skv_pruning *p);
+/* One round over p->work: of channels that give the same, one goes and its weights are added to the other's (twins.c).
+ * *merged says how many went, *kept how many stay although they have one, and *why for what reason the first does. */
+skive_status skv_prune_twins(skv_pruning *p, int64_t *merged, int64_t *kept, const char **why);
 /* Prunes p->work, a copy of the caller's graph, by what the granularity removes; fills p->report. */
 skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t);
 
