@@ -1,12 +1,13 @@
 /* One layer with a pruned or a coded weight against itself with a dense one, for bench/run.sh (the protocol is in
  * bench/README.md).
- *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--int8 | --codebook BITS | --form FORM]
- *                  [--threads N]
+ *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks | --nm N]
+ *                  [--int8 | --codebook BITS | --form FORM] [--threads N]
  * SIZES: batch,in,out for a product; batch,in,out,side,kernel for a convolution with padding that keeps the side.
- * --blocks: rows come in fours with the same zeros. --int8: uint8 activations and int8 weights. --codebook: the weight
- * has 2^BITS values; --form: it is rounded to a form that packed files have; either stays coded. Timed is the layer's
- * step alone: what is reordered for a dense kernel and back is not counted, since other layers may spare it. With zeros
- * it must be a sparse kernel that runs, of a coded weight a codebook kernel, else neither. */
+ * --blocks: rows come in fours with the same zeros; --nm: of each four input channels so many are not zero. --int8:
+ * uint8 activations and int8 weights. --codebook: the weight has 2^BITS values; --form: it is rounded to a form that
+ * packed files have; either stays coded. Timed is the layer's step alone: what is reordered for a dense kernel and back
+ * is not counted, since other layers may spare it. With zeros it must be a sparse kernel that runs, of a coded weight a
+ * codebook kernel, else neither. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -19,7 +20,7 @@ enum { MAX_SIZES = 5 };
 typedef struct bench {
     bool conv, blocks, int8;
     long size[MAX_SIZES];
-    int threads, zeros, bits;
+    int threads, zeros, bits, stay;
     const char *form, *kind; /* of the packed weight; of the kernel that must run */
     skive_context *ctx;
     skive_graph *graph;
@@ -38,11 +39,20 @@ static double uniform(void) {
     return (double)(state >> 11) * 0x1p-53;
 }
 
+/* One of four input channels in a row, for each output and tap, from a place that hardly repeats. */
+static bool stays(const bench *b, long row, long column) {
+    const long taps = b->conv ? b->size[4] * b->size[4] : 1, channel = column / taps, tap = column % taps;
+    const uint64_t place = (uint64_t)row * 2654435761u + (uint64_t)(channel / 4) * 40503u + (uint64_t)tap * 9973u;
+    return (channel + (long)((place * 0x9E3779B97F4A7C15u) >> 62)) % 4 < b->stay;
+}
+
 static void fill_weight(const bench *b, float *w, long rows, long columns) {
     for (long r = 0; r < rows; r++) {
         for (long c = 0; c < columns; c++) {
             float *at = w + r * columns + c;
-            const bool zero = b->blocks && r % 4 ? at[-columns] == 0 : uniform() * 100 < b->zeros;
+            const bool zero = b->stay              ? !stays(b, r, c)
+                              : b->blocks && r % 4 ? at[-columns] == 0
+                                                   : uniform() * 100 < b->zeros;
             const double u = b->bits ? floor(ldexp(uniform(), b->bits)) / 256 - 0.5 : uniform();
             *at = zero ? 0.0f : (float)(0.1 + u);
         }
@@ -197,6 +207,8 @@ static bool read_arguments(int argc, char **argv, bench *b) {
             b->int8 = true;
         else if (i + 1 < argc && strcmp(argv[i], "--zeros") == 0)
             b->zeros = atoi(argv[++i]);
+        else if (i + 1 < argc && strcmp(argv[i], "--nm") == 0)
+            b->stay = atoi(argv[++i]);
         else if (i + 1 < argc && strcmp(argv[i], "--codebook") == 0)
             b->bits = atoi(argv[++i]);
         else if (i + 1 < argc && strcmp(argv[i], "--form") == 0)
@@ -206,17 +218,16 @@ static bool read_arguments(int argc, char **argv, bench *b) {
         else
             return false;
     }
-    b->kind = b->zeros ? "_sparse" : b->bits || b->form ? "_codebook" : NULL;
-    return b->threads > 0 && b->zeros >= 0 && b->zeros <= 100 && b->bits >= 0 && b->bits <= 8;
+    b->kind = b->zeros || b->stay ? "_sparse" : b->bits || b->form ? "_codebook" : NULL;
+    return b->threads > 0 && b->zeros >= 0 && b->zeros <= 100 && b->stay >= 0 && b->stay < 4 && b->bits >= 0 &&
+           b->bits <= 8;
 }
 
 int main(int argc, char **argv) {
     bench b = {.threads = 1};
     if (!read_arguments(argc, argv, &b)) {
-        fprintf(
-            stderr,
-            "usage: bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--int8 | --codebook BITS | --form FORM] "
-            "[--threads N]\n");
+        fprintf(stderr, "usage: bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks | --nm N] "
+                        "[--int8 | --codebook BITS | --form FORM] [--threads N]\n");
         return 2;
     }
     skive_context_options co = skive_context_options_default();

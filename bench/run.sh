@@ -167,13 +167,15 @@ done
 # The same in integers, against the own dense integer kernel.
 for spec in 'conv_1x1_75:1.3:conv 1,256,256,14,1 --int8 --blocks --zeros 75' 'conv_1x1_90:2.0:conv 1,256,256,14,1 --int8 --blocks --zeros 90' \
     'conv_1x1_95:4.0:conv 1,256,256,14,1 --int8 --blocks --zeros 95' 'conv_3x3_75:1.3:conv 1,128,128,28,3 --int8 --blocks --zeros 75' \
-    'conv_3x3_90:2.0:conv 1,128,128,28,3 --int8 --blocks --zeros 90' 'gemm_b128_90:2.0:gemm 128,784,300 --int8 --blocks --zeros 90'; do
+    'conv_3x3_90:2.0:conv 1,128,128,28,3 --int8 --blocks --zeros 90' 'gemm_b128_90:2.0:gemm 128,784,300 --int8 --blocks --zeros 90' \
+    'conv_1x1_nm_1_4:1.3:conv 1,256,256,14,1 --int8 --nm 1' 'conv_3x3_nm_1_4:1.3:conv 1,128,128,28,3 --int8 --nm 1' \
+    'gemm_b128_nm_1_4:1.3:gemm 128,784,300 --int8 --nm 1' 'conv_3x3_nm_2_4:1.0:conv 1,128,128,28,3 --int8 --nm 2'; do
     name=sparse_int8_${spec%%:*} rest=${spec#*:}
     goal=${rest%%:*} layer=${rest#*:}
     wanted "$name" || continue
     ours bench_sparse || continue
     row "$name" "$goal" 200 "sparse integer layer, $layer %, 1 thread" \
-        --ours "$build/bench_sparse $layer --threads 1" --peer "dense:$build/bench_sparse ${layer% --blocks*} --threads 1"
+        --ours "$build/bench_sparse $layer --threads 1" --peer "dense:$build/bench_sparse ${layer% --int8*} --int8 --threads 1"
 done
 
 # One layer with a weight of 16 values, left as symbols and their table, against the same one dense: no slower is the goal.

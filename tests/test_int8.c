@@ -50,8 +50,27 @@ static skive_tensor integers(skive_context *ctx, dice *d, skive_dtype dtype, int
     return t;
 }
 
-/* Makes most of the weights [m][k] zero: one by one, or four outputs at once. */
+/* Of four neighbouring input channels one or two stay, for each output and tap. */
+static void thin_nm(dice *d, skive_tensor *w) {
+    const int64_t m = w->dims[0], c = w->dims[1], window = skive_tensor_count(w) / m / c, stay = roll(d, 1, 2);
+    for (int64_t i = 0; i < m * window; i++)
+        for (int64_t from = 0; from < c; from += 4) {
+            const int64_t first = roll(d, 0, 3);
+            for (int64_t k = 0; k < 4 && from + k < c; k++)
+                if ((k + first) % 4 >= stay) ((int8_t *)w->data)[(i / window * c + from + k) * window + i % window] = 0;
+        }
+}
+
+static bool is_nm;                 /* the weights of now */
+static int sparse_steps, nm_steps; /* of all plans */
+
+/* Makes most of the weights [m][k] zero: one by one, or four outputs at once, or so many of each four inputs. */
 static void thin(dice *d, skive_tensor *w) {
+    is_nm = coin(d, 35);
+    if (is_nm) {
+        thin_nm(d, w);
+        return;
+    }
     const int64_t m = w->dims[0], k = skive_tensor_count(w) / m, of = coin(d, 50) ? 4 : 1;
     const int percent = coin(d, 20) ? 100 : coin(d, 30) ? 60 : (int)roll(d, 80, 98);
     for (int64_t o = 0; o < m; o += of)
@@ -60,7 +79,7 @@ static void thin(dice *d, skive_tensor *w) {
                 ((int8_t *)w->data)[r * k + i] = 0;
 }
 
-static int sparse_steps, winograd_steps; /* of all plans */
+static int winograd_steps; /* of all plans */
 
 /* Sometimes weights of few bits, all multiples of a number. */
 static void coarsen(dice *d, skive_tensor *w) {
@@ -89,7 +108,9 @@ static void evaluate_as(skive_context *ctx, const skive_graph *g, const skive_te
     for (size_t i = 0; !reference && i < skive_plan_step_count(plan); i++) {
         skive_plan_step step;
         skive_plan_step_get(plan, i, &step);
-        sparse_steps += strcmp(step.kernel, "qgemm_u8s8_sparse") == 0;
+        const bool sparse = strcmp(step.kernel, "qgemm_u8s8_sparse") == 0;
+        sparse_steps += sparse;
+        nm_steps += sparse && is_nm;
         winograd_steps += strcmp(step.kernel, "qconv_winograd_u8s8_avx2") == 0;
         if (step.op[0] == 'Q' && strcmp(step.kernel, "reference") == 0) fail_msg("%s runs on the reference", step.op);
     }
@@ -248,6 +269,7 @@ static void convolution_of(skive_context *ctx, uint64_t seed, bool square) {
     const bool adds = coin(&d, 30);
     skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, rank, x_dims, 0, 255)};
     skive_tensor w = integers(ctx, &d, SKIVE_I8, rank, w_dims, -128, 127);
+    is_nm = false;
     if (!square && coin(&d, 35)) thin(&d, &w);
     if (!square) coarsen(&d, &w);
     int64_t y_dims[5] = {x_dims[0], w_dims[0]};
@@ -305,6 +327,7 @@ static void product(skive_context *ctx, uint64_t seed) {
     const int64_t m = coin(&d, 40) ? 1 : roll(&d, 1, 40), k = roll(&d, 1, 300), n = roll(&d, 1, 90);
     skive_tensor x = integers(ctx, &d, SKIVE_U8, 2, (const int64_t[]){m, k}, 0, 255);
     skive_tensor w = integers(ctx, &d, SKIVE_I8, 2, (const int64_t[]){n, k}, -128, 127);
+    is_nm = false;
     if (coin(&d, 30)) thin(&d, &w);
     coarsen(&d, &w);
     skive_value *in[1];
@@ -328,9 +351,9 @@ enum { CONVOLUTIONS = 600, SQUARES = 30, PRODUCTS = 150, OTHERS = 60 };
 static void convolutions(void **state) {
     skive_context *ctx = skv_test_context();
     (void)state;
-    sparse_steps = 0;
+    sparse_steps = nm_steps = 0;
     for (uint64_t seed = 1; seed <= skv_test_rounds(CONVOLUTIONS); seed++) convolution(ctx, seed);
-    if (skv_test_rounds(CONVOLUTIONS) == CONVOLUTIONS) assert_true(sparse_steps > 5);
+    if (skv_test_rounds(CONVOLUTIONS) == CONVOLUTIONS) assert_true(sparse_steps > 5 && nm_steps > 1);
     skv_test_context_end(ctx);
 }
 

@@ -1,4 +1,4 @@
-/* QConv, QConvAdd and QGemm with weights that are mostly zeros (sparse.h). Input and output of a convolution stand as
+/* QConv, QConvAdd and QGemm with weights of many zeros (sparse.h), in fours or not. Input and output of a convolution stand as
  * [n][spatial...][c]. The dense kernel is the faster one for few zeros, and where a layer has few positions; both are
  * estimated from the pattern and the shape. */
 #include "kernels/int8/sparse.h"
@@ -19,15 +19,18 @@ typedef struct sparse_state {
     skv_requant r;
     skv_q_add add;
     bool adds, in_place; /* the rows stand in the input */
+    bool picks;          /* each channel has inputs of its own, instead of four the same */
+    size_t channels;     /* of a block */
     size_t k, pieces, blocks;
     size_t item;
     int64_t positions;
     uint8_t zero;
     size_t *first;     /* [blocks + 1] steps before the block */
-    uint32_t *at;      /* [steps][SKV_Q8_STEP] */
+    uint32_t *at;      /* [steps][SKV_Q8_STEP], of picks [steps] */
     char *w;           /* [steps] */
-    int32_t *init;     /* [blocks][SKV_Q8_BLOCK] */
-    float *multiplier; /* [blocks * SKV_Q8_BLOCK] */
+    uint8_t *pick;     /* [steps][channels][4]; NULL: not of picks */
+    int32_t *init;     /* [blocks][channels] */
+    float *multiplier; /* [blocks * channels] */
     size_t panel_bytes, row_bytes, sum_bytes, thread_bytes;
 } sparse_state;
 
@@ -77,16 +80,38 @@ static double dense_gain(const skv_kernel_node *n) {
     return skv_wino_square(&s, &why) ? SKV_WINO_GAIN_PERCENT / 100.0 : 1;
 }
 
+static skv_q8_pattern pattern_of(const skv_kernel_node *n) {
+    const skive_type *t = &n->in[1].type;
+    return (skv_q8_pattern){.w = n->in[1].constant->data,
+                            .m = t->dims[0].size,
+                            .k = skv_type_count(t) / t->dims[0].size,
+                            .c = t->dims[1].size};
+}
+
+/* What the steps of both ways take at 64 positions. */
+static double fours_take(const skv_q8_sparse_loops *l, const skv_q8_pattern *p, double *steps) {
+    *steps = 0;
+    for (int64_t b = 0; b < (p->m + SKV_Q8_BLOCK - 1) / SKV_Q8_BLOCK; b++)
+        *steps += (double)steps_of(p->w, p->m, p->k, b);
+    return *steps * l->step;
+}
+
+static double picks_take(const skv_q8_sparse_loops *l, const skv_q8_pattern *p) {
+    double steps = 0;
+    for (int64_t b = 0; b < (p->m + l->lanes - 1) / l->lanes; b++) steps += (double)skv_q8_pick_steps(l, p, b);
+    return steps * l->picked;
+}
+
 static bool pays(const skv_kernel_node *n, int64_t positions, int64_t m, int64_t k, skv_why *why) {
     const skv_q8_sparse_loops *l = loops_of(skv_cpu_isa());
-    const int8_t *w = n->in[1].constant->data;
-    const double zeros = zeros_of(w, m * k);
+    const skv_q8_pattern p = pattern_of(n);
+    const double zeros = zeros_of(p.w, m * k);
     if (zeros < 0.4) return skv_decline(why, "%s", "");
-    double steps = 0;
-    for (int64_t b = 0; b < (m + SKV_Q8_BLOCK - 1) / SKV_Q8_BLOCK; b++) steps += (double)steps_of(w, m, k, b);
+    double steps;
+    const double fours = fours_take(l, &p, &steps), picks = picks_take(l, &p), least = picks < fours ? picks : fours;
     const int64_t panels = (positions + SKV_Q8_LINE - 1) / SKV_Q8_LINE,
                   pieces = (k + SKV_Q8_TURNED - 1) / SKV_Q8_TURNED;
-    const double sparse = (double)panels * (steps * l->step + (double)pieces * l->piece + (double)m * l->out);
+    const double sparse = (double)panels * (least + (double)pieces * l->piece + (double)m * l->out);
     const double dense = (double)positions / SKV_Q8_LINE * (double)m *
                          ((double)k / SKV_Q8_LINE * l->dense / dense_gain(n) + 0.5 * l->out);
     if (sparse < dense) return true;
@@ -116,12 +141,16 @@ static void destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d->first);
     skv_free(ctx, d->at);
     skv_free(ctx, d->w);
+    skv_free(ctx, d->pick);
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
     skv_free(ctx, d);
 }
 
-static size_t step_bytes(const sparse_state *d) { return SKV_Q8_BLOCK * SKV_Q8_STEP * (d->sparse->wide ? 2 : 1); }
+static size_t step_bytes(const sparse_state *d) {
+    return d->picks ? 4 * d->channels : SKV_Q8_BLOCK * SKV_Q8_STEP * (d->sparse->wide ? 2 : 1);
+}
+static size_t step_lines(const sparse_state *d) { return d->picks ? 1 : SKV_Q8_STEP; }
 
 static void put_weight(const sparse_state *d, size_t step, size_t line, size_t row, int8_t v) {
     char *w = d->w + step * step_bytes(d);
@@ -155,14 +184,23 @@ static skive_status pack(skv_kernel_node *n, sparse_state *d) {
     const int32_t *from = bias ? bias->data : NULL;
     SKV_TRY(skv_q_multipliers(n->ctx, n->node, d->s.m, &multiplier));
     SKV_TRY(skv_alloc_array(n->ctx, d->blocks + 1, sizeof *d->first, &d->first));
+    const skv_q8_pattern pattern = pattern_of(n);
     for (size_t b = 0; b < d->blocks; b++)
-        d->first[b + 1] = d->first[b] + steps_of(w, d->s.m, (int64_t)d->k, (int64_t)b);
+        d->first[b + 1] = d->first[b] + (d->picks ? skv_q8_pick_steps(d->sparse, &pattern, (int64_t)b)
+                                                  : steps_of(w, d->s.m, (int64_t)d->k, (int64_t)b));
     const size_t steps = d->first[d->blocks];
-    SKV_TRY(skv_alloc_array(n->ctx, steps + 1, SKV_Q8_STEP * sizeof *d->at, &d->at));
+    SKV_TRY(skv_alloc_array(n->ctx, steps + 1, step_lines(d) * sizeof *d->at, &d->at));
     SKV_TRY(skv_alloc_array(n->ctx, steps + 1, step_bytes(d), &d->w));
-    SKV_TRY(skv_alloc_array(n->ctx, d->blocks, SKV_Q8_BLOCK * sizeof *d->init, &d->init));
-    SKV_TRY(skv_alloc_array(n->ctx, d->blocks, SKV_Q8_BLOCK * sizeof *d->multiplier, &d->multiplier));
-    for (size_t b = 0; b < d->blocks; b++) pack_block(d, w, b);
+    if (d->picks) SKV_TRY(skv_alloc_array(n->ctx, steps + 1, step_bytes(d), &d->pick));
+    SKV_TRY(skv_alloc_array(n->ctx, d->blocks, d->channels * sizeof *d->init, &d->init));
+    SKV_TRY(skv_alloc_array(n->ctx, d->blocks, d->channels * sizeof *d->multiplier, &d->multiplier));
+    for (size_t b = 0; b < d->blocks; b++) {
+        const size_t at = d->first[b] * step_bytes(d);
+        if (d->picks)
+            skv_q8_pick_pack(d->sparse, &pattern, (int64_t)b, d->at + d->first[b], d->pick + at, d->w + at);
+        else
+            pack_block(d, w, b);
+    }
     for (int64_t m = 0; m < d->s.m; m++) {
         int32_t sum = 0;
         for (size_t i = 0; i < d->k; i++) sum += w[(size_t)m * d->k + i];
@@ -170,7 +208,7 @@ static skive_status pack(skv_kernel_node *n, sparse_state *d) {
         d->init[m] = (int32_t)((uint32_t)(from ? from[m] : 0) - (uint32_t)d->zero * (uint32_t)sum);
         d->multiplier[m] = (float)multiplier[m];
     }
-    n->state_bytes = steps * (step_bytes(d) + SKV_Q8_STEP * sizeof *d->at) + (size_t)d->s.m * 8;
+    n->state_bytes = steps * ((d->picks ? 2 : 1) * step_bytes(d) + step_lines(d) * sizeof *d->at) + (size_t)d->s.m * 8;
     return SKIVE_OK;
 }
 
@@ -204,14 +242,18 @@ static skive_status shape_of(skv_kernel_node *n, sparse_state *d) {
 static skive_status size_up(skv_kernel_node *n, sparse_state *d) {
     d->k = (size_t)(d->s.c * skv_volume(d->s.g.kernel));
     d->pieces = (d->k + SKV_Q8_TURNED - 1) / SKV_Q8_TURNED;
-    d->blocks = ((size_t)d->s.m + SKV_Q8_BLOCK - 1) / SKV_Q8_BLOCK;
+    const skv_q8_pattern pattern = pattern_of(n);
+    double steps;
+    d->picks = picks_take(d->sparse, &pattern) < fours_take(d->sparse, &pattern, &steps);
+    d->channels = d->picks ? (size_t)d->sparse->lanes : SKV_Q8_BLOCK;
+    d->blocks = ((size_t)d->s.m + d->channels - 1) / d->channels;
     d->positions = d->s.n * skv_volume(d->s.g.out);
     d->in_place = is_pointwise(&d->s.g) && d->k % SKV_Q8_TURNED == 0;
     d->item = d->r.output == SKV_Q_F32 ? sizeof(float) : 1;
     d->row_bytes = d->pieces * SKV_Q8_TURNED;
-    d->panel_bytes = d->row_bytes * SKV_Q8_LINE;
+    d->panel_bytes = d->row_bytes * SKV_Q8_LINE * (d->picks && d->sparse->wide ? 2 : 1); /* rows, of picks */
     d->sum_bytes = (size_t)SKV_Q8_LINE * CHUNK * sizeof(int32_t);
-    d->thread_bytes = d->panel_bytes + d->sum_bytes + (d->in_place ? 0 : d->panel_bytes);
+    d->thread_bytes = d->panel_bytes + d->sum_bytes + (d->in_place ? 0 : d->row_bytes * SKV_Q8_LINE);
     if (!skv_mul_size(d->thread_bytes, (size_t)n->threads, &n->scratch_bytes))
         return skv_fail_at(n->ctx, SKIVE_ERR_LIMIT, n->node->name, "%s: the window is too large", n->node->op_type);
     return SKIVE_OK;
@@ -292,6 +334,22 @@ static void fill_panel(const sparse_state *d, const uint8_t *x, int64_t from, si
     d->sparse->turn(rows, d->pieces, (uint8_t *)scratch);
 }
 
+/* Rows for picks: where they stand, a copy, or widened. */
+static const char *find_rows(const sparse_state *d, const uint8_t *x, int64_t from, size_t count, char *scratch,
+                             size_t *apart) {
+    const bool wide = d->sparse->wide;
+    uint8_t *gathered = (uint8_t *)scratch + (wide ? d->panel_bytes + d->sum_bytes : 0);
+    const uint8_t *rows = d->in_place ? x + (size_t)from * d->k : gathered;
+    const size_t bytes = d->in_place ? d->k : d->row_bytes;
+    for (size_t r = 0; r < count && !d->in_place; r++) gather(d, x, from + (int64_t)r, gathered + r * bytes);
+    *apart = wide ? 2 * bytes : bytes;
+    if (!wide) return (const char *)rows;
+    int16_t *to = (int16_t *)(void *)scratch;
+    for (size_t r = 0; r < count; r++)
+        for (size_t i = 0; i < d->k; i++) to[r * bytes + i] = rows[r * bytes + i];
+    return scratch;
+}
+
 /* Channels `channel` on of `count` positions, from the sums of CHUNK channels. */
 static void put_results(const sparse_state *d, const int32_t *sum, int64_t from, size_t count, size_t channel, size_t n,
                         const uint8_t *other, char *y) {
@@ -308,13 +366,39 @@ static void put_results(const sparse_state *d, const int32_t *sum, int64_t from,
     }
 }
 
-static void run_blocks(const sparse_state *d, size_t block, size_t end, int64_t from, size_t count,
-                       const uint8_t *other, char *y, char *scratch) {
-    enum { PER = CHUNK / SKV_Q8_BLOCK };
+typedef struct position_range {
+    int64_t from;
+    size_t count;
+    const char *rows; /* of picks */
+    size_t apart;
+} position_range;
+
+static void pick_sums(const sparse_state *d, const position_range *at, size_t block, int32_t *sum) {
+    const size_t first = d->first[block];
+    const skv_q8_pick_block b = {.rows = at->rows,
+                                 .row_bytes = at->apart,
+                                 .count = at->count,
+                                 .at = d->at + first,
+                                 .pick = d->pick + first * step_bytes(d),
+                                 .w = d->w + first * step_bytes(d),
+                                 .steps = d->first[block + 1] - first,
+                                 .init = d->init + block * d->channels,
+                                 .sum = sum,
+                                 .stride = CHUNK};
+    d->sparse->pick(&b);
+}
+
+static void run_blocks(const sparse_state *d, size_t block, size_t end, const position_range *at, const uint8_t *other,
+                       char *y, char *scratch) {
+    const size_t per = CHUNK / d->channels;
     int32_t *sum = (int32_t *)(void *)(scratch + d->panel_bytes);
     while (block < end) {
-        const size_t first = block, stop = end - block > PER ? block + PER : end;
+        const size_t first = block, stop = end - block > per ? block + per : end;
         for (; block < stop; block++) {
+            if (d->picks) {
+                pick_sums(d, at, block, sum + (block - first) * d->channels);
+                continue;
+            }
             const skv_q8_sparse_block b = {.panel = (const uint8_t *)scratch,
                                            .at = d->at + d->first[block] * SKV_Q8_STEP,
                                            .w = d->w + d->first[block] * step_bytes(d),
@@ -324,8 +408,8 @@ static void run_blocks(const sparse_state *d, size_t block, size_t end, int64_t 
                                            .stride = CHUNK};
             d->sparse->block(&b);
         }
-        const size_t channel = first * SKV_Q8_BLOCK, last = stop * SKV_Q8_BLOCK, m = (size_t)d->s.m;
-        put_results(d, sum, from, count, channel, (last < m ? last : m) - channel, other, y);
+        const size_t channel = first * d->channels, last = stop * d->channels, m = (size_t)d->s.m;
+        put_results(d, sum, at->from, at->count, channel, (last < m ? last : m) - channel, other, y);
     }
 }
 
@@ -341,10 +425,13 @@ static skive_status run(const skv_kernel_call *c) {
     for (int64_t i = 0; i < panels * chunks; i++) {
         char *scratch = (char *)c->scratch + (size_t)skv_thread_number() * d->thread_bytes;
         const int64_t from = i / chunks * SKV_Q8_LINE, left = d->positions - from, chunk = i % chunks;
-        const size_t count = left < SKV_Q8_LINE ? (size_t)left : SKV_Q8_LINE;
-        fill_panel(d, c->in[0], from, count, scratch);
-        run_blocks(d, d->blocks * (size_t)chunk / (size_t)chunks, d->blocks * (size_t)(chunk + 1) / (size_t)chunks,
-                   from, count, other, c->out[0], scratch);
+        position_range at = {.from = from, .count = left < SKV_Q8_LINE ? (size_t)left : SKV_Q8_LINE};
+        if (d->picks)
+            at.rows = find_rows(d, c->in[0], from, at.count, scratch, &at.apart);
+        else
+            fill_panel(d, c->in[0], from, at.count, scratch);
+        run_blocks(d, d->blocks * (size_t)chunk / (size_t)chunks, d->blocks * (size_t)(chunk + 1) / (size_t)chunks, &at,
+                   other, c->out[0], scratch);
     }
     return SKIVE_OK;
 }
@@ -353,7 +440,7 @@ static const skv_op_kind ops[] = {SKV_OP_Q_CONV, SKV_OP_Q_CONV_ADD, SKV_OP_Q_GEM
 
 const skv_kernel skv_kernel_int8_sparse = {
     .name = "qgemm_u8s8_sparse",
-    .brief = "integer convolution and product with mostly zero weights, 64 positions by 4 channels",
+    .brief = "integer convolution and product with mostly zero weights, in fours or each channel by itself",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

@@ -5,7 +5,7 @@
 
 #include "kernels/int8/sparse.h"
 
-enum { AT_ONCE = 16 };
+enum { AT_ONCE = 16, AT_A_TIME = 8 };
 
 static inline __m256i pair_at(const char *w) {
     int32_t v;
@@ -48,6 +48,46 @@ static void block(const skv_q8_sparse_block *b) {
     }
 }
 
-const skv_q8_sparse_loops skv_q8_sparse_avx2 = {
-    .wide = true, .turn = skv_q8_turn_by_16, .block = block, .step = 90, .piece = 90, .out = 50, .dense = 280};
+static inline __m256i picked(__m256i acc, const char *x, __m256i pick, __m256i w) {
+    const __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)x));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_shuffle_epi8(twice, pick), w));
+}
+
+/* Sums of `rows` positions in registers, their addresses from three. */
+static inline __attribute__((always_inline)) void pick_rows(const skv_q8_pick_block *b, size_t p, const int rows) {
+    __m256i acc[AT_A_TIME];
+    const size_t apart = b->row_bytes;
+    const char *from = b->rows + p * apart;
+    const uint8_t *pick = b->pick;
+    const char *w = b->w;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) acc[r] = _mm256_loadu_si256((const __m256i *)(const void *)b->init);
+    for (size_t s = 0; s < b->steps; s++, pick += 32, w += 32) {
+        const char *x = from + b->at[s];
+        const __m256i choice = _mm256_loadu_si256((const __m256i *)(const void *)pick),
+                      v = _mm256_loadu_si256((const __m256i *)(const void *)w);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) acc[r] = picked(acc[r], x + (size_t)r * apart, choice, v);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+        _mm256_storeu_si256((__m256i *)(void *)(b->sum + (p + (size_t)r) * b->stride), acc[r]);
+}
+
+static void pick(const skv_q8_pick_block *b) {
+    size_t p = 0;
+    for (; p + AT_A_TIME <= b->count; p += AT_A_TIME) pick_rows(b, p, AT_A_TIME);
+    for (; p < b->count; p++) pick_rows(b, p, 1);
+}
+
+const skv_q8_sparse_loops skv_q8_sparse_avx2 = {.wide = true,
+                                                .lanes = 8,
+                                                .turn = skv_q8_turn_by_16,
+                                                .block = block,
+                                                .pick = pick,
+                                                .step = 90,
+                                                .piece = 90,
+                                                .out = 50,
+                                                .dense = 280,
+                                                .picked = 115};
 #endif

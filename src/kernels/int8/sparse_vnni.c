@@ -6,6 +6,8 @@
 
 #include "kernels/int8/sparse.h"
 
+enum { AT_A_TIME = 8 };
+
 /* Four blocks of 16 rows side by side, each turned in a lane of its own. */
 static void turn(const uint8_t *const *rows, size_t pieces, uint8_t *panel) {
     for (size_t p = 0; p < pieces; p++, panel += SKV_Q8_TURNED * SKV_Q8_LINE) {
@@ -79,6 +81,42 @@ static void block(const skv_q8_sparse_block *b) {
     for (size_t j = 0; j < 4; j++) store(acc + j, 4, b->sum + 4 * j * b->stride, b->stride);
 }
 
-const skv_q8_sparse_loops skv_q8_sparse_vnni = {
-    .turn = turn, .block = block, .step = 14, .piece = 110, .out = 40, .dense = 44};
+static inline __m512i picked(__m512i acc, const char *x, __m512i pick, __m512i w) {
+    const __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)x));
+    return _mm512_dpbusd_epi32(acc, _mm512_shuffle_epi8(four, pick), w);
+}
+
+static inline __attribute__((always_inline)) void pick_rows(const skv_q8_pick_block *b, size_t p, const int rows) {
+    __m512i acc[AT_A_TIME];
+    const size_t apart = b->row_bytes;
+    const char *from = b->rows + p * apart;
+    const uint8_t *pick = b->pick;
+    const char *w = b->w;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) acc[r] = _mm512_loadu_si512(b->init);
+    for (size_t s = 0; s < b->steps; s++, pick += 64, w += 64) {
+        const char *x = from + b->at[s];
+        const __m512i choice = _mm512_loadu_si512(pick), v = _mm512_loadu_si512(w);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) acc[r] = picked(acc[r], x + (size_t)r * apart, choice, v);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) _mm512_storeu_si512(b->sum + (p + (size_t)r) * b->stride, acc[r]);
+}
+
+static void pick(const skv_q8_pick_block *b) {
+    size_t p = 0;
+    for (; p + AT_A_TIME <= b->count; p += AT_A_TIME) pick_rows(b, p, AT_A_TIME);
+    for (; p < b->count; p++) pick_rows(b, p, 1);
+}
+
+const skv_q8_sparse_loops skv_q8_sparse_vnni = {.lanes = 16,
+                                                .turn = turn,
+                                                .block = block,
+                                                .pick = pick,
+                                                .step = 14,
+                                                .piece = 110,
+                                                .out = 40,
+                                                .dense = 44,
+                                                .picked = 85};
 #endif
