@@ -270,8 +270,54 @@ static skive_status take_budget(const choosing *c, const char *text, double *bud
     return SKIVE_OK;
 }
 
+#define SLOWER 1.02
+
+/* Takes the method's ways that cost as much as the chosen one, or more, off the site's list; before [n] keeps it. */
+static void leave_out(skv_ways *w, skv_way *before) {
+    const skv_way slow = w->items[w->chosen];
+    size_t n = 0;
+    memcpy(before, w->items, w->n * sizeof *before);
+    for (size_t k = 0; k < w->n; k++)
+        if (before[k].method != slow.method || before[k].macs < slow.macs) w->items[n++] = before[k];
+    w->n = n;
+}
+
+/* A budget of anything but time may choose factors whose kernels are slower than those of the layer as it is. They are
+ * left out if the budget is met without them. */
+static skive_status without_slower(choosing *c, double budget) {
+    skv_lowrank *l = c->l;
+    size_t left_out = 0, i = 0;
+    while (l->o.measure && !l->o.uniform && i < l->n_sites) {
+        skv_ways *w = &l->ways[i];
+        skv_way *way = &w->items[w->chosen], *before = NULL;
+        const size_t n = w->n, site = i++;
+        if (w->given || !way->method) continue;
+        SKV_TRY(skv_lowrank_time(l, site, &w->items[0], 1));
+        SKV_TRY(skv_lowrank_time(l, site, way, 1));
+        if (!(way->seconds > SLOWER * w->items[0].seconds)) continue;
+        SKV_TRY(skv_alloc_array(l->ctx, n, sizeof *before, &before));
+        leave_out(w, before);
+        const bool reached = budget >= least_of(c) * (1 - 1e-12);
+        if (!reached) {
+            memcpy(w->items, before, n * sizeof *before);
+            w->n = n;
+        }
+        skv_free(l->ctx, before);
+        if (!reached) continue;
+        left_out++;
+        i = 0;
+        SKV_TRY(fit_in(c, budget));
+    }
+    if (left_out)
+        skv_note(l->ctx, "%zu choice%s measured to be slower than the layer as it is, and left out", left_out,
+                 left_out == 1 ? " was" : "s were");
+    return SKIVE_OK;
+}
+
 static skive_status meet(choosing *c, double budget) {
-    return c->by == LATENCY ? reach_time(c, budget) : fit_in(c, budget);
+    if (c->by == LATENCY) return reach_time(c, budget);
+    SKV_TRY(fit_in(c, budget));
+    return without_slower(c, budget);
 }
 
 /* ---- a limit on the loss ---- */
