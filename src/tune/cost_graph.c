@@ -8,7 +8,8 @@
 #include "tensor/tensor.h"
 #include "tune/costs.h"
 
-enum { AT_ONCE = 24 }; /* plans in memory */
+/* Plans in memory, and the bytes of their weights above which no more are added. */
+enum { AT_ONCE = 24, BYTES_AT_ONCE = 16 << 20 };
 
 /* ---- many single-node graphs ---- */
 
@@ -79,7 +80,7 @@ typedef struct batch {
     const skive_plan *whole;   /* NULL: none */
     skive_cost_report *report; /* of the whole */
     wanted pending[AT_ONCE];
-    size_t n_pending;
+    size_t n_pending, bytes; /* of their weights */
 } batch;
 
 static skive_status flush(batch *b) {
@@ -87,8 +88,18 @@ static skive_status flush(batch *b) {
     if (b->n_pending || b->whole) status = measure(b->costs, b->pending, b->n_pending, b->whole, b->report);
     b->whole = NULL;
     for (size_t i = 0; i < b->n_pending; i++) forget(b->costs->ctx, &b->pending[i]);
-    b->n_pending = 0;
+    b->n_pending = b->bytes = 0;
     return status;
+}
+
+/* A plan packs weights, and so has them once more. */
+static size_t weight_bytes(const skive_graph *g) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        const skive_tensor *t = skv_value_tensor(g->values[i]);
+        if (t) bytes += skive_tensor_bytes(t);
+    }
+    return bytes;
 }
 
 /* Two equal nodes of one batch are measured once. */
@@ -122,7 +133,8 @@ static skive_status add(batch *b, size_t i) {
         forget(ctx, w);
         return status;
     }
-    return ++b->n_pending == AT_ONCE ? flush(b) : SKIVE_OK;
+    b->bytes += weight_bytes(w->graph);
+    return ++b->n_pending == AT_ONCE || b->bytes > BYTES_AT_ONCE ? flush(b) : SKIVE_OK;
 }
 
 static skive_status run(batch *b) {
