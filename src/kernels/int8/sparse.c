@@ -1,6 +1,6 @@
-/* QConv, QConvAdd and QGemm with weights of many zeros (sparse.h), in fours or not. Input and output of a convolution stand as
- * [n][spatial...][c]. The dense kernel is the faster one for few zeros, and where a layer has few positions; both are
- * estimated from the pattern and the shape. */
+/* QConv, QConvAdd and QGemm with weights of many zeros (sparse.h), in fours or not. Input and output of a convolution
+ * stand as [n][spatial...][c]. The dense kernel is the faster one for few zeros, and where a layer has few positions;
+ * both are estimated from the pattern and the shape. */
 #include "kernels/int8/sparse.h"
 
 #include <string.h>
