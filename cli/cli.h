@@ -354,6 +354,9 @@ struct cli_job {
 skive_status cli_tell_training(const cli_job *j); /* a dry run: what would be trained, printed */
 /* `own` and `training` are taken from *j; the rest is set, and freed at the end. */
 skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j);
+/* The report of quantization-aware training, of which distill has one too. */
+void cli_qat_print(const skive_qat_report *r);
+json_t *cli_qat_json(const skive_qat_report *r, const skive_train_report *training);
 /* Reads the model that the command names, and its size; `runs`: it must be one that can be run. */
 skive_status cli_job_load(cli_job *j, bool runs);
 /* What is opened beside the model: --teacher and --data, unless it is open, and what they say of inputs and outputs. */

@@ -7,7 +7,10 @@
 
 static const cli_option options[] = {
     {"teacher", 0, "FILE[:WEIGHT]", "the trained model to learn from (ONNX); several may be given, with weights", true},
-    {"student", 0, "NETWORK", "a built-in network or an ONNX file", false},
+    {"student", 0, "NETWORK",
+     "a built-in network or an ONNX file; several as TASK=NETWORK, each for a target of the data, are written as "
+     "OUTPUT-TASK.onnx",
+     true},
     {"data", 'd', "SET", "data set (see skive --help)", false},
     {"output", 'o', "FILE", "the student to write, as ONNX", false},
     {"term", 0, "NAME:OPTIONS",
@@ -26,14 +29,19 @@ static const cli_option options[] = {
      false},
     {"self", 0, "N",
      "N generations: each starts anew and learns from the one before; the best is written "
-     "(without --teacher also of the first model)",
+     "(without --teacher also of the first model); -T 1 and --alpha 0.5 by default",
      false},
     {"assistant", 0, "NETWORK", "a network between the two: it learns from the teacher, and the student from it",
      false},
     {"student-init", 0, "teacher", "start with the teacher's parameters, of numbered layers with every n-th", false},
     {"exits", 0, "auto|VALUE+...",
      "early exits at these places of the student, which learn from its last one; measured on validation", false},
+    {"exit-weight", 0, "X", "weight of the loss of an early exit; that of the last one is 1 (default 0.3)", false},
     {"mutual", 0, "N", "N students that learn from the labels and from one another; the best is written", false},
+    {"qat", 0, "auto|KEY=VALUE,...",
+     "the student, a trained file, becomes one of integers while it is taught; with keys of quantize --qat such as "
+     "weights=int4,activations=uint4; zeros of a pruned student stay",
+     false},
     {"unlabelled", 0, "SET",
      "more samples, without labels or with labels that are not used: alpha is 1 for them; the set of --data with "
      "--limit: those that the limit leaves out",
@@ -46,7 +54,8 @@ static const cli_option options[] = {
     CLI_TRAIN_OPTIONS,
 };
 
-skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teacher, skive_graph **out) {
+skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teacher, int64_t classes,
+                           skive_graph **out) {
     cli_args *a = j->a;
     skive_input_options same = skive_input_options_default();
     skive_normalization normalization = {0};
@@ -54,7 +63,7 @@ skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teac
         const skive_status loaded = cli_load_to_run(a, spec, out);
         return loaded == SKIVE_OK ? cli_set_input(a, *out, j->train) : loaded;
     }
-    skive_status status = cli_build_network(a, spec, j->train, 0, out);
+    skive_status status = cli_build_network(a, spec, j->train, classes, out);
     /* The student takes the same input as the teacher, so that nothing has to be converted. */
     same.scale = teacher ? skive_graph_meta(teacher, "skive.input.scale") : NULL;
     if (status == SKIVE_OK && teacher) status = skive_model_set_input(a->ctx, *out, j->train, &same);
@@ -118,6 +127,14 @@ static skive_status join_all(cli_args *a, distill_lesson *l) {
                     l->heads ? "teacher-head" : "teacher-classes");
 }
 
+/* Generations learn from a network of their own size, whose answers are as they should be: as published, with as much
+ * weight as the labels and not softened (Furlanello et al. 2018). */
+static void set_born_again(cli_job *j) {
+    skive_distill_options *o = skive_options_distill(j->options);
+    if (!cli_has(j->a, "temperature")) o->temperature = 1;
+    if (!cli_has(j->a, "alpha")) o->alpha = 0.5;
+}
+
 static skive_status settings(cli_job *j) {
     static const char *const needed[] = {"teacher", "student", "data"};
     distill_lesson *l = j->own;
@@ -132,10 +149,13 @@ static skive_status settings(cli_job *j) {
             a, SKIVE_ERR_ARGUMENT,
             "--student-init %s: it can be 'teacher'; to start from another model, name its file as --student", init);
     skive_status status = cli_integer(a, "self", 1, MOST_GENERATIONS, &l->generations);
+    if (status == SKIVE_OK && l->generations > 0) set_born_again(j);
     if (status == SKIVE_OK) status = read_teachers(a, l);
     if (status == SKIVE_OK) status = join_all(a, l);
     if (status == SKIVE_OK) status = distill_read_trials(j);
     if (status == SKIVE_OK) status = distill_check_more(j);
+    if (status == SKIVE_OK) status = distill_read_tasks(j);
+    if (status == SKIVE_OK) status = distill_read_qat(j);
     if (status == SKIVE_OK) status = distill_check_plan(j);
     if (status == SKIVE_OK && l->n_teachers == 0) status = cli_set_teacher_input(a, NULL, NULL); /* none is given */
     if (status == SKIVE_OK && init && (l->generations > 0 || cli_has(a, "assistant")))
@@ -187,15 +207,17 @@ static skive_status open_all(cli_job *j) {
     cli_args *a = j->a;
     distill_lesson *l = j->own;
     skive_graph *all[MOST_TEACHERS + 1];
-    const char *student = cli_text(a, "student", NULL);
+    const char *student = l->n_tasks ? l->specs[0] : cli_text(a, "student", NULL);
     skive_status status = SKIVE_OK;
     for (size_t i = 0; i < l->n_teachers && status == SKIVE_OK; i++)
         status = cli_load_to_run(a, l->names[i], &l->teachers[i]);
     if (status == SKIVE_OK) status = open_data(j, student);
     for (size_t i = 0; i < l->n_teachers && status == SKIVE_OK; i++)
         status = cli_set_teacher_input(a, l->teachers[i], j->train);
-    if (status == SKIVE_OK && !j->graph)
-        status = distill_start(j, student, l->n_teachers ? l->teachers[0] : NULL, &j->graph);
+    if (status == SKIVE_OK && l->n_tasks)
+        status = distill_start_tasks(j);
+    else if (status == SKIVE_OK && !j->graph)
+        status = distill_start(j, student, l->n_teachers ? l->teachers[0] : NULL, 0, &j->graph);
     else if (status == SKIVE_OK)
         status = cli_set_input(a, j->graph, j->train);
     all[0] = j->graph;
@@ -209,13 +231,10 @@ static skive_status open_all(cli_job *j) {
     return status;
 }
 
-skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *report) {
+const skive_distill_options *distill_options(cli_job *j) {
     distill_lesson *l = j->own;
     skive_distill_options *o = skive_options_distill(j->options);
-    /* --self does without a teacher, and its first model is trained before; exits learn from the last one. */
     const bool alone = l->n_teachers == 0;
-    if (alone && !cli_has(j->a, "exits"))
-        return skive_train(j->a->ctx, student, j->train, j->validation, j->how, NULL, 0, report);
     o->terms = l->terms;
     o->teacher_heads = l->heads;
     o->teacher_classes = l->classes;
@@ -225,14 +244,23 @@ skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *
     o->n_more_teachers = alone ? 0 : l->n_teachers - 1;
     o->weights = alone ? NULL : l->weights;
     o->names = (const char *const *)l->names;
-    const skive_status status = skive_distill(j->a->ctx, student, l->teachers[0], j->train, j->validation, o, report);
+    return o;
+}
+
+skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *report) {
+    distill_lesson *l = j->own;
+    /* --self does without a teacher, and its first model is trained before; exits learn from the last one. */
+    if (l->n_teachers == 0 && !cli_has(j->a, "exits"))
+        return skive_train(j->a->ctx, student, j->train, j->validation, j->how, NULL, 0, report);
+    const skive_status status =
+        skive_distill(j->a->ctx, student, l->teachers[0], j->train, j->validation, distill_options(j), report);
     return status == SKIVE_OK && cli_has(j->a, "exits") ? distill_measure_exits(j) : status;
 }
 
 static json_t *report_json(const cli_job *j) {
     const distill_lesson *l = j->own;
     const skive_distill_options *o = skive_options_distill(j->options);
-    json_t *json = cli_train_json(j->training);
+    json_t *json = l->quantize ? cli_qat_json(&l->quantized, j->training) : cli_train_json(j->training);
     json_object_set_new(json, "temperature", json_real(o->temperature));
     json_object_set_new(json, "alpha", json_real(o->alpha));
     if (l->heads) json_object_set_new(json, "teacher-heads", cli_json_text(l->heads));
@@ -261,6 +289,10 @@ static skive_status run(cli_args *a) {
     free(l.terms);
     free(l.heads);
     free(l.classes);
+    distill_free_tasks(&l);
+    skive_options_free(l.quantize);
+    free(l.qat_text);
+    skive_qat_report_free(a->ctx, &l.quantized);
     skive_dataset_free(l.unlabelled);
     skive_exits_report_free(a->ctx, &l.exits);
     return status;

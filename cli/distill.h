@@ -31,11 +31,22 @@ typedef struct distill_lesson {
     double assistant;                     /* its figure */
     const char *figure;                   /* what the figures are */
     skive_train_report report;
+    /* Of several students, each with a task of the data: */
+    char *tasks[MOST_TEACHERS], *specs[MOST_TEACHERS], *outputs[MOST_TEACHERS]; /* [n_tasks] */
+    skive_graph *students[MOST_TEACHERS];                                       /* [n_tasks], the first elsewhere */
+    size_t n_tasks;                                                             /* 0: there is one student */
+    /* Of a student that becomes one of integers: */
+    skive_options *quantize; /* NULL: it stays as it is */
+    char *qat_text;          /* to which the options point */
+    skive_qat_report quantized;
 } distill_lesson;
 
 /* Builds the student that --student (or another option) names for the data; it takes the teacher's input, if there is
- * one. A file is loaded. */
-skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teacher, skive_graph **out);
+ * one. A file is loaded. `classes`: 0: those of the data. */
+skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teacher, int64_t classes,
+                           skive_graph **out);
+/* The options of a run as they are now: with terms and teachers. */
+const skive_distill_options *distill_options(cli_job *j);
 /* One run, from the lesson's teachers to `student`. */
 skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *report);
 /* "2,4,8" and "0.5,0.9" as all pairs. */
@@ -67,6 +78,21 @@ void distill_print_more(const cli_job *j);
 /* The figures of n models of one run, and of their ensemble behind them; the first is number 0 or 1. */
 void distill_print_models(const distill_lesson *l, const char *head, int64_t n, bool from_zero);
 void distill_more_json(const cli_job *j, json_t *json);
+
+/* ---- several students of a task each (distill_tasks.c) ---- */
+
+/* Reads several --student, and refuses what does not go with them. */
+skive_status distill_read_tasks(cli_job *j);
+skive_status distill_start_tasks(cli_job *j);
+skive_status distill_tasks(cli_job *j);
+void distill_print_tasks(const distill_lesson *l);
+json_t *distill_tasks_json(const distill_lesson *l, bool dry);
+void distill_free_tasks(distill_lesson *l);
+
+/* ---- into integers (distill_qat.c) ---- */
+
+skive_status distill_read_qat(cli_job *j);
+skive_status distill_qat(cli_job *j);
 
 void distill_print_plan(const cli_job *j);
 void distill_plan_json(const cli_job *j, json_t *json);

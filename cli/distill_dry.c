@@ -31,7 +31,10 @@ void distill_dry_json(const cli_job *j, json_t *json) {
     const distill_lesson *l = j->own;
     const skive_distill_options *o = skive_options_distill(j->options);
     const char *assistant = cli_text(j->a, "assistant", NULL);
-    json_object_set_new(json, "student", cli_json_text(cli_text(j->a, "student", "")));
+    if (l->n_tasks)
+        json_object_set_new(json, "students", distill_tasks_json(l, true));
+    else
+        json_object_set_new(json, "student", cli_json_text(cli_text(j->a, "student", "")));
     json_object_set_new(json, "teachers", teachers(l));
     if (l->n_teachers > 1 && o->combine) json_object_set_new(json, "combine", cli_json_text(o->combine));
     json_object_set_new(json, "terms", l->terms ? cli_json_text(l->terms) : json_null());
@@ -39,6 +42,7 @@ void distill_dry_json(const cli_job *j, json_t *json) {
     if (l->heads) json_object_set_new(json, "teacher-heads", cli_json_text(l->heads));
     if (l->classes) json_object_set_new(json, "teacher-classes", cli_json_text(l->classes));
     set_given(j, json, "exits");
+    set_given(j, json, "qat");
     set_given(j, json, "unlabelled");
     set_given(j, json, "cache");
     if (l->mutual > 0) json_object_set_new(json, "mutual", json_integer((json_int_t)l->mutual));

@@ -27,6 +27,8 @@ skive_status distill_check_more(cli_job *j) {
     cli_args *a = j->a;
     skive_status status = SKIVE_OK;
     if (cli_has(a, "exits")) status = exclude(j, "exits", not_exits, CLI_COUNT(not_exits));
+    if (status == SKIVE_OK && cli_has(a, "exit-weight") && !cli_has(a, "exits"))
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--exit-weight needs --exits");
     if (status == SKIVE_OK && cli_has(a, "exits") && l->n_trials > 1)
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--exits takes one value of -T and of --alpha");
     if (status != SKIVE_OK || !cli_has(a, "mutual")) return status;
@@ -42,14 +44,25 @@ skive_status distill_check_more(cli_job *j) {
 
 /* ---- exits ---- */
 
+/* As published where nothing else is said (Zhang et al. 2019), but for the weight: with that of the last exit, exits of
+ * one layer draw the places that they read to themselves, and the last one loses. */
+#define EXIT_ALPHA       0.3
+#define EXIT_TEMPERATURE 3.0
+#define EXIT_WEIGHT      0.3
+
 skive_status distill_add_exits(cli_job *j) {
     distill_lesson *l = j->own;
     const skive_distill_options *o = skive_options_distill(j->options);
+    const double alpha = cli_has(j->a, "alpha") ? o->alpha : EXIT_ALPHA,
+                 temperature = cli_has(j->a, "temperature") ? o->temperature : EXIT_TEMPERATURE;
+    double weight = EXIT_WEIGHT;
     size_t n = 0;
+    if (cli_number_in(j->a, "exit-weight", 1e-6, 1000, &weight) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
     const skive_status status = skive_model_add_exits(j->graph, j->train, cli_text(j->a, "exits", "auto"), &n);
     for (size_t i = 0; i < n && status == SKIVE_OK; i++) {
-        char *more = cli_format("%s%speer:value=exit%zu,labels=%g,soft=%g", l->terms ? l->terms : "",
-                                l->terms ? ";" : "", i + 1, 1 - o->alpha, o->alpha);
+        char *more =
+            cli_format("%s%speer:value=exit%zu,labels=%g,soft=%g,temperature=%g,weight=%g", l->terms ? l->terms : "",
+                       l->terms ? ";" : "", i + 1, 1 - alpha, alpha, temperature, weight);
         if (!more) return SKIVE_ERR_MEMORY;
         free(l->terms);
         l->terms = more;

@@ -164,7 +164,7 @@ static skive_status teach_assistant(cli_job *j) {
     const skive_train_options given = *j->how;
     skive_graph *assistant = NULL;
     const char *spec = cli_text(j->a, "assistant", NULL);
-    skive_status status = distill_start(j, spec, l->teachers[0], &assistant);
+    skive_status status = distill_start(j, spec, l->teachers[0], 0, &assistant);
     j->how->log = j->how->tensorboard = NULL;
     if (status == SKIVE_OK) status = distill_once(j, assistant, NULL);
     *j->how = given;
@@ -194,7 +194,7 @@ skive_status distill_fresh(cli_job *j, int64_t generation, const skive_graph *li
     const uint64_t seed = skive_context_seed(j->a->ctx);
     if (cli_is_file(spec)) return skive_graph_copy(j->a->ctx, j->graph, out);
     skive_context_set_seed(j->a->ctx, seed + (uint64_t)generation);
-    const skive_status status = distill_start(j, spec, like, out);
+    const skive_status status = distill_start(j, spec, like, 0, out);
     skive_context_set_seed(j->a->ctx, seed);
     return status;
 }
@@ -387,6 +387,8 @@ skive_status distill_plan(cli_job *j) {
     skive_status status = SKIVE_OK;
     if (j->dry) tell_plan(j);
     if (l->mutual > 0 && !j->how->find_lr) return distill_mutual(j);
+    if (l->n_tasks) return distill_tasks(j);
+    if (l->quantize) return distill_qat(j);
     if (j->dry || j->how->find_lr) return distill_once(j, j->graph, &l->report);
     if (l->n_trials > 1) status = try_all(j);
     if (status == SKIVE_OK && cli_has(j->a, "assistant")) status = teach_assistant(j);
@@ -428,6 +430,8 @@ void distill_print_plan(const cli_job *j) {
     const distill_lesson *l = j->own;
     if (j->a->quiet) return;
     if (l->n_trials > 1) print_trials(l);
+    if (l->n_tasks) distill_print_tasks(l);
+    if (l->quantize) cli_qat_print(&l->quantized);
     if (isfinite(l->assistant)) {
         if (l->figure && strcmp(l->figure, "loss") == 0)
             cli_printf("assistant %s: validation loss %.4f", cli_text(j->a, "assistant", ""), -l->assistant);
@@ -443,6 +447,7 @@ static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(
 void distill_plan_json(const cli_job *j, json_t *json) {
     const distill_lesson *l = j->own;
     distill_more_json(j, json);
+    if (l->n_tasks) json_object_set_new(json, "students", distill_tasks_json(l, false));
     const double sign = l->figure && strcmp(l->figure, "loss") == 0 ? -1 : 1;
     if (l->figure) json_object_set_new(json, "figure", cli_json_text(l->figure));
     if (l->n_trials > 1) {

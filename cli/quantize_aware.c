@@ -54,8 +54,7 @@ static void print_bytes(const skive_qat_report *r) {
     cli_printf("at the bits of their grids, the parameters take %s", cli_bytes((double)r->packed_bytes, x, sizeof x));
 }
 
-static void print(const cli_job *j) {
-    const skive_qat_report *r = report_of(j);
+void cli_qat_print(const skive_qat_report *r) {
     print_rows(r);
     cli_printf("quantized %zu node%s", r->n_quantized, r->n_quantized == 1 ? "" : "s");
     print_left(r);
@@ -71,10 +70,11 @@ static void print(const cli_job *j) {
     print_bytes(r);
 }
 
+static void print(const cli_job *j) { cli_qat_print(report_of(j)); }
+
 static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-static json_t *json(const cli_job *j) {
-    const skive_qat_report *r = report_of(j);
+json_t *cli_qat_json(const skive_qat_report *r, const skive_train_report *training) {
     json_t *rows = json_array();
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_qat_row *row = &r->rows[i];
@@ -90,7 +90,7 @@ static json_t *json(const cli_job *j) {
         json_array_append_new(rows, one);
     }
     json_t *all = json_pack("{s:I, s:o, s:o, s:I}", "quantized", (json_int_t)r->n_quantized, "values", rows, "training",
-                            cli_train_json(&r->training), "packed_bytes", (json_int_t)r->packed_bytes);
+                            cli_train_json(training), "packed_bytes", (json_int_t)r->packed_bytes);
     if (r->tested)
         json_object_set_new(all, "test",
                             json_pack("{s:I, s:f, s:f, s:f, s:o, s:o, s:o}", "samples", (json_int_t)r->test.n, "float",
@@ -99,6 +99,8 @@ static json_t *json(const cli_job *j) {
                                       real(100 * r->test.high)));
     return all;
 }
+
+static json_t *json(const cli_job *j) { return cli_qat_json(report_of(j), &report_of(j)->training); }
 
 static skive_status plan(cli_job *j) {
     if (j->a->json) {

@@ -33,6 +33,9 @@ static const char *const optional[] = {
     "skive_distill_mutual validation",
     "skive_distill_mutual options",
     "skive_distill_mutual report",
+    "skive_distill_tasks validation",
+    "skive_distill_tasks options",
+    "skive_distill_tasks report",
     "skive_model_add_exits added",
     "skive_model_start_from copied",
     "skive_plan_create options",
@@ -304,6 +307,12 @@ static void distill_cases(fixture *f) {
     SILENT(skive_distill_mutual, ctx, skive_distill_mutual(NULL, students, 2, f->ds, NULL, NULL, NULL));
     REFUSED(skive_distill_mutual, students, skive_distill_mutual(c, NULL, 2, f->ds, NULL, NULL, NULL));
     REFUSED(skive_distill_mutual, train, skive_distill_mutual(c, students, 2, NULL, NULL, NULL, NULL));
+    const char *const tasks[2] = {"a", "b"};
+    SILENT(skive_distill_tasks, ctx, skive_distill_tasks(NULL, students, tasks, 2, f->g, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill_tasks, students, skive_distill_tasks(c, NULL, tasks, 2, f->g, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill_tasks, tasks, skive_distill_tasks(c, students, NULL, 2, f->g, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill_tasks, teacher, skive_distill_tasks(c, students, tasks, 2, NULL, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill_tasks, train, skive_distill_tasks(c, students, tasks, 2, f->g, NULL, NULL, NULL, NULL));
     SILENT(skive_model_add_exits, graph, skive_model_add_exits(NULL, f->ds, "auto", NULL));
     REFUSED(skive_model_add_exits, set, skive_model_add_exits(f->g, NULL, "auto", NULL));
     REFUSED(skive_model_add_exits, where, skive_model_add_exits(f->g, f->ds, NULL, NULL));

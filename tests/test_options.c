@@ -364,6 +364,39 @@ static skive_status mutual_of(fixture *f, skive_graph *g, const void *options) {
     return status;
 }
 
+/* Two tasks, of two and of four classes; a teacher of both and a student of each. */
+static skive_status tasks_of(fixture *f, const void *options) {
+    static const char *const tasks[2] = {"in", "other"};
+    const int64_t dims[] = {8};
+    char path[SKV_TEST_PATH], spec[6 * SKV_TEST_PATH];
+    skive_dataset *set = NULL;
+    skive_zoo_options four = skive_zoo_options_default();
+    skive_graph *students[2] = {network(f), NULL}, *teacher = network(f);
+    skive_node *node = NULL;
+    skive_tensor y;
+    skv_test_ok(f->ctx, skive_tensor_create(f->ctx, SKIVE_I64, 1, dims, &y));
+    for (int64_t i = 0; i < 8; i++) skive_tensor_set(&y, i, (double)(i % 4));
+    skv_test_ok(f->ctx, skive_tensor_save_npy(f->ctx, skv_test_path(path, f->folder, "four.npy"), &y));
+    skive_tensor_free(f->ctx, &y);
+    (void)snprintf(spec, sizeof spec, "inputs:in=%s;other=%s,%s;targets=in,other", f->xy, f->x, path);
+    skv_test_ok(f->ctx, skive_dataset_open(f->ctx, spec, NULL, &set));
+    four.rank = 1;
+    four.dims[0] = 4;
+    four.classes = 4;
+    skv_test_ok(f->ctx, skive_zoo_build(f->ctx, "mlp:3", &four, &students[1]));
+    skive_value *twice[2] = {skive_graph_output(teacher, 0), skive_graph_output(teacher, 0)};
+    skv_test_ok(f->ctx, skive_graph_add_node(teacher, "Concat", NULL, twice, 2, 1, &node));
+    skv_test_ok(f->ctx, skive_node_set_int(node, "axis", 1));
+    skv_test_ok(f->ctx, skive_graph_add_output(teacher, skive_node_output(node, 0)));
+    skv_test_ok(f->ctx, skive_graph_infer(teacher));
+    skive_graph *all[3] = {students[0], students[1], teacher};
+    for (int i = 0; i < 3; i++) skv_test_ok(f->ctx, skive_value_rename(skive_graph_input(all[i], 0), "in"));
+    const skive_status status = skive_distill_tasks(f->ctx, students, tasks, 2, teacher, set, NULL, options, NULL);
+    for (int i = 0; i < 3; i++) skive_graph_free(all[i]);
+    skive_dataset_free(set);
+    return status;
+}
+
 static skive_status sensitivity_of(fixture *f, skive_graph *g, const void *options) {
     skive_sensitivity_report r;
     const skive_status status = skive_sensitivity(f->ctx, g, f->set, f->set, options, &r);
@@ -482,6 +515,7 @@ static void test_older(void **state) {
     CHECK("skive_train", skive_train_options, train, batch);
     CHECK("skive_distill", skive_distill_options, distill, alpha);
     CHECK("skive_distill_mutual", skive_distill_options, mutual, alpha);
+    CHECK("skive_distill_tasks", skive_distill_options, tasks_of, alpha);
     CHECK("skive_prune", skive_prune_options, prune, schedule);
     CHECK("skive_share", skive_share_options, share, init);
     CHECK("skive_factorize", skive_factorize_options, factorize, rank);

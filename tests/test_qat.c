@@ -1,6 +1,6 @@
 /* Quantization-aware training: the gradients of learned scales, the kernel, networks that are better for it, statistics
  * that fit the rounded weights, the start that is kept where training ruins it, the bits of the last validation in the
- * exported model, zeros and shared values that stay, runs that are resumed, refusals. */
+ * exported model, zeros and shared values that stay, teachers, runs that are resumed, refusals. */
 #include <unistd.h>
 
 #include <skive/autodiff.h>
@@ -650,6 +650,65 @@ static void zeros_and_codebooks_stay(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Terms on values inside, soft labels, rounding and a pruned student, in one run: zeros stay, layers of terms do not, and
+ * the exported integers have the figures of the last validation, on all kernels. */
+static void teachers_rounding_and_zeros_in_one_run(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_train_options how = short_run();
+    skive_qat_options o = skive_qat_options_default();
+    skive_distill_options lesson = skive_distill_options_default();
+    skive_prune_options prune = skive_prune_options_default();
+    skive_qat_report report, plain;
+    (void)state;
+    skive_graph *teacher = float_model(ctx), *g = float_model(ctx), *labels = NULL;
+    skive_dataset *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+    skive_eval_report r;
+    skive_tensor before, fast, slow;
+    prune.sparsity = 0.5;
+    how.keep_best = false; /* the last validation is of what is written */
+    skv_test_ok(ctx, skive_prune(ctx, g, NULL, NULL, &prune, NULL));
+    skv_test_ok(ctx, skive_tensor_copy(ctx, skive_value_data(skive_graph_find_value(g, "fc.weight")), &before));
+    skv_test_ok(ctx, skive_graph_copy(ctx, g, &labels));
+    o.weights = "int2";
+    o.activations = "uint4";
+    o.first_last = "same";
+    o.teacher = teacher;
+    skv_test_ok(ctx, train(ctx, labels, &o, &how, &plain)); /* the labels alone */
+    lesson.terms = "hint:student=feature,teacher=feature,weight=0.1;attention:student=feature,teacher=feature,weight=1";
+    o.distill = &lesson;
+    skv_test_ok(ctx, train(ctx, g, &o, &how, &report));
+    assert_true(fingerprint(g) != fingerprint(labels));
+    const skive_tensor *q = skive_value_data(skive_graph_find_value(g, "fc.weight_quantized"));
+    assert_non_null(q);
+    for (int64_t i = 0; i < skive_tensor_count(&before); i++)
+        if (skive_tensor_get(&before, i) == 0) assert_true(skive_tensor_get(q, i) == 0);
+    assert_int_equal(skive_graph_value_count(g), skive_graph_value_count(labels));
+    skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &r));
+    const skive_epoch_report *last = &report.training.epochs[report.training.n_epochs - 1];
+    assert_true(r.accuracy == last->validation_accuracy);
+    assert_true(r.loss == last->validation_loss);
+    outputs_of(ctx, g, false, &fast);
+    outputs_of(ctx, g, true, &slow);
+    assert_memory_equal(fast.data, slow.data, skive_tensor_bytes(&fast));
+    skive_tensor_free(ctx, &fast);
+    skive_tensor_free(ctx, &slow);
+    /* What does not go together is refused. */
+    o.distill_alpha = 0.5;
+    skv_test_fails(ctx, train(ctx, teacher, &o, &how, NULL), SKIVE_ERR_ARGUMENT, "set one of them");
+    o.distill_alpha = 0;
+    lesson.terms = "hint:student=featur,teacher=feature";
+    skv_test_fails(ctx, train(ctx, teacher, &o, &how, NULL), SKIVE_ERR_NOT_FOUND, "did you mean 'feature'");
+    skive_eval_report_free(ctx, &r);
+    skive_tensor_free(ctx, &before);
+    skive_qat_report_free(ctx, &report);
+    skive_qat_report_free(ctx, &plain);
+    skive_graph_free(g);
+    skive_graph_free(labels);
+    skive_graph_free(teacher);
+    skive_dataset_free(test);
+    skv_test_context_end(ctx);
+}
+
 static void what_cannot_be_is_refused(void **state) {
     static const struct {
         const char *weights, *activations, *weight_rule, *activation_rule, *first_last, *says;
@@ -785,6 +844,7 @@ int main(void) {
         cmocka_unit_test(a_ruinous_training_is_not_kept),
         cmocka_unit_test(a_resumed_run_gives_the_same_bits),
         cmocka_unit_test(zeros_and_codebooks_stay),
+        cmocka_unit_test(teachers_rounding_and_zeros_in_one_run),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(rates_fit_the_grids),
         cmocka_unit_test(a_dry_run_only_tells),

@@ -311,19 +311,24 @@ static void one_output_of_two(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Teachers of one task each teach a student of two, as one that has both outputs does. */
-static void two_teachers_of_a_task_each(void **state) {
-    static const layer both[2] = {{"p", CLASSES, 5}, {"q", TWO, 6}}, student[2] = {{"s", CLASSES, 8}, {"t", TWO, 9}};
+/* Two targets: 'image' of three classes and 'other' of two. */
+static skive_dataset *open_two_targets(skive_context *ctx) {
     char x[SKV_TEST_PATH], y[SKV_TEST_PATH], z[SKV_TEST_PATH], spec[4 * SKV_TEST_PATH + 64];
     double values[TRAINING];
     const int64_t n = TRAINING;
-    skive_context *ctx = skv_test_context();
-    (void)state;
     for (int i = 0; i < TRAINING; i++) values[i] = (double)skv_rng_below(31, 1, (uint64_t)i, TWO);
     save("z.npy", SKIVE_I64, 1, &n, values);
     snprintf(spec, sizeof spec, "inputs:image=npy:%s,%s;other=npy:%s,%s;targets=image,other", file(x, "x.npy"),
              file(y, "y.npy"), x, file(z, "z.npy"));
-    skive_dataset *set = open_data(ctx, spec, SKIVE_SPLIT_TRAIN);
+    return open_data(ctx, spec, SKIVE_SPLIT_TRAIN);
+}
+
+/* Teachers of one task each teach a student of two, as one that has both outputs does. */
+static void two_teachers_of_a_task_each(void **state) {
+    static const layer both[2] = {{"p", CLASSES, 5}, {"q", TWO, 6}}, student[2] = {{"s", CLASSES, 8}, {"t", TWO, 9}};
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    skive_dataset *set = open_two_targets(ctx);
     skive_graph *two = linear(ctx, both, 2), *p = linear(ctx, both, 1), *q = linear(ctx, both + 1, 1);
     const skive_graph *one[1] = {two}, *each[2] = {p, q}, *turned[2] = {q, p};
     const uint64_t want = taught(set, one, 1, student, 2, NULL, SKIVE_OK, NULL);
@@ -344,6 +349,99 @@ static void two_teachers_of_a_task_each(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- students of a task each ---- */
+
+static skive_status teach_tasks(skive_dataset *set, skive_graph *const *students, const char *const *tasks, size_t n,
+                                const skive_graph *teacher, const skive_graph *second, const char *heads,
+                                const char *terms) {
+    skive_train_options how = settings(2, BATCH);
+    skive_distill_options o = skive_distill_options_default();
+    o.train = &how;
+    o.terms = terms;
+    o.teacher_heads = heads;
+    o.more_teachers = &second;
+    o.n_more_teachers = second != NULL;
+    return skive_distill_tasks(set->ctx, students, tasks, n, teacher, set, NULL, &o, NULL);
+}
+
+/* What a student gets in a run with another one is what it gets in a run of its own. */
+static void students_of_a_task_each(void **state) {
+    static const layer both[2] = {{"p", CLASSES, 5}, {"q", TWO, 6}},
+                       student[2] = {{"scores", CLASSES, 8}, {"scores", TWO, 9}};
+    static const char *const tasks[2] = {"image", "other"}, *const heads[2] = {"image=p", "other=q"};
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    skive_dataset *set = open_two_targets(ctx);
+    skive_graph *two = linear(ctx, both, 2), *p = linear(ctx, both, 1), *q = linear(ctx, both + 1, 1);
+    uint64_t alone[2];
+    for (int i = 0; i < 2; i++) {
+        skive_graph *g = linear(ctx, &student[i], 1);
+        skive_train_options how = settings(2, BATCH);
+        skive_distill_options o = skive_distill_options_default();
+        o.train = &how;
+        o.teacher_heads = heads[i];
+        skv_test_ok(ctx, skive_distill(ctx, g, two, set, NULL, &o, NULL));
+        alone[i] = fingerprint(g);
+        skive_graph_free(g);
+    }
+    for (int way = 0; way < 3; way++) {
+        skive_graph *g[2] = {linear(ctx, &student[0], 1), linear(ctx, &student[1], 1)};
+        skv_test_ok(ctx, teach_tasks(set, g, tasks, 2, way < 2 ? two : p, way < 2 ? NULL : q,
+                                     way == 1   ? NULL
+                                     : way == 0 ? "image=p;other=q"
+                                                : "image=1:;other=2:",
+                                     NULL));
+        for (int i = 0; i < 2; i++) {
+            assert_true(fingerprint(g[i]) == alone[i]);
+            /* The input of the first is called as its task is, so that its output keeps its name. */
+            assert_string_equal(skive_value_name(skive_graph_output(g[i], 0)), i ? "other" : "scores");
+            assert_int_equal(skive_graph_output_count(g[i]), 1);
+            skive_graph_free(g[i]);
+        }
+    }
+    skive_graph_free(two);
+    skive_graph_free(p);
+    skive_graph_free(q);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
+static void tasks_that_do_not_fit_are_refused(void **state) {
+    static const layer both[2] = {{"p", CLASSES, 5}, {"q", TWO, 6}},
+                       student[2] = {{"scores", CLASSES, 8}, {"scores", TWO, 9}},
+                       wide[2] = {{"a", CLASSES, 3}, {"b", CLASSES, 4}};
+    static const char *const tasks[2] = {"image", "other"}, *const twice[2] = {"image", "image"},
+                             *const odd[2] = {"image", "odd"}, *const none[2] = {"image", ""};
+    const char *heads = "image=p;other=q";
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    skive_dataset *set = open_two_targets(ctx);
+    skive_graph *two = linear(ctx, both, 2), *g[2] = {linear(ctx, &student[0], 1), linear(ctx, &student[1], 1)},
+                *several[2] = {linear(ctx, wide, 2), g[1]}, *turned[2] = {g[1], g[0]};
+    const uint64_t bits = fingerprint(g[0]);
+    skv_test_fails(ctx, teach_tasks(set, g, tasks, 1, two, NULL, NULL, NULL), SKIVE_ERR_ARGUMENT, "1 students");
+    skv_test_fails(ctx, teach_tasks(set, g, twice, 2, two, NULL, NULL, NULL), SKIVE_ERR_ARGUMENT, "the same task");
+    skv_test_fails(ctx, teach_tasks(set, g, odd, 2, two, NULL, NULL, NULL), SKIVE_ERR_NOT_FOUND,
+                   "no target 'odd'; they have 'image', 'other'");
+    skv_test_fails(ctx, teach_tasks(set, g, none, 2, two, NULL, NULL, NULL), SKIVE_ERR_ARGUMENT,
+                   "the task of student 2 is missing");
+    skv_test_fails(ctx, teach_tasks(set, several, tasks, 2, two, NULL, heads, NULL), SKIVE_ERR_SHAPE,
+                   "student 1 has several outputs");
+    assert_int_not_equal(teach_tasks(set, turned, tasks, 2, two, NULL, heads, NULL), SKIVE_OK);
+    skv_test_fails(ctx, teach_tasks(set, g, tasks, 2, two, NULL, heads, "relation"), SKIVE_ERR_ARGUMENT,
+                   "relation:student=VALUE,teacher=VALUE");
+    skv_test_fails(ctx, teach_tasks(set, g, tasks, 2, two, NULL, "image=p", NULL), SKIVE_ERR_ARGUMENT,
+                   "learns 'other', and no teacher's output is named for it");
+    assert_true(fingerprint(g[0]) == bits);
+    assert_string_equal(skive_value_name(skive_graph_output(g[1], 0)), "scores");
+    skive_graph_free(several[0]);
+    skive_graph_free(g[0]);
+    skive_graph_free(g[1]);
+    skive_graph_free(two);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_teacher),
@@ -353,6 +451,8 @@ int main(void) {
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(one_output_of_two),
         cmocka_unit_test(two_teachers_of_a_task_each),
+        cmocka_unit_test(students_of_a_task_each),
+        cmocka_unit_test(tasks_that_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

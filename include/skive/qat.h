@@ -4,6 +4,7 @@
 #ifndef SKIVE_QAT_H
 #define SKIVE_QAT_H
 
+#include <skive/distill.h>
 #include <skive/quant.h>
 #include <skive/train.h>
 
@@ -36,6 +37,10 @@ typedef struct skive_qat_options {
     const skive_train_options *train; /* NULL: skive_qat_train_default() */
     /* Only say what would be done: no data are read, and the graph is not changed. Default false */
     bool dry_run;
+    /* All that a teacher can teach, in the place of distill_alpha and temperature, which must be as they are by default
+     * then: terms on values inside both networks, several teachers, samples without labels, answers on disk
+     * (skive/distill.h). Its `train` has no effect. `teacher` is the first teacher. NULL: none. */
+    const skive_distill_options *distill;
 } skive_qat_options;
 SKIVE_API skive_qat_options skive_qat_options_default(void);
 /* Training options for quantization-aware training: 5 epochs, learning rate 0.01, no warm-up, weight decay 1e-4. */

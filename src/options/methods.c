@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "data/data.h"
-#include "distill/distill.h"
+#include "train/teachers/lesson.h"
 #include "lowrank/lowrank.h"
 #include "options/options.h"
 #include "pack/pack.h"

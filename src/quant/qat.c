@@ -8,6 +8,7 @@
 
 #include "passes/quantized.h"
 #include "quant/qat.h"
+#include "train/teachers/lesson.h"
 
 /* Batches from which the statistics of BatchNormalization are computed anew before each validation, as published for
  * weights that oscillate between levels (Nagel et al. 2022). Of 64 samples each, they leave an error of the statistics
@@ -220,31 +221,23 @@ static void settings_of(const awareness *a, skv_text *t) {
     skv_settings_text(t, "weights", a->plan.weight_grid);
     skv_settings_text(t, "activations", a->plan.float_activations ? "float" : a->plan.activation_grid);
     if (strcmp(a->plan.how->multiplier, "fixed") == 0) skv_settings_text(t, "multiplier", "fixed");
-    if (a->o->distill_alpha > 0 && a->o->teacher) {
+    if (a->o->distill && a->o->teacher) {
         skv_settings_input(t, "teacher-", a->o->teacher);
         skv_settings_hash(t, "teacher", skv_settings_model(a->o->teacher));
     }
 }
 
-static skive_status fit(awareness *a, const skive_graph *float_model) {
-    const skv_teacher teacher = {.graph = a->o->teacher ? a->o->teacher : float_model, .student = a->graph};
-    skv_objective objective = skv_objective_labels;
-    skv_term terms[2];
+static skive_status fit_on(awareness *a, const skv_objective *objective, skive_dataset *train) {
     skv_text settings;
-    if (a->o->distill_alpha > 0) {
-        skv_soft_labels_terms(a->o->distill_alpha, a->o->temperature, terms);
-        objective = (skv_objective){.terms = terms, .n_terms = 2, .teachers = &teacher, .n_teachers = 1};
-        SKV_TRY(skv_objective_check(a->ctx, &objective));
-    }
     skv_text_init(&settings, a->ctx);
     settings_of(a, &settings);
     const skv_qat_method *method = a->plan.weight_rule.method;
     const skv_watcher watcher = method->watcher ? method->watcher(&a->plan) : (skv_watcher){0};
     const skv_fit f = {.model = a->graph,
-                       .train = a->train,
+                       .train = train,
                        .validation = a->validation,
                        .options = a->how,
-                       .objective = &objective,
+                       .objective = objective,
                        .rules = a->plan.rules,
                        .n_rules = a->plan.n_rules,
                        .watchers = &watcher,
@@ -256,6 +249,23 @@ static skive_status fit(awareness *a, const skive_graph *float_model) {
     const skive_status status =
         settings.status == SKIVE_OK ? skv_fit_run(a->ctx, &f, &a->report.training) : settings.status;
     skv_text_free(&settings);
+    return status;
+}
+
+/* The labels alone, or what teachers teach besides. */
+static skive_status fit(awareness *a, const skive_graph *float_model) {
+    const skive_distill_options *o = a->o->distill;
+    skv_lesson lesson = {0};
+    skive_dataset *both = NULL;
+    skive_status status;
+    if (!o) return fit_on(a, &skv_objective_labels, a->train);
+    SKV_GO(status, done, skv_lesson_make(a->ctx, o, a->o->teacher ? a->o->teacher : float_model, a->graph, &lesson));
+    SKV_GO(status, done, skv_objective_check(a->ctx, &lesson.objective));
+    SKV_GO(status, done, skv_lesson_join(a->ctx, a->train, o->unlabelled, &both));
+    status = fit_on(a, &lesson.objective, both ? both : a->train);
+done:
+    skive_dataset_free(both);
+    skv_lesson_free(&lesson);
     return status;
 }
 
@@ -333,16 +343,36 @@ static skive_status run(awareness *a, skive_graph *graph, const skive_quantize_o
     return stopped;
 }
 
+/* Soft labels by the two options of this method, or all that a teacher can teach, as one. */
+static skive_status take_lesson(skive_context *ctx, skive_qat_options *o, skive_distill_options *lesson) {
+    if (!o->distill && o->distill_alpha == 0) return SKIVE_OK;
+    if (!o->distill) {
+        lesson->alpha = o->distill_alpha;
+        lesson->temperature = o->temperature;
+    } else if (o->distill_alpha != 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "distill-alpha",
+                           "distill-alpha is %g, and `distill` has an alpha of its own; set one of them",
+                           o->distill_alpha);
+    } else {
+        SKV_TRY(skv_options_take(ctx, "skive_distill_options", o->distill, lesson, sizeof *lesson));
+        SKV_TRY(skv_table_resolve(ctx, &skv_distill_table, lesson));
+    }
+    o->distill = lesson;
+    return SKIVE_OK;
+}
+
 skive_status skive_quantize_aware(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                   skive_dataset *validation, skive_dataset *test, const skive_qat_options *options,
                                   skive_qat_report *report) {
     SKV_NEED(ctx, "ctx, graph, train", ctx, graph, train || (options && options->dry_run));
     skive_qat_options o = skive_qat_options_default();
     skive_quantize_options how = skive_quantize_options_default();
+    skive_distill_options lesson = skive_distill_options_default();
     skive_train_options training = skive_qat_train_default();
     if (report) *report = (skive_qat_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_qat_options", options, &o, sizeof o));
     SKV_TRY(skv_table_resolve(ctx, &skv_qat_table, &o));
+    SKV_TRY(take_lesson(ctx, &o, &lesson));
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", o.quantize, &how, sizeof how));
     SKV_TRY(skv_table_resolve(ctx, &skv_quantize_table, &how));
     SKV_TRY(skv_finetune_options_take(ctx, o.train, &training));

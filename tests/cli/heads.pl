@@ -27,6 +27,13 @@ line('four_else.onnx', 4, [], [info('z', 4, 3)]);
 $seed = 5;
 line('notes.onnx', 'N', [], [info('z', 'N', 3)], bytes(6, 'x' x 50000)); # doc_string of the model
 
+# Two tasks, of three and of two classes.
+my $kept = $seed;
+graph_model('tasks.onnx', [node('Gemm', ['x', 'w', 'b'], ['classes'], 'first'), node('Gemm', ['x', 'v', 'c'], ['odd'], 'second')],
+    [tensor('w', [4, 3], floats(12, 1)), tensor('b', [3], floats(3, 0.2)), tensor('v', [4, 2], floats(8, 1)), tensor('c', [2], floats(2, 0.2))],
+    [info('x', 'N', 4)], [info('classes', 'N', 3), info('odd', 'N', 2)]);
+$seed = $kept;
+
 sub npy {
     my ($file, $type, $shape, $data) = @_;
     my $header = "{'descr': '$type', 'fortran_order': False, 'shape': ($shape), }";
@@ -37,15 +44,17 @@ sub npy {
     close $f or die "$file: $!";
 }
 my $n = 200;
-my (@x, @classes, @numbers, @labels);
+my (@x, @classes, @odd, @numbers, @labels);
 for (1 .. $n) {
     my @row = map { uniform() } 1 .. 4;
     push @x, @row;
     push @classes, $row[0] > 0.3 ? 2 : $row[1] > 0 ? 1 : 0;
+    push @odd, $row[2] > 0 ? 1 : 0;
     push @numbers, 1000 + 300 * ($row[0] - $row[2]);
     push @labels, $row[0] > 0 ? 1 : 0, $row[1] > 0.2 ? 1 : 0, $row[2] > $row[3] ? 1 : 0;
 }
 npy('x.npy', '<f4', "$n, 4", pack 'f<*', @x);
 npy('classes.npy', '<i8', "$n,", pack 'q<*', @classes);
+npy('odd.npy', '<i8', "$n,", pack 'q<*', @odd);
 npy('numbers.npy', '<f4', "$n,", pack 'f<*', @numbers);
 npy('labels.npy', '<i8', "$n, 3", pack 'q<*', @labels);

@@ -92,7 +92,7 @@ done
 # A dry run tells what would be.
 expect 0 '"temperature": 1.0.*"mutual": 3' \
     sh -c "'$skive' distill --mutual 3 --student mlp:12 $small --dry-run --json -q | tr '\\n' ' '"
-expect 0 'labels=0.3,soft=0.7.*"exits": "auto"' \
+expect 0 'labels=0.7,soft=0.3,temperature=3,weight=0.3.*"exits": "auto"' \
     sh -c "'$skive' distill --exits auto --student resnet8 $small --dry-run --json -q | tr '\\n' ' '"
 expect 0 '"unlabelled": "idx:images.idx,labels.idx".*"cache": "dry"' \
     sh -c "'$skive' distill --teacher a.onnx --student mlp:12 $small --limit 90 --unlabelled $data --cache dry --dry-run --json -q | tr '\\n' ' '"
@@ -106,6 +106,7 @@ expect 2 'are for activations' "$skive" sensitivity a.onnx --data $data --weight
 expect 2 'are for activations' "$skive" sensitivity a.onnx --data $data --activations none --calibration minmax
 expect 2 'does not go with --teacher' "$skive" distill --mutual 2 --teacher a.onnx --student mlp:12 $small -o s.onnx
 expect 2 'name a built-in network' "$skive" distill --mutual 2 --student a.onnx $small -o s.onnx
+expect 2 'exit-weight needs --exits' "$skive" distill --self 2 --exit-weight 1 --student mlp:12 $small -o s.onnx
 expect 2 'does not go with --self' "$skive" distill --exits auto --self 2 --student mlp:12 $small -o s.onnx
 # No input is overwritten, and no two outputs go to one file.
 cp a.onnx kept.onnx

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "data/data.h"
-#include "distill/distill.h"
+#include "train/teachers/lesson.h"
 
 static const char *name_of(const skv_teacher *t) { return t->name ? t->name : "the teacher"; }
 
