@@ -368,7 +368,8 @@ static skive_status teach_tasks(skive_dataset *set, skive_graph *const *students
 static void students_of_a_task_each(void **state) {
     static const layer both[2] = {{"p", CLASSES, 5}, {"q", TWO, 6}},
                        student[2] = {{"scores", CLASSES, 8}, {"scores", TWO, 9}};
-    static const char *const tasks[2] = {"image", "other"}, *const heads[2] = {"image=p", "other=q"};
+    static const char *const tasks[2] = {"image", "other"}, *const heads[2] = {"p", "q"};
+    char x[SKV_TEST_PATH], y[SKV_TEST_PATH], spec[2 * SKV_TEST_PATH + 16];
     skive_context *ctx = skv_test_context();
     (void)state;
     skive_dataset *set = open_two_targets(ctx);
@@ -378,10 +379,13 @@ static void students_of_a_task_each(void **state) {
         skive_graph *g = linear(ctx, &student[i], 1);
         skive_train_options how = settings(2, BATCH);
         skive_distill_options o = skive_distill_options_default();
+        snprintf(spec, sizeof spec, "npy:%s,%s", file(x, "x.npy"), file(y, i ? "z.npy" : "y.npy"));
+        skive_dataset *one = open_data(ctx, spec, SKIVE_SPLIT_TRAIN);
         o.train = &how;
         o.teacher_heads = heads[i];
-        skv_test_ok(ctx, skive_distill(ctx, g, two, set, NULL, &o, NULL));
+        skv_test_ok(ctx, skive_distill(ctx, g, two, one, NULL, &o, NULL));
         alone[i] = fingerprint(g);
+        skive_dataset_free(one);
         skive_graph_free(g);
     }
     for (int way = 0; way < 3; way++) {

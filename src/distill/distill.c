@@ -51,6 +51,8 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
     if (report) *report = (skive_train_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_distill_options", options, &o, sizeof o));
     SKV_TRY(skv_table_resolve(ctx, &skv_distill_table, &o));
+    SKV_NEED(ctx, "more_teachers", o.more_teachers || !o.n_more_teachers);
+    SKV_NEED(ctx, "teacher", teacher || (o.terms && !o.n_more_teachers && !o.unlabelled && !o.weights && !o.combine));
     const skv_distill_job job = {student, teacher, train, validation, false};
     return skv_distill_run(ctx, &job, &o, report);
 }

@@ -192,9 +192,9 @@ static skive_status add_terms(skv_lesson *l, const skive_distill_options *o) {
 skive_status skv_lesson_make(skive_context *ctx, const skive_distill_options *o, const skive_graph *teacher,
                              const skive_graph *student, skv_lesson *out) {
     *out = (skv_lesson){.ctx = ctx};
-    SKV_NEED(ctx, "more_teachers", o->more_teachers || !o->n_more_teachers);
-    SKV_NEED(ctx, "teacher",
-             teacher || (o->terms && !o->n_more_teachers && !o->unlabelled && !o->weights && !o->combine));
+    if (o->n_more_teachers > 0 && !o->more_teachers)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "more_teachers", "there are %zu more teachers, and the list is NULL",
+                           o->n_more_teachers);
     SKV_TRY(add_teachers(out, o, teacher, student));
     SKV_TRY(add_terms(out, o));
     out->objective = (skv_objective){.terms = out->terms,
