@@ -605,8 +605,95 @@ static void every_allocation_may_fail(void **state) {
     finish(&l);
 }
 
+/* ---- places ---- */
+
+enum { IMAGES = 20, WIDE = 4, SPOTS = WIDE * WIDE };
+
+/* Scores of three classes for each place of an image: a 1x1 convolution. */
+static skive_graph *place_by_place(skive_context *ctx, uint64_t seed) {
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {WIDE, NULL}, {WIDE, NULL}}};
+    const int64_t w[4] = {CLASSES, 1, 1, 1}, c[1] = {CLASSES};
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "places", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "image", &type, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(
+        &b, "Conv", SKV_IN(x, parameter(&b, "w", 4, w, seed, -2, 2), parameter(&b, "bias", 1, c, seed + 1, -1, 1)),
+        SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    return g;
+}
+
+/* The logarithm of the probability of class c at one place, at temperature t. */
+static double log_share(const skive_tensor *y, int64_t sample, int64_t c, int64_t place, double t) {
+    double sum = 0;
+    for (int64_t k = 0; k < CLASSES; k++) sum += exp(skive_tensor_get(y, (sample * CLASSES + k) * SPOTS + place) / t);
+    return skive_tensor_get(y, (sample * CLASSES + c) * SPOTS + place) / t - log(sum);
+}
+
+/* Soft labels of images with a class for each place: the mean over the places, with one teacher and with two. */
+static void soft_labels_of_places_by_hand(void **state) {
+    skive_context *ctx = skv_test_context();
+    char a[SKV_TEST_PATH], b[SKV_TEST_PATH], spec[2 * SKV_TEST_PATH + 16];
+    const int64_t dims[4] = {IMAGES, 1, WIDE, WIDE}, of_labels[3] = {IMAGES, WIDE, WIDE};
+    double x[IMAGES * SPOTS], labels[IMAGES * SPOTS];
+    skive_tensor batch, out[3];
+    (void)state;
+    for (int i = 0; i < IMAGES * SPOTS; i++) {
+        x[i] = skv_rng_normal(4, 1, (uint64_t)i);
+        labels[i] = (double)skv_rng_below(4, 2, (uint64_t)i, CLASSES);
+    }
+    save("px.npy", SKIVE_F32, 4, dims, x);
+    save("py.npy", SKIVE_I64, 3, of_labels, labels);
+    snprintf(spec, sizeof spec, "npy:%s,%s", file(a, "px.npy"), file(b, "py.npy"));
+    skive_dataset_options split = skive_dataset_options_default();
+    skive_dataset *set = NULL;
+    split.split = SKIVE_SPLIT_TRAIN_FULL;
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, &split, &set));
+    assert_int_equal(set->count, IMAGES);
+    skive_graph *g[3] = {place_by_place(ctx, 1), place_by_place(ctx, 5), place_by_place(ctx, 9)};
+    skv_test_ok(ctx, skive_tensor_create(ctx, SKIVE_F32, 4, dims, &batch));
+    for (int64_t i = 0; i < IMAGES * SPOTS; i++) skive_tensor_set(&batch, i, x[i]);
+    for (int k = 0; k < 3; k++) skv_test_ok(ctx, skive_graph_run(ctx, g[k], &batch, 1, &out[k], 1));
+    for (int teachers = 1; teachers <= 2; teachers++) {
+        const double t = 2;
+        double want = 0;
+        for (int64_t i = 0; i < IMAGES * SPOTS * CLASSES; i++) {
+            const int64_t place = i % SPOTS, c = i / SPOTS % CLASSES, n = i / SPOTS / CLASSES;
+            double p = exp(log_share(&out[1], n, c, place, t));
+            if (teachers == 2) p = (p + exp(log_share(&out[2], n, c, place, t))) / 2;
+            want += t * t * p * (log(p) - log_share(&out[0], n, c, place, t)) / (IMAGES * SPOTS);
+        }
+        skive_train_options how = settings(1, IMAGES);
+        skive_distill_options o = skive_distill_options_default();
+        skive_train_report report;
+        const skive_graph *more[1] = {g[2]};
+        how.optimizer = "sgd";
+        how.learning_rate = 1e-12;
+        o.train = &how;
+        o.alpha = 1;
+        o.temperature = t;
+        o.more_teachers = more;
+        o.n_more_teachers = (size_t)teachers - 1;
+        skv_test_ok(ctx, skive_distill(ctx, g[0], g[1], set, NULL, &o, &report));
+        if (!(fabs(report.epochs[0].loss - want) < 1e-5 * want))
+            fail_msg("%d teachers: %.9g, expected %.9g", teachers, report.epochs[0].loss, want);
+        skive_train_report_free(ctx, &report);
+    }
+    for (int k = 0; k < 3; k++) {
+        skive_tensor_free(ctx, &out[k]);
+        skive_graph_free(g[k]);
+    }
+    skive_tensor_free(ctx, &batch);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(soft_labels_of_places_by_hand),
         cmocka_unit_test(values_are_found),
         cmocka_unit_test(what_is_wrong_is_refused),
         cmocka_unit_test(teachers_count_as_they_are_combined),

@@ -125,21 +125,23 @@ void skv_combine_build(skv_builder *b, const skv_objective *o, const skv_loss_si
 }
 
 static skive_value *weighted(skv_builder *b, const skv_combined *c,
-                             skive_value *(*of)(skv_builder *, skive_value *, double), double temperature) {
+                             skive_value *(*of)(skv_builder *, skive_value *, double, int), double temperature,
+                             int axis) {
     skive_value *sum = NULL;
     for (size_t i = 0; i < c->n && b->status == SKIVE_OK; i++) {
-        skive_value *x = of ? of(b, c->scores[i], temperature) : c->scores[i];
+        skive_value *x = of ? of(b, c->scores[i], temperature, axis) : c->scores[i];
         x = skv_term_two(b, "Mul", x, c->weights[i]);
         sum = sum ? skv_term_two(b, "Add", sum, x) : x;
     }
     return sum;
 }
 
-static skive_value *softmax(skv_builder *b, skive_value *x, double t) {
-    return skv_emit(b, "Softmax", SKV_IN(skv_term_times(b, x, 1 / t)), SKV_ATTRS(SKV_INT("axis", -1)));
+static skive_value *softmax(skv_builder *b, skive_value *x, double t, int axis) {
+    return skv_emit(b, "Softmax", SKV_IN(skv_term_times(b, x, 1 / t)), SKV_ATTRS(SKV_INT("axis", axis)));
 }
 
-static skive_value *sigmoid(skv_builder *b, skive_value *x, double t) {
+static skive_value *sigmoid(skv_builder *b, skive_value *x, double t, int axis) {
+    (void)axis;
     return skv_term_one(b, "Sigmoid", skv_term_times(b, x, 1 / t));
 }
 
@@ -150,10 +152,11 @@ static skive_value *logarithm(skv_builder *b, skive_value *p) {
 
 skive_value *skv_combine_scores(skv_builder *b, const skv_combined *c, const skv_loss_site *at, double temperature,
                                 bool probabilities) {
-    if (at->head->task == SKIVE_TASK_VALUES || !probabilities) return weighted(b, c, NULL, 1);
+    const int axis = skv_term_class_axis(at->head, at->logits, at->labels);
+    if (at->head->task == SKIVE_TASK_VALUES || !probabilities) return weighted(b, c, NULL, 1, -1);
     if (!skv_head_is_sigmoid(at->head))
-        return skv_term_times(b, logarithm(b, weighted(b, c, softmax, temperature)), temperature);
-    skive_value *p = weighted(b, c, sigmoid, temperature);
+        return skv_term_times(b, logarithm(b, weighted(b, c, softmax, temperature, axis)), temperature);
+    skive_value *p = weighted(b, c, sigmoid, temperature, axis);
     skive_value *q = skv_term_plus(b, skv_term_times(b, p, -1), 1);
     return skv_term_times(b, skv_term_two(b, "Sub", logarithm(b, p), logarithm(b, q)), temperature);
 }

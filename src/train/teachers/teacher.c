@@ -4,6 +4,7 @@
 #include "data/feed.h"
 #include "graph/batch.h"
 #include "train/head/goals.h"
+#include "train/terms/term.h"
 #include "train/train.h"
 
 /* The teacher in the sizes of what the student takes. */
@@ -160,6 +161,43 @@ static skive_status check_part(skive_context *ctx, const skv_loss_site *at) {
                        "another and one class label a sample, and no transforms that mix samples");
 }
 
+/* Those of places, with map[class] the teacher's number. */
+static skive_value *in_order_of_places(skv_builder *b, const skv_loss_site *at, skive_value *scores,
+                                       const int64_t *map) {
+    const int64_t classes = at->targets->info.classes;
+    bool same = true;
+    for (int64_t c = 0; map && c < classes; c++) same = same && map[c] == c;
+    if (same) return scores;
+    int axis = skv_term_class_axis(at->head, scores, at->labels);
+    if (axis < 0) axis = scores->type.rank - 1;
+    if (at->head->task == SKIVE_TASK_PLACES && scores->type.dims[axis].size == classes)
+        return skv_emit(b, "Gather", SKV_IN(scores, skv_emit_ints(b, map, (size_t)classes)),
+                        SKV_ATTRS(SKV_INT("axis", axis)));
+    b->status =
+        SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE,
+                 "the teacher has the classes of the data in another order, which is not known how to change for "
+                 "its output; take --class-order to leave them in theirs");
+    return NULL;
+}
+
+/* Scores for each place or step, in front of a softmax, and in the student's shape. */
+static skive_value *of_places(skv_builder *b, const skv_head *head, const skv_loss_site *at, const int64_t *map) {
+    const skive_node *last = head->value->producer;
+    const bool softmax = last && skv_node_is(last, SKV_OP_SOFTMAX);
+    skive_value *scores = head->before ? head->before : softmax ? last->inputs[0] : head->value;
+    const skive_type *mine = &at->logits->type, *theirs = &scores->type;
+    bool same = mine->rank == theirs->rank && mine->dtype == theirs->dtype;
+    for (int d = 0; same && d < mine->rank; d++) same = mine->dims[d].size == theirs->dims[d].size;
+    if (same) return in_order_of_places(b, at, scores, map);
+    char x[160], y[160];
+    (void)skv_type_text(theirs, x, sizeof x);
+    (void)skv_type_text(mine, y, sizeof y);
+    b->status =
+        SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE,
+                 "the teacher gives scores %s, but the student %s; both must have the same classes and places", x, y);
+    return NULL;
+}
+
 /* The scores of one of the teacher's outputs, as the student's at `at` can learn from them. */
 static skive_value *scores_of(skv_builder *b, const skv_head *head, const skv_loss_site *at,
                               const skv_merged_teacher *t, const int64_t *map) {
@@ -167,7 +205,10 @@ static skive_value *scores_of(skv_builder *b, const skv_head *head, const skv_lo
     b->status = check_heads(ctx, head, at->head);
     if (b->status == SKIVE_OK && t->known) b->status = check_part(ctx, at);
     if (b->status != SKIVE_OK) return NULL;
-    skive_value *scores = at->head->task == SKIVE_TASK_VALUES ? head->value : skv_head_logits(b, head);
+    const skive_task task = at->head->task;
+    const bool places = task == SKIVE_TASK_PLACES || task == SKIVE_TASK_SEQUENCES;
+    if (places) return of_places(b, head, at, map);
+    skive_value *scores = task == SKIVE_TASK_VALUES ? head->value : skv_head_logits(b, head);
     scores = in_order(b, scores, map, t->known ? t->n_known : at->targets->info.classes);
     if (b->status == SKIVE_OK && !t->known) b->status = check_scores(ctx, &at->inputs[0]->type, scores, at->logits);
     return b->status == SKIVE_OK ? scores : NULL;

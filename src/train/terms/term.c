@@ -198,6 +198,14 @@ double skv_term_temperature(const skv_loss_args *a) {
                                                                      : a->temperature;
 }
 
+int skv_term_class_axis(const skv_head *head, const skive_value *scores, const skive_value *labels) {
+    const skive_type *s = &scores->type, *l = labels ? &labels->type : NULL;
+    if (!head || head->task != SKIVE_TASK_PLACES || !l || s->rank < 3 || l->rank != s->rank - 1) return -1;
+    for (int d = 1; d < l->rank; d++)
+        if (s->dims[d + 1].size != l->dims[d].size) return -1;
+    return 1;
+}
+
 bool skv_term_has_classes(const skv_loss_args *a) {
     return a->labels && a->labels->type.dtype == SKIVE_I64 && a->labels->type.rank == 1;
 }

@@ -64,6 +64,8 @@ skive_value *skv_term_unit(skv_builder *b, skive_value *x, int axis);
 skive_value *skv_term_cosines(skv_builder *b, skive_value *x, skive_value *y);
 skive_value *skv_term_detach(skv_builder *b, skive_value *x); /* the same numbers, without a gradient */
 
+/* The axis of scores that numbers the classes: the last, or of places [n][classes][places ...] the second. */
+int skv_term_class_axis(const skv_head *head, const skive_value *scores, const skive_value *labels);
 extern const skv_loss skv_loss_kl;
 
 /* ---- bindings ---- */

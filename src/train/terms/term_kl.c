@@ -1,12 +1,12 @@
 /* Soft labels (Hinton, Vinyals & Dean 2015): T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the
- * batch. T^2 keeps the gradients' size the same whatever the temperature. Of a teacher that knows a part of the
+ * batch, and of places and steps over these. T^2 keeps the gradients' size the same whatever the temperature. Of a teacher that knows a part of the
  * classes, both are distributions over these. */
 #include "train/terms/term.h"
 
 static const skv_option options[] = {SKV_TERM_TEMPERATURE, SKV_TERM_WEIGHT(1)};
 
-static skive_value *log_softmax(skv_builder *b, skive_value *x) {
-    return skv_emit(b, "LogSoftmax", SKV_IN(x), SKV_ATTRS(SKV_INT("axis", -1)));
+static skive_value *log_softmax(skv_builder *b, skive_value *x, int axis) {
+    return skv_emit(b, "LogSoftmax", SKV_IN(x), SKV_ATTRS(SKV_INT("axis", axis)));
 }
 
 /* Of single sigmoids, with q = sigmoid(z / T) and p the teacher's: softplus(z) - softplus(y) - p (z - y), mean over
@@ -24,10 +24,12 @@ static skive_value *of_sigmoids(skv_builder *b, const skv_loss_args *a, skive_va
 
 /* Of samples without a label alone, where the term is of those; the mean is over all. */
 static skive_value *of_softmax(skv_builder *b, const skv_loss_args *a, skive_value *z, skive_value *y) {
-    skive_value *log_p = log_softmax(b, y), *log_q = log_softmax(b, z);
+    if (b->status != SKIVE_OK) return NULL;
+    const int axis = skv_term_class_axis(a->head, a->logits, a->labels);
+    skive_value *log_p = log_softmax(b, y, axis), *log_q = log_softmax(b, z, axis);
     skive_value *p = skv_emit(b, "Exp", SKV_IN(log_p), SKV_NONE);
     skive_value *terms = skv_emit(b, "Mul", SKV_IN(p, skv_emit(b, "Sub", SKV_IN(log_p, log_q), SKV_NONE)), SKV_NONE);
-    skive_value *sum = skv_emit(b, "ReduceSum", SKV_IN(terms, skv_emit_ints(b, (const int64_t[]){-1}, 1)),
+    skive_value *sum = skv_emit(b, "ReduceSum", SKV_IN(terms, skv_emit_ints(b, (const int64_t[]){axis}, 1)),
                                 SKV_ATTRS(SKV_INT("keepdims", 0)));
     if (a->counts) sum = skv_term_two(b, "Mul", sum, a->counts);
     if (a->rest && b->status == SKIVE_OK) {
