@@ -57,7 +57,8 @@ static skive_status find_targets(group *s) {
     return SKIVE_OK;
 }
 
-/* The output that is to give the task: the one of its name, the one that the model calls its answer, or the only one. */
+/* The output that is to give the task: the one of its name, the one that the model calls its answer, or the only
+ * one. */
 static skive_status answer_of(const group *s, const skive_graph *g, size_t i, uint32_t *out) {
     const char *said = skive_graph_meta(g, SKV_META_OUTPUT_NAME), *const names[2] = {s->tasks[i], said};
     char text[600];

@@ -193,7 +193,7 @@ skive_status skv_lesson_make(skive_context *ctx, const skive_distill_options *o,
                              const skive_graph *student, skv_lesson *out) {
     *out = (skv_lesson){.ctx = ctx};
     if (o->n_more_teachers > 0 && !o->more_teachers)
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "more_teachers", "there are %zu more teachers, and the list is NULL",
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "more_teachers", "there are %zu more teachers, and no list of them",
                            o->n_more_teachers);
     SKV_TRY(add_teachers(out, o, teacher, student));
     SKV_TRY(add_terms(out, o));

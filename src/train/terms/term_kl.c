@@ -1,6 +1,6 @@
 /* Soft labels (Hinton, Vinyals & Dean 2015): T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the
- * batch, and of places and steps over these. T^2 keeps the gradients' size the same whatever the temperature. Of a teacher that knows a part of the
- * classes, both are distributions over these. */
+ * batch, and of places and steps over these. T^2 keeps the gradients' size the same whatever the temperature. Of a
+ * teacher that knows a part of the classes, both are distributions over these. */
 #include "train/terms/term.h"
 
 static const skv_option options[] = {SKV_TERM_TEMPERATURE, SKV_TERM_WEIGHT(1)};
