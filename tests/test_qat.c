@@ -650,8 +650,8 @@ static void zeros_and_codebooks_stay(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Terms on values inside, soft labels, rounding and a pruned student, in one run: zeros stay, layers of terms do not, and
- * the exported integers have the figures of the last validation, on all kernels. */
+/* Terms on values inside, soft labels, rounding and a pruned student, in one run: zeros stay, layers of terms do not,
+ * and the exported integers have the figures of the last validation, on all kernels. */
 static void teachers_rounding_and_zeros_in_one_run(void **state) {
     skive_context *ctx = skv_test_context();
     skive_train_options how = short_run();

@@ -78,11 +78,11 @@ SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, c
 /* Students that each learn a task, a target of the data, in one run: those of a teacher of several tasks, or of several
  * teachers. tasks[i] is the name of the target that students[i] learns; options->teacher_heads says which output of
  * which teacher teaches it ("kind=KIND;age=2:"), unless names or shapes tell. Teachers run once for all students. With
- * options->train->outputs tasks have weights ("kind=1;age=0.3"). Students are trained in place; each gets the numbers of
- * a run of its own with the same options (clipping by norm and the best epoch are of all together), and its output the
- * name of its task, unless another value has it. They take the same inputs with the same settings. Terms on values inside name their values. Errors:
- * ARGUMENT (fewer than two students, or two of one task), NOT_FOUND (no such target), SHAPE (inputs differ; it is not
- * clear which output is meant), as skive_distill. */
+ * options->train->outputs tasks have weights ("kind=1;age=0.3"). Students are trained in place; each gets the numbers
+ * of a run of its own with the same options (clipping by norm and the best epoch are of all together), and its output
+ * the name of its task, unless another value has it. They take the same inputs with the same settings. Terms on values
+ * inside name their values. Errors: ARGUMENT (fewer than two students, or two of one task), NOT_FOUND (no such target),
+ * SHAPE (inputs differ; it is not clear which output is meant), as skive_distill. */
 SKIVE_API skive_status skive_distill_tasks(skive_context *ctx, skive_graph *const *students, const char *const *tasks,
                                            size_t n, const skive_graph *teacher, skive_dataset *train,
                                            skive_dataset *validation, const skive_distill_options *options,
@@ -118,8 +118,9 @@ typedef struct skive_exits_report {
     size_t chosen_on, samples; /* the threshold was found on so many samples, and all else is of as many others */
 } skive_exits_report;
 /* Finds the lowest threshold that costs no more than 0.2 points of accuracy against the last exit, a standard error
- * included, on every second sample of the set, and measures it on the others. Writes it to the metadata ("skive.exits.threshold"). Errors:
- * NOT_FOUND (the model has no exits), DATA (too few samples, no labels), as skive_evaluate. */
+ * included, on every second sample of the set, and measures it on the others. Writes it to the metadata
+ * ("skive.exits.threshold"). Errors: NOT_FOUND (the model has no exits), DATA (too few samples, no labels), as
+ * skive_evaluate. */
 SKIVE_API skive_status skive_exits_measure(skive_context *ctx, skive_graph *graph, skive_dataset *set,
                                            skive_exits_report *out);
 SKIVE_API void skive_exits_report_free(skive_context *ctx, skive_exits_report *report);
