@@ -1,9 +1,35 @@
 /* Making, running and freeing primitives. */
+#ifdef _OPENMP
 #include <omp.h>
+#else
+#include <dlfcn.h>
+#include <pthread.h>
+#endif
 #include <string.h>
 
 #include "kernels/onednn/onednn.h"
 #include "kernels/onednn/stream.h"
+
+#ifndef _OPENMP
+/* skive built without OpenMP runs on one thread; the oneDNN beside it may have OpenMP all the same, and is told. */
+static int (*get_max_threads)(void);
+static void (*set_num_threads)(int);
+
+static void find_functions(void) {
+    *(void **)&get_max_threads = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+    *(void **)&set_num_threads = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+}
+
+static int omp_get_max_threads(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, find_functions);
+    return get_max_threads && set_num_threads ? get_max_threads() : 1;
+}
+
+static void omp_set_num_threads(int threads) {
+    if (set_num_threads) set_num_threads(threads);
+}
+#endif
 
 /* oneDNN takes the number of threads from the calling thread's OpenMP setting, at creation and at execution; both must
  * see the same one. */
