@@ -90,7 +90,8 @@ expect 2 'contradicts --weights int4:channel: write --weights int4:tensor' "$ski
 expect 2 'layer-samples is for what is done layer by layer' q --layer-samples 20 -o no.onnx
 expect 0 'wrote layered.onnx' q --layer-samples 20 --rounding gptq -o layered.onnx
 expect 2 'there are uint8, int8, uint16, int16, uint4 and int4' q --activations float -o no.onnx
-expect 6 "'skive pack' has no form for it either" "$skive" quantize mlp.onnx --weights mxfp4 -o no.onnx
+expect 6 "write the file with 'skive pack --weights nf4'" "$skive" quantize mlp.onnx --weights nf4 -o no.onnx
+expect 0 'wrote mx.onnx' "$skive" quantize mlp.onnx --weights mxfp4 -o mx.onnx
 absent no.onnx
 
 # Biases of ternary weights belong to sums of integers, as those of int2.
