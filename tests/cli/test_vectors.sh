@@ -37,6 +37,7 @@ done <<'END'
 kernels/int8/gemm_scalar         tile_3                     pmaddwd 12
 kernels/int8/gemm_scalar         tile_3                     cvtdq2ps 3
 kernels/int8/gemm_scalar         copy                       psubw 2
+kernels/int8/shift_scalar        copy                       psubw 2
 kernels/int8/loops_scalar        depthwise                  pmullw 9
 kernels/int8/loops_scalar        requant                    mulps 4
 kernels/int8/loops_scalar        add                        mulps 4

@@ -1,5 +1,6 @@
 /* Tiles of 3 positions by 4 channels with weights that are powers of two, in plain C: shifts of unsigned numbers, whose
- * bits are those of the signed ones. */
+ * bits are those of the signed ones. SSE2 shifts all elements of a vector by the same number, so that the sums are made
+ * one by one. */
 #include <string.h>
 
 #include "kernels/int8/round.h"
