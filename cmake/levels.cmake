@@ -177,6 +177,16 @@ if(SKIVE_IS_X86_64)
   endif()
 endif()
 
+# What sanitizer builds leave out of files whose loops are written out for every number of rows: clang's checks of undefined
+# behaviour take minutes there, and those of addresses too unless they are calls.
+set(SKIVE_LIGHT_CHECKS)
+if(SKIVE_SANITIZE MATCHES "undefined")
+  list(APPEND SKIVE_LIGHT_CHECKS -fno-sanitize=undefined)
+endif()
+if(SKIVE_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
+  list(APPEND SKIVE_LIGHT_CHECKS -mllvm -asan-instrumentation-with-call-threshold=0)
+endif()
+
 # Removes what other processors' levels list from the variable `sources` (absolute paths) and gives the rest its flags;
 # `own` becomes the levels of this processor.
 function(skive_apply_levels sources own)
@@ -197,17 +207,13 @@ function(skive_apply_levels sources own)
       if(file MATCHES "/(unary|rows)_")
         list(APPEND flags -ffp-contract=fast)
       endif()
-      # Clang's checks of undefined behaviour take minutes over these written-out loops; those of addresses take seconds.
-      if(file MATCHES "/(winograd_|packed_|sgemm_|sparse/loops_|pool_window_|int8/(few|gemm|loops|shift)_)" AND SKIVE_SANITIZE MATCHES "undefined")
-        list(APPEND flags -fno-sanitize=undefined)
-      endif()
-      # Each address is checked by a call: checks in line take clang minutes in loops that are unrolled as far as these.
-      if(file MATCHES "/int8/few_" AND SKIVE_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
-        list(APPEND flags -mllvm -asan-instrumentation-with-call-threshold=0)
+      if(file MATCHES "/(winograd_|packed_|sgemm_|sparse/loops_|pool_window_|int8/(few|gemm|loops|shift|winograd)_)")
+        list(APPEND flags ${SKIVE_LIGHT_CHECKS})
       endif()
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags}")
     endforeach()
   endforeach()
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/packed_scalar.c PROPERTIES COMPILE_OPTIONS "${SKIVE_LIGHT_CHECKS}")
   set(${sources} ${left} PARENT_SCOPE)
   set(${own} ${here} PARENT_SCOPE)
 endfunction()
