@@ -188,7 +188,7 @@ static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
             d->joined = true;
         }
         /* Numbers that stand together along k have been put together for it. */
-        if (skv_volume(g->kernel) == 1 || d->gemm->by_column || d->gemm->bits) return SKIVE_OK;
+        if (skv_volume(g->kernel) == 1 || d->gemm->by_column || d->gemm->one_tap || d->gemm->bits) return SKIVE_OK;
     } else if (skv_node_is(n->node, SKV_OP_Q_GEMM)) {
         return SKIVE_OK;
     }

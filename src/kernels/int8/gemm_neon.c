@@ -62,5 +62,6 @@ static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero)
     for (; i < n; i++) to[i] = (int16_t)(x[i] - zero);
 }
 
-static const skv_q8_gemm gemm = {.mr = MR, .nr = NR, .k_group = 1, .wide = true, .tile = tile, .copy = copy};
+static const skv_q8_gemm gemm = {
+    .mr = MR, .nr = NR, .k_group = 1, .wide = true, .one_tap = true, .tile = tile, .copy = copy};
 const skv_q8_gemm *skv_q8_gemm_neon(void) { return &gemm; }

@@ -78,7 +78,8 @@ typedef struct skv_q8_gemm {
     void (*constants)(const skv_q8_out *out, skv_q8_constants *to); /* may be NULL */
     /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
     void (*copy)(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero);
-    bool narrow; /* of wide ones: weights stand in the panel as bytes, which the tile widens; products only */
+    bool one_tap; /* the tile looks at the first tap only: windows are gathered */
+    bool narrow;  /* of wide ones: weights stand in the panel as bytes, which the tile widens; products only */
 } skv_q8_gemm;
 /* Numbers of a column that stand together in a panel of `groups` groups. */
 static inline size_t skv_q8_column_run(const skv_q8_gemm *g, size_t groups) {
