@@ -234,10 +234,11 @@ static void print_data_free(const cli_args *a, const skive_quantize_report *r) {
             cli_table_cell(t, "%s", "exact");
     }
     cli_table_print(t, stdout);
+    const bool all = r->n_rows == 0 || strcmp(r->rows[0].grid, "int8") == 0;
     if (cli_has(a, "dynamic"))
-        cli_printf("quantized %zu node%s in %.1f s: weights to %s, their inputs to u8 with the range of each run",
+        cli_printf("quantized %zu node%s in %.1f s: weights to %s%s, their inputs to u8 with the range of each run",
                    r->n_quantized, r->n_quantized == 1 ? "" : "s", r->seconds,
-                   strncmp(cli_text(a, "weights", "int8"), "int7", 4) == 0 ? "7 bits" : "s8");
+                   all ? "s8" : r->rows[0].grid + strlen("int"), all ? "" : " bits");
     else
         cli_printf("quantized %zu weight%s in %.1f s; the model computes in float32, as fast as before", r->n_quantized,
                    r->n_quantized == 1 ? "" : "s", r->seconds);

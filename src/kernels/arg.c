@@ -29,11 +29,7 @@ static skive_status prepare(skv_kernel_node *n) {
     n->in[0].layout = SKV_PLAIN;
     const int axis = (int)skv_axis(skv_attr_int(n->node, "axis", 0), x->rank);
     st->loops = skv_reduce_loops_of(skv_cpu_isa());
-    st->outer = st->inner = 1;
-    for (int d = 0; d < x->rank; d++) {
-        if (d != axis) *(d < axis ? &st->outer : &st->inner) *= x->dims[d].size;
-    }
-    st->n = x->dims[axis].size;
+    skv_around_axis(x, axis, &st->outer, &st->n, &st->inner);
     st->strips = (st->inner + SKV_REDUCE_COLUMNS - 1) / SKV_REDUCE_COLUMNS;
     st->sign = skv_node_is(n->node, SKV_OP_ARG_MIN) ? -1 : 1;
     st->last = skv_attr_int(n->node, "select_last_index", 0) != 0;

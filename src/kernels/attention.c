@@ -54,8 +54,7 @@ static skive_status prepare(skv_kernel_node *n) {
     n->state = st;
     st->a = skv_attention_of(n->node, in);
     st->products = skv_attention_loops_of(isa);
-    st->rows = SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
-        SKV_ELSE(isa, &skv_row_loops_scalar);
+    st->rows = skv_row_loops_of(isa);
     st->padded = (st->a.kv_len + PAD - 1) / PAD * PAD;
     const int64_t heads = st->a.batch * st->a.q_heads;
     st->threads = heads < n->threads ? (int)heads : n->threads;

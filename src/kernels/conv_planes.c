@@ -15,15 +15,15 @@ enum {
     MOST_IN = 32, /* channels going into a group */
     FEW_IN = 4,
     LEAST_WINDOW = 9,
-    BAND_FLOATS = 1 << 16, /* of planes: they stay in the second-level cache */
+    BAND_FLOATS = 1 << 16,   /* of planes: they stay in the second-level cache */
+    PARALLEL_FROM = 1 << 17, /* multiplications */
 };
 
 typedef struct planes_state {
     skv_planes p;
     skv_finish finish;
-    float *w;                        /* as skv_planes_pack writes them; NULL: packed at every run */
-    size_t w_at, planes_at, sums_at; /* offsets into scratch */
-    int threads;
+    float *w;    /* as skv_planes_pack writes them; NULL: packed at every run */
+    size_t w_at; /* in the scratch */
 } planes_state;
 
 static const skv_planes_tile *tile_of_cpu(void) {
@@ -118,16 +118,20 @@ static void choose_band(skv_planes *p) {
     p->sum_floats = skv_align_up((size_t)(p->tile->rows * p->span), 16);
 }
 
-skive_status skv_planes_plan(skive_context *ctx, const skv_conv_shape *s, skv_planes *p) {
+skive_status skv_planes_plan(skv_kernel_node *n, const skv_conv_shape *s, skv_planes *p) {
     *p = (skv_planes){.s = *s, .tile = tile_of_cpu(), .in = s->c / s->groups, .out = s->m / s->groups};
     p->taps = p->in * skv_volume(s->g.kernel);
     p->row_blocks = tiles(p->out, p->tile->rows);
     p->weight_floats = (size_t)(s->groups * p->row_blocks * p->taps * p->tile->rows);
     choose_band(p);
     p->all_bands = s->n * s->groups * p->bands * s->g.out[0];
-    SKV_TRY(skv_alloc_array(ctx, (size_t)p->taps, sizeof *p->offsets, &p->offsets));
+    p->threads = skv_type_count(&n->out[0].type) * p->taps < PARALLEL_FROM ? 1 : n->threads;
+    for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
+    n->out[0].layout = SKV_PLAIN;
+    SKV_TRY(skv_alloc_array(n->ctx, (size_t)p->taps, sizeof *p->offsets, &p->offsets));
     place_taps(p);
-    return SKIVE_OK;
+    SKV_TRY(skv_scratch_add(n, (size_t)p->threads * p->plane_floats * sizeof(float), &p->planes_at));
+    return skv_scratch_add(n, (size_t)p->threads * p->sum_floats * sizeof(float), &p->sums_at);
 }
 
 static skive_status pack_weights(skv_kernel_node *n, planes_state *st) {
@@ -145,13 +149,8 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     skv_conv_shape s;
     SKV_TRY(skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &s));
     SKV_TRY(skv_finish_read(n, &st->finish));
-    for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
-    n->out[0].layout = SKV_PLAIN;
-    SKV_TRY(skv_planes_plan(n->ctx, &s, &st->p));
-    SKV_TRY(pack_weights(n, st));
-    st->threads = skv_type_count(&n->out[0].type) * st->p.taps < SKV_PLANES_PARALLEL_FROM ? 1 : n->threads;
-    SKV_TRY(skv_scratch_add(n, (size_t)st->threads * st->p.plane_floats * sizeof(float), &st->planes_at));
-    return skv_scratch_add(n, (size_t)st->threads * st->p.sum_floats * sizeof(float), &st->sums_at);
+    SKV_TRY(skv_planes_plan(n, &s, &st->p));
+    return pack_weights(n, st);
 }
 
 static void destroy(skive_context *ctx, void *state) {
@@ -164,18 +163,23 @@ static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, s
 
 /* ---- a run ---- */
 
-skv_planes_band skv_planes_band_at(const skv_planes *p, int64_t i) {
+/* A band of a group: image, group, slice of the output, its first line and their number. */
+typedef struct band {
+    int64_t image, group, slice, first, lines;
+} band;
+
+static band band_at(const skv_planes *p, int64_t i) {
     const skv_geometry *g = &p->s.g;
     const int64_t slices = p->bands * g->out[0], first = i % p->bands * p->lines;
-    return (skv_planes_band){.image = i / slices / p->s.groups,
-                             .group = i / slices % p->s.groups,
-                             .slice = i / p->bands % g->out[0],
-                             .first = first,
-                             .lines = least(p->lines, g->out[1] - first)};
+    return (band){.image = i / slices / p->s.groups,
+                  .group = i / slices % p->s.groups,
+                  .slice = i / p->bands % g->out[0],
+                  .first = first,
+                  .lines = least(p->lines, g->out[1] - first)};
 }
 
-void skv_planes_fill(const skv_planes *p, const void *x, skv_planes_copy *copy, int32_t zero, const skv_planes_band *b,
-                     float *to) {
+static void fill_planes(const skv_planes *p, const void *x, skv_planes_copy *copy, int32_t zero, const band *b,
+                        float *to) {
     const skv_geometry *g = &p->s.g;
     const int64_t height = b->lines + p->height - p->lines, step = g->stride[2];
     const int64_t from = (b->image * p->s.c + b->group * p->in) * g->in[0];
@@ -206,8 +210,10 @@ void skv_planes_fill(const skv_planes *p, const void *x, skv_planes_copy *copy, 
     }
 }
 
-int64_t skv_planes_sums(const skv_planes *p, const skv_planes_band *b, int64_t first, const float *planes,
-                        const float *w, float *sums) {
+/* The sums of a tile's output channels from `first` of the group on: rows `span` apart, lines `width` apart. Gives how
+ * many channels there are. */
+static int64_t sum_tile(const skv_planes *p, const band *b, int64_t first, const float *planes, const float *w,
+                        float *sums) {
     const int64_t rows = p->tile->rows, columns = p->tile->columns, left = least(rows, p->out - first);
     const int64_t end = (b->lines - 1) * p->width + p->s.g.out[2];
     const int some = left > 4 ? (int)rows : left > 2 ? 4 : (int)left;
@@ -217,10 +223,42 @@ int64_t skv_planes_sums(const skv_planes *p, const skv_planes_band *b, int64_t f
     return left;
 }
 
-/* One output channel's lines of a band, from sums with longer lines. */
-static void finish_lines(const planes_state *st, const float *sums, int64_t lines, float bias, const float *z,
-                         float *y) {
+static void run_band(const skv_planes *p, const skv_kernel_call *c, const float *w, const band *b, const float *planes,
+                     float *sums, skv_planes_finish *finish) {
+    const skv_geometry *g = &p->s.g;
+    for (int64_t first = 0; first < p->out; first += p->tile->rows) {
+        const int64_t left = sum_tile(p, b, first, planes, w, sums);
+        for (int64_t r = 0; r < left; r++) {
+            const int64_t channel = b->group * p->out + first + r;
+            const int64_t at =
+                (b->image * p->s.m + channel) * skv_volume(g->out) + (b->slice * g->out[1] + b->first) * g->out[2];
+            finish(c, sums + r * p->span, b->lines, channel, at);
+        }
+    }
+}
+
+void skv_planes_run(const skv_planes *p, const skv_kernel_call *c, const float *w, skv_planes_copy *copy, int32_t zero,
+                    skv_planes_finish *finish) {
+    const int threads = p->threads;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t i = 0; i < p->all_bands; i++) {
+        const size_t t = (size_t)skv_thread_number();
+        float *planes = (float *)(void *)((char *)c->scratch + p->planes_at) + t * p->plane_floats;
+        float *sums = (float *)(void *)((char *)c->scratch + p->sums_at) + t * p->sum_floats;
+        const band b = band_at(p, i);
+        fill_planes(p, c->in[0], copy, zero, &b, planes);
+        run_band(p, c, w, &b, planes, sums, finish);
+    }
+}
+
+/* ---- float32 ---- */
+
+static void finish_lines(const skv_kernel_call *c, const float *sums, int64_t lines, int64_t channel, int64_t at) {
+    const planes_state *st = c->n->state;
     const int64_t n = st->p.s.g.out[2];
+    const float bias = skv_kernel_has_input(c->n, 2) ? ((const float *)c->in[2])[channel] : 0.0f;
+    const float *z = skv_kernel_has_input(c->n, 3) ? (const float *)c->in[3] + at : NULL;
+    float *y = (float *)c->out[0] + at;
     for (int64_t i = 0; i < lines; i++, sums += st->p.width, y += n) {
         for (int64_t k = 0; k < n; k++) y[k] = sums[k] + bias;
         for (int64_t k = 0; z && k < n; k++) y[k] += z[i * n + k];
@@ -239,25 +277,6 @@ static void copy_floats(const void *x, int64_t at, int64_t step, int64_t n, int3
     for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
 }
 
-static void run_band(const planes_state *st, const skv_kernel_call *call, const float *w, const skv_planes_band *b,
-                     float *planes, float *sums) {
-    const skv_planes *p = &st->p;
-    const skv_geometry *g = &p->s.g;
-    const float *bias = skv_kernel_has_input(call->n, 2) ? call->in[2] : NULL,
-                *z = skv_kernel_has_input(call->n, 3) ? call->in[3] : NULL;
-    skv_planes_fill(p, call->in[0], copy_floats, 0, b, planes);
-    for (int64_t first = 0; first < p->out; first += p->tile->rows) {
-        const int64_t left = skv_planes_sums(p, b, first, planes, w, sums);
-        for (int64_t r = 0; r < left; r++) {
-            const int64_t channel = b->group * p->out + first + r;
-            const int64_t at =
-                (b->image * p->s.m + channel) * skv_volume(g->out) + (b->slice * g->out[1] + b->first) * g->out[2];
-            finish_lines(st, sums + r * p->span, b->lines, bias ? bias[channel] : 0.0f, z ? z + at : NULL,
-                         (float *)call->out[0] + at);
-        }
-    }
-}
-
 static skive_status run(const skv_kernel_call *call) {
     const planes_state *st = call->n->state;
     const float *w = st->w;
@@ -266,14 +285,7 @@ static skive_status run(const skv_kernel_call *call) {
         skv_planes_pack(&st->p, call->in[1], packed);
         w = packed;
     }
-    const int threads = st->threads;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t i = 0; i < st->p.all_bands; i++) {
-        const size_t t = (size_t)skv_thread_number();
-        const skv_planes_band b = skv_planes_band_at(&st->p, i);
-        run_band(st, call, w, &b, (float *)(void *)((char *)call->scratch + st->planes_at) + t * st->p.plane_floats,
-                 (float *)(void *)((char *)call->scratch + st->sums_at) + t * st->p.sum_floats);
-    }
+    skv_planes_run(&st->p, call, w, copy_floats, 0, finish_lines);
     return SKIVE_OK;
 }
 

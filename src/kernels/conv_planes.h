@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "kernels/kernel.h"
 #include "ops/conv/common_conv.h"
 
 enum { SKV_PLANES_MOST_ROWS = 8 };
@@ -18,8 +19,6 @@ typedef struct skv_planes_tile {
 } skv_planes_tile;
 extern const skv_planes_tile skv_planes_tile_scalar, skv_planes_tile_avx2, skv_planes_tile_avx512, skv_planes_tile_neon;
 
-enum { SKV_PLANES_PARALLEL_FROM = 1 << 17 }; /* multiplications */
-
 typedef struct skv_planes {
     skv_conv_shape s;
     const skv_planes_tile *tile;
@@ -31,25 +30,21 @@ typedef struct skv_planes {
     int64_t *offsets;                /* [taps] */
     size_t weight_floats;            /* packed */
     size_t plane_floats, sum_floats; /* of a thread */
+    size_t planes_at, sums_at;       /* in the scratch: those of each thread */
+    int threads;
 } skv_planes;
-/* A band of a group: image, group, slice of the output, its first line and their number. */
-typedef struct skv_planes_band {
-    int64_t image, group, slice, first, lines;
-} skv_planes_band;
 /* to[i] = x[at + i step] less `zero`, for i < n */
 typedef void skv_planes_copy(const void *x, int64_t at, int64_t step, int64_t n, int32_t zero, float *to);
+/* Makes `lines` lines of output channel `channel` from their sums, which are p->width apart; the first element is number
+ * `at` of the output. */
+typedef void skv_planes_finish(const skv_kernel_call *c, const float *sums, int64_t lines, int64_t channel, int64_t at);
 
-/* The caller frees p->offsets, also after a failure. */
-skive_status skv_planes_plan(skive_context *ctx, const skv_conv_shape *s, skv_planes *p);
+/* With plain layouts of all values, and scratch for each thread. The caller frees p->offsets, also after a failure. */
+skive_status skv_planes_plan(skv_kernel_node *n, const skv_conv_shape *s, skv_planes *p);
 /* w [m][taps] as [groups][row_blocks][taps][tile rows] */
 void skv_planes_pack(const skv_planes *p, const float *w, float *to);
-skv_planes_band skv_planes_band_at(const skv_planes *p, int64_t i);
-/* The planes of a band, from x [n][c][in...] in any element type that `copy` reads; padding is 0. */
-void skv_planes_fill(const skv_planes *p, const void *x, skv_planes_copy *copy, int32_t zero, const skv_planes_band *b,
-                     float *to);
-/* The sums of a tile's output channels from `first` of the group on: rows `span` apart, lines `width` apart. Gives how
- * many channels there are. */
-int64_t skv_planes_sums(const skv_planes *p, const skv_planes_band *b, int64_t first, const float *planes,
-                        const float *w, float *sums);
+/* Over input 0, [n][c][in...] of any element type that `copy` reads. */
+void skv_planes_run(const skv_planes *p, const skv_kernel_call *c, const float *w, skv_planes_copy *copy, int32_t zero,
+                    skv_planes_finish *finish);
 
 #endif

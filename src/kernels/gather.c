@@ -1,7 +1,7 @@
 /* Gather, GatherElements and GatherND: the places are read and checked first, then elements or slices are moved. */
 #include <string.h>
 
-#include "kernels/kernel.h"
+#include "kernels/indices.h"
 
 enum { PARALLEL_BYTES = 1 << 18 };
 
@@ -33,25 +33,16 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 static void plan_slices(const skv_kernel_node *n, gather_state *st, int axis) {
     const skive_type *x = &n->in[0].type;
-    st->outer = 1;
-    for (int d = 0; d < x->rank; d++) {
-        if (d < axis) st->outer *= x->dims[d].size;
-        if (d > axis) st->piece *= (size_t)x->dims[d].size;
-    }
-    st->size = x->dims[axis].size;
+    int64_t behind;
+    skv_around_axis(x, axis, &st->outer, &st->size, &behind);
+    st->piece *= (size_t)behind;
     st->n = skv_type_count(&n->in[1].type);
 }
 
 static void plan_elements(const skv_kernel_node *n, gather_state *st, int axis) {
     const skive_type *x = &n->in[0].type, *index = &n->in[1].type;
-    int64_t stride = 1;
     st->rank = index->rank;
-    for (int d = x->rank - 1; d >= 0; d--) {
-        st->dims[d] = index->dims[d].size;
-        st->strides[d] = d == axis ? 0 : stride;
-        if (d == axis) st->step = stride;
-        stride *= x->dims[d].size;
-    }
+    st->step = skv_index_steps(n, axis, st->dims, st->strides);
     st->size = x->dims[axis].size;
     st->n = skv_type_count(index);
 }
@@ -106,10 +97,6 @@ static skive_status prepare(skv_kernel_node *n) {
     return SKIVE_OK;
 }
 
-static inline int64_t index_at(const skv_kernel_call *c, int64_t i) {
-    return c->n->in[1].type.dtype == SKIVE_I32 ? ((const int32_t *)c->in[1])[i] : ((const int64_t *)c->in[1])[i];
-}
-
 static skive_status outside(const skv_kernel_call *c, int64_t index, int64_t size) {
     return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
                        "node '%s': index %lld is out of range for a dimension of %lld", c->n->node->name,
@@ -120,14 +107,14 @@ static skive_status outside(const skv_kernel_call *c, int64_t index, int64_t siz
 static skive_status read_places(const skv_kernel_call *c, const gather_state *st, int64_t *place) {
     for (int64_t i = 0; i < st->n; i++) {
         if (st->form == SLICES) {
-            const int64_t given = index_at(c, i), at = given < 0 ? given + st->size : given;
+            const int64_t given = skv_index_at(c, i), at = given < 0 ? given + st->size : given;
             if (at < 0 || at >= st->size) return outside(c, given, st->size);
             place[i] = at;
             continue;
         }
         place[i] = i / st->per_batch * st->batch_step;
         for (int64_t k = 0; k < st->tuple; k++) {
-            const int64_t given = index_at(c, i * st->tuple + k), at = given < 0 ? given + st->limits[k] : given;
+            const int64_t given = skv_index_at(c, i * st->tuple + k), at = given < 0 ? given + st->limits[k] : given;
             if (at < 0 || at >= st->limits[k]) return outside(c, given, st->limits[k]);
             place[i] += at * st->tuple_step[k];
         }
@@ -194,7 +181,7 @@ static skive_status elements(const skv_kernel_call *c, const gather_state *st) {
             CASE(uint64_t)
 #undef CASE
         }
-        if (done < n) return outside(c, index_at(c, at + done), st->size);
+        if (done < n) return outside(c, skv_index_at(c, at + done), st->size);
     }
     return SKIVE_OK;
 }

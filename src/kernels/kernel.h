@@ -92,6 +92,13 @@ bool skv_kernel_f32(const skv_kernel_value *v); /* float32, of known shape, not 
 /* The shared part of an element-wise prepare: every input takes the layout of the first non-constant one. */
 void skv_kernel_follow_layout(skv_kernel_node *n);
 static inline bool skv_kernel_has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
+/* Elements of a static type before an axis, along it and behind it. */
+static inline void skv_around_axis(const skive_type *t, int axis, int64_t *outer, int64_t *length, int64_t *inner) {
+    *outer = *inner = 1;
+    for (int d = 0; d < t->rank; d++)
+        if (d != axis) *(d < axis ? outer : inner) *= t->dims[d].size;
+    *length = t->dims[axis].size;
+}
 /* A `prepare` with a state of so many bytes, zeroed at first: set_up fills it and may allocate; where it fails, destroy
  * frees what it has. */
 skive_status skv_kernel_prepare(skv_kernel_node *n, size_t bytes,

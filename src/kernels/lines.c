@@ -34,14 +34,6 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
-/* The sizes before, along and behind an axis of the result. */
-static void around(const skive_type *y, int axis, lines_state *st) {
-    st->outer = st->inner = 1;
-    for (int d = 0; d < y->rank; d++)
-        if (d != axis) *(d < axis ? &st->outer : &st->inner) *= y->dims[d].size;
-    st->length = y->dims[axis].size;
-}
-
 static int64_t given(const skv_kernel_node *n, size_t i, int64_t otherwise) {
     const skive_tensor *t = skv_kernel_has_input(n, i) ? n->in[i].constant : NULL;
     return t && skive_tensor_count(t) > 0 ? skv_load_i64(t->dtype, t->data, 0) : otherwise;
@@ -54,18 +46,15 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     st->item = (size_t)skive_dtype_bits(y->dtype) / 8;
     st->threads = (size_t)skv_type_count(y) * st->item < PARALLEL_BYTES ? 1 : n->threads;
-    if (skv_node_is(n->node, SKV_OP_TRILU)) {
-        n->skips_input_data[1] = true;
+    n->skips_input_data[1] = true; /* a constant, or the depth, which is in the type of the output */
+    if (skv_node_is(n->node, SKV_OP_TRILU))
         n->in_place = 1u;
-    } else if (skv_node_is(n->node, SKV_OP_ONE_HOT)) {
-        n->skips_input_data[1] = true; /* the depth is in the type of the output */
+    else if (skv_node_is(n->node, SKV_OP_ONE_HOT))
         axis = (int)skv_axis(skv_attr_int(n->node, "axis", -1), y->rank);
-    } else {
-        n->skips_input_data[1] = true;
+    else
         axis = (int)skv_axis(given(n, 1, 0), y->rank);
-    }
     if (axis < 0) return skv_fail_at(n->ctx, SKIVE_ERR_SHAPE, n->node->name, "there is no such axis");
-    around(y, axis, st);
+    skv_around_axis(y, axis, &st->outer, &st->length, &st->inner);
     st->upper = skv_attr_int(n->node, "upper", 1) != 0;
     st->exclusive = skv_attr_int(n->node, "exclusive", 0) != 0;
     st->reverse = skv_attr_int(n->node, "reverse", 0) != 0;

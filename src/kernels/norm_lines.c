@@ -27,10 +27,7 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     n->in[0].layout = n->out[0].layout = SKV_PLAIN;
     st->local = skv_node_is(n->node, SKV_OP_LRN);
     const int axis = st->local ? 1 : (int)skv_axis(skv_attr_int(n->node, "axis", -1), x->rank);
-    st->outer = st->inner = 1;
-    for (int d = 0; d < x->rank; d++)
-        if (d != axis) *(d < axis ? &st->outer : &st->inner) *= x->dims[d].size;
-    st->length = x->dims[axis].size;
+    skv_around_axis(x, axis, &st->outer, &st->length, &st->inner);
     const int64_t size = skv_attr_int(n->node, "size", 1);
     st->before = (size - 1) / 2;
     st->behind = size - 1 - st->before;

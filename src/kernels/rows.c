@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#include "kernels/kernel.h"
-
 enum { PARALLEL_FROM = 1 << 14 };
 typedef enum row_kind { LAYER, RMS, SOFTMAX, LOG_SOFTMAX, GROUP } row_kind;
 
@@ -28,8 +26,12 @@ static row_kind kind_of(const skive_node *n) {
     return GROUP;
 }
 
-/* Elements of a row: of the axes from `axis` on. */
-static int64_t row_length(const skv_kernel_node *n) {
+const skv_row_loops *skv_row_loops_of(skv_isa isa) {
+    return SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
+        SKV_ELSE(isa, &skv_row_loops_scalar);
+}
+
+int64_t skv_row_length(const skv_kernel_node *n) {
     const skive_type *x = &n->in[0].type;
     const int64_t axis = skv_axis(skv_attr_int(n->node, "axis", -1), x->rank);
     int64_t length = 1;
@@ -53,7 +55,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         return true;
     }
     for (size_t i = 1; i < n->n_in; i++) {
-        if (!n->in[i].absent && skv_type_count(&n->in[i].type) != row_length(n))
+        if (!n->in[i].absent && skv_type_count(&n->in[i].type) != skv_row_length(n))
             return skv_decline(why, "scale or bias is broadcast");
     }
     return true;
@@ -84,19 +86,17 @@ static void divide(skv_kernel_node *n, row_state *st) {
 
 static skive_status prepare(skv_kernel_node *n) {
     row_state *st = NULL;
-    const skv_isa isa = skv_cpu_isa();
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     st->kind = kind_of(n->node);
-    st->loops = SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
-        SKV_ELSE(isa, &skv_row_loops_scalar);
+    st->loops = skv_row_loops_of(skv_cpu_isa());
     st->epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
     if (st->kind == SOFTMAX || st->kind == LOG_SOFTMAX || st->kind == GROUP) {
         divide(n, st);
     } else {
         for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
         st->count = skv_type_count(&n->in[0].type);
-        st->n = row_length(n);
+        st->n = skv_row_length(n);
         st->rows = st->count / st->n;
     }
     st->threads = st->count < PARALLEL_FROM ? 1 : n->threads;

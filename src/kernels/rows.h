@@ -2,7 +2,7 @@
 #ifndef SKV_ROWS_H
 #define SKV_ROWS_H
 
-#include <stdint.h>
+#include "kernels/kernel.h"
 
 enum { SKV_ROWS_COLUMNS = 128, SKV_ROWS_SUMMED = 32 }; /* columns of one call at most; those of layer_sums */
 
@@ -31,5 +31,9 @@ typedef struct skv_row_loops {
                        int64_t stride, int64_t w, float *dscale, float *dbias);
 } skv_row_loops;
 extern const skv_row_loops skv_row_loops_scalar, skv_row_loops_avx2, skv_row_loops_avx512;
+
+const skv_row_loops *skv_row_loops_of(skv_isa isa);
+/* Elements of a row of input 0: of the axes from the attribute `axis` on. */
+int64_t skv_row_length(const skv_kernel_node *n);
 
 #endif

@@ -1,6 +1,5 @@
 /* Gradients of what works on rows by themselves, f32: LayerNormalization, Softmax and LogSoftmax over what lies side by
  * side. Rows, and columns where rows are summed, go to threads whole, so that their number changes nothing. */
-#include "kernels/kernel.h"
 #include "kernels/rows.h"
 
 enum { PARALLEL_FROM = 1 << 14 };
@@ -12,15 +11,6 @@ typedef struct gradient_state {
     int threads;
 } gradient_state;
 
-/* Elements of the axes from `axis` on. */
-static int64_t row_length(const skv_kernel_node *n) {
-    const skive_type *x = &n->in[0].type;
-    const int64_t axis = skv_axis(skv_attr_int(n->node, "axis", -1), x->rank);
-    int64_t length = 1;
-    for (int64_t a = axis < 0 ? x->rank : axis; a < x->rank; a++) length *= x->dims[a].size;
-    return length;
-}
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type;
     for (size_t i = 0; i < n->n_in; i++) {
@@ -30,24 +20,22 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (skv_type_count(x) < 1) return skv_decline(why, "empty");
     if (x->rank < 1) return skv_decline(why, "a scalar");
     if (skv_node_is(n->node, SKV_OP_LAYER_NORMALIZATION_GRAD)) {
-        if (skv_type_count(&n->in[2].type) != row_length(n)) return skv_decline(why, "scale is broadcast");
+        if (skv_type_count(&n->in[2].type) != skv_row_length(n)) return skv_decline(why, "scale is broadcast");
         return true;
     }
     const int64_t axis = skv_axis(skv_attr_int(n->node, "axis", -1), x->rank);
-    if (axis < 0 || row_length(n) != x->dims[axis].size) return skv_decline(why, "other axes lie behind the axis");
+    if (axis < 0 || skv_row_length(n) != x->dims[axis].size) return skv_decline(why, "other axes lie behind the axis");
     return true;
 }
 
 static skive_status prepare(skv_kernel_node *n) {
     gradient_state *st = NULL;
-    const skv_isa isa = skv_cpu_isa();
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
-    st->loops = SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
-        SKV_ELSE(isa, &skv_row_loops_scalar);
+    st->loops = skv_row_loops_of(skv_cpu_isa());
     st->layer = skv_node_is(n->node, SKV_OP_LAYER_NORMALIZATION_GRAD);
     st->logarithm = skv_node_is(n->node, SKV_OP_LOG_SOFTMAX_GRAD);
-    st->n = row_length(n);
+    st->n = skv_row_length(n);
     const int64_t count = skv_type_count(&n->in[0].type);
     st->rows = count / st->n;
     st->threads = count < PARALLEL_FROM ? 1 : n->threads;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/kernel.h"
+#include "kernels/indices.h"
 #include "ops/index/common_index.h"
 
 typedef struct scatter_state {
@@ -40,14 +40,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 static void plan_elements(const skv_kernel_node *n, scatter_state *st) {
     const skive_type *x = &n->in[0].type, *index = &n->in[1].type;
     const int axis = (int)skv_axis(skv_attr_int(n->node, "axis", 0), x->rank);
-    int64_t stride = 1;
     st->rank = x->rank;
-    for (int d = x->rank - 1; d >= 0; d--) {
-        st->dims[d] = index->dims[d].size;
-        st->strides[d] = d == axis ? 0 : stride;
-        if (d == axis) st->step = stride;
-        stride *= x->dims[d].size;
-    }
+    st->step = skv_index_steps(n, axis, st->dims, st->strides);
     st->size = x->dims[axis].size;
     st->n = skv_type_count(index);
     st->row = st->dims[x->rank - 1];
@@ -87,10 +81,6 @@ static skive_status prepare(skv_kernel_node *n) {
     return SKIVE_OK;
 }
 
-static inline int64_t index_at(const skv_kernel_call *c, int64_t i) {
-    return c->n->in[1].type.dtype == SKIVE_I32 ? ((const int32_t *)c->in[1])[i] : ((const int64_t *)c->in[1])[i];
-}
-
 static skive_status outside(const skv_kernel_call *c, int64_t index, int64_t size) {
     return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
                        "node '%s': index %lld is out of range for %lld entries", c->n->node->name, (long long)index,
@@ -116,7 +106,7 @@ static skive_status write_row(const skv_kernel_call *c, const scatter_state *st,
     const char *from = c->in[2];
     char *y = c->out[0];
     for (int64_t i = 0; i < st->row; i++) {
-        const int64_t given = index_at(c, first + i), at = given < 0 ? given + st->size : given;
+        const int64_t given = skv_index_at(c, first + i), at = given < 0 ? given + st->size : given;
         if (at < 0 || at >= st->size) return outside(c, given, st->size);
         const size_t to = (size_t)(base + i * st->beside + at * st->step), k = (size_t)(first + i);
         if (st->how != SKV_REDUCE_NONE)
@@ -149,7 +139,7 @@ static skive_status write_tuples(const skv_kernel_call *c, const scatter_state *
     for (int64_t i = 0; i < st->n; i++) {
         int64_t to = 0;
         for (int64_t k = 0; k < st->tuple; k++) {
-            const int64_t given = index_at(c, i * st->tuple + k), at = given < 0 ? given + st->limits[k] : given;
+            const int64_t given = skv_index_at(c, i * st->tuple + k), at = given < 0 ? given + st->limits[k] : given;
             if (at < 0 || at >= st->limits[k]) return outside(c, given, st->limits[k]);
             to += at * st->tuple_step[k];
         }

@@ -36,22 +36,19 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     for (size_t i = 1; i < n->n_in; i++) n->skips_input_data[i] = true; /* the sizes are in the types of the parts */
     const int axis = (int)skv_axis(skv_attr_int(n->node, "axis", 0), x->rank);
-    size_t inner = (size_t)skive_dtype_bits(x->dtype) / 8;
-    st->outer = 1;
-    for (int d = 0; d < x->rank; d++) {
-        if (d < axis) st->outer *= x->dims[d].size;
-        if (d > axis) inner *= (size_t)x->dims[d].size;
-    }
+    int64_t length, behind;
+    skv_around_axis(x, axis, &st->outer, &length, &behind);
+    const size_t inner = (size_t)behind * ((size_t)skive_dtype_bits(x->dtype) / 8);
     if (skv_kernel_has_input(n, 1) && skive_tensor_count(n->in[1].constant) != (int64_t)n->n_out)
         return skv_fail_at(n->ctx, SKIVE_ERR_SHAPE, n->node->name, "the sizes do not match the parts");
     SKV_TRY(skv_arena_array(n->weights, n->n_out, sizeof *st->from, &st->from));
     SKV_TRY(skv_arena_array(n->weights, n->n_out, sizeof *st->bytes, &st->bytes));
     for (size_t i = 0; i < n->n_out; i++) {
         st->from[i] = st->step;
-        st->bytes[i] = (size_t)size_of(n, x->dims[axis].size, i) * inner;
+        st->bytes[i] = (size_t)size_of(n, length, i) * inner;
         st->step += st->bytes[i];
     }
-    if (st->step != (size_t)x->dims[axis].size * inner)
+    if (st->step != (size_t)length * inner)
         return skv_fail_at(n->ctx, SKIVE_ERR_SHAPE, n->node->name, "the sizes do not add up");
     st->threads = (size_t)st->outer * st->step < PARALLEL_BYTES ? 1 : n->threads;
     return SKIVE_OK;

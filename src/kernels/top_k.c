@@ -34,10 +34,7 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     n->skips_input_data[1] = true; /* k is in the type of the output */
-    st->outer = st->inner = 1;
-    for (int d = 0; d < x->rank; d++)
-        if (d != axis) *(d < axis ? &st->outer : &st->inner) *= x->dims[d].size;
-    st->n = x->dims[axis].size;
+    skv_around_axis(x, axis, &st->outer, &st->n, &st->inner);
     st->k = n->out[n->out[0].absent ? 1 : 0].type.dims[axis].size;
     st->largest = skv_attr_int(n->node, "largest", 1) != 0;
     st->threads = skv_type_count(x) < PARALLEL_FROM ? 1 : n->threads;

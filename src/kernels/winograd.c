@@ -59,6 +59,29 @@ bool skv_wino_square(const skv_conv_shape *s, skv_why *why) {
     return true;
 }
 
+void skv_wino_tiles_of(const skv_conv_shape *s, int64_t c, int64_t numbers, int64_t parallel_from, int threads,
+                       skv_wino_tiles *out) {
+    enum { LEAST = 24 /* of a unit: the weights are read for each */, MOST = 96 };
+    const skv_geometry *g = &s->g;
+    skv_wino_tiles t = {.h = g->in[1],
+                        .w = g->in[2],
+                        .oh = g->out[1],
+                        .ow = g->out[2],
+                        .top = g->pad_lo[1],
+                        .left = g->pad_lo[2],
+                        .columns = (g->out[2] + 1) / 2};
+    t.plane = (t.oh + 1) / 2 * t.columns;
+    t.tiles = s->n * t.plane;
+    int64_t most = numbers / SKV_WINO_SQUARE_POINTS / c / SKV_WINO_SQUARE_ROWS * SKV_WINO_SQUARE_ROWS;
+    most = most < LEAST ? LEAST : most > MOST ? MOST : most;
+    t.threads = t.tiles * c * s->m < parallel_from ? 1 : threads;
+    t.units = (t.tiles + most - 1) / most;
+    t.units = (t.units + t.threads - 1) / t.threads * t.threads; /* as much for each thread */
+    if (t.units > t.tiles) t.units = t.tiles;
+    t.most = (t.tiles + t.units - 1) / t.units;
+    *out = t;
+}
+
 void skv_wino_plan(const skv_conv_shape *s, bool by_input, int threads, skv_wino *out) {
     enum { UNIT_FLOATS = 96 * 1024, MAX_UNIT = 8 * SKV_WINO_ROWS, PAD = 16 };
     const skv_geometry *g = &s->g;

@@ -42,6 +42,30 @@ typedef struct skv_wino {
 bool skv_wino_square(const skv_conv_shape *s, skv_why *why);
 enum { SKV_WINO_GAIN_PERCENT = 180 }; /* of the direct kernel's speed, then */
 
+enum {
+    SKV_WINO_SQUARE_ROWS = 6,    /* tiles of a product there */
+    SKV_WINO_SQUARE_POINTS = 16, /* of a tile of 4x4 */
+};
+/* Its tiles of 2x2 outputs, divided into units of work. */
+typedef struct skv_wino_tiles {
+    int64_t h, w, oh, ow, top, left; /* of the input and the output; padding */
+    int64_t columns, plane, tiles;   /* tiles of a line, of an image, of all */
+    int64_t units, most;             /* units of work; tiles of one at most */
+    int threads;
+} skv_wino_tiles;
+/* A unit's transformed inputs of c channels are about `numbers`; there is one thread below `parallel_from` tiles times
+ * channels times outputs. */
+void skv_wino_tiles_of(const skv_conv_shape *s, int64_t c, int64_t numbers, int64_t parallel_from, int threads,
+                       skv_wino_tiles *out);
+/* The first output of a tile. */
+typedef struct skv_wino_place {
+    int64_t image, y, x;
+} skv_wino_place;
+static inline skv_wino_place skv_wino_place_of(const skv_wino_tiles *t, int64_t tile) {
+    const int64_t inside = tile % t->plane;
+    return (skv_wino_place){tile / t->plane, inside / t->columns * 2, inside % t->columns * 2};
+}
+
 /* Does the node's convolution suit? `s` is the forward convolution's shape. */
 bool skv_wino_suits(const skv_kernel_node *n, const skv_conv_shape *s, skv_why *why);
 /* Fills all but the scratch's places. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "kernels/conv_windows.h"
 #include "kernels/finish.h"
 #include "kernels/kernel.h"
 #include "kernels/unroll.h"
@@ -16,27 +17,22 @@
 enum {
     LANES = 8,
     PANEL = 16, /* output channels of a product: two vectors */
-    ROWS = 6,   /* tiles of a product */
-    POINTS = 16,
+    ROWS = SKV_WINO_SQUARE_ROWS,
+    POINTS = SKV_WINO_SQUARE_POINTS,
     UNIT_FLOATS = 1 << 17, /* of v: the second-level cache of the CPUs of this level has 512 KB or more */
-    LEAST_TILES = 24,      /* of a unit: the weights are read for each */
-    MOST_TILES = 96,
-    PAD = 16 /* off by a line, or all points of a tile would lie in the same set of the cache */
+    PAD = 16               /* off by a line, or all points of a tile would lie in the same set of the cache */
 };
 
 typedef struct wino_state {
     skv_finish finish;
     bool has_bias, adds;
     int64_t c, m, panels; /* c: with padding */
-    int64_t h, w, oh, ow, top, left;
-    int64_t columns, plane, tiles; /* tiles of a line, of an image, of all */
-    int64_t units;
+    skv_wino_tiles t;
     int64_t x_pixel, x_line, x_block, x_image, y_pixel, y_line, y_block, y_image; /* distances in floats */
     int64_t v_step;                                                               /* from point to point */
     size_t outputs;                                                               /* floats, with padding */
     float *u;                                                                     /* [panel][point][c][16] */
     size_t v_at, v_bytes;                                                         /* scratch, of a thread */
-    int threads;
 } wino_state;
 
 static skv_layout layout_for(skv_layout offered) {
@@ -50,15 +46,6 @@ static bool fills_up(const skv_kernel_node *n) {
     return f.kind == SKV_PW_NONE || f.kind == SKV_PW_RELU;
 }
 
-static skive_status shape_of(const skv_kernel_node *n, skv_conv_shape *s) {
-    int64_t x_dims[4], w_dims[4];
-    for (int d = 0; d < 4; d++) {
-        x_dims[d] = n->in[0].type.dims[d].size;
-        w_dims[d] = n->in[1].type.dims[d].size;
-    }
-    return skv_conv_shape_make(n->ctx, n->node, 4, x_dims, 4, w_dims, s);
-}
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     skv_conv_shape s;
     for (size_t i = 0; i < n->n_in; i++)
@@ -66,7 +53,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (!skv_kernel_f32(&n->out[0])) return skv_decline(why, "an empty output");
     if (n->training || !n->in[1].constant) return skv_decline(why, "the weights may change");
     if (n->in[0].type.rank != 4) return skv_decline(why, "not of two spatial axes");
-    if (shape_of(n, &s) != SKIVE_OK) return skv_decline(why, "its shape");
+    if (skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &s) != SKIVE_OK) return skv_decline(why, "its shape");
     if (!skv_wino_square(&s, why)) return false;
     if ((s.c % LANES != 0 || s.m % LANES != 0) && !fills_up(n))
         return skv_decline(why, "channels not in whole blocks of %d", LANES);
@@ -111,20 +98,11 @@ static void transform_windows(const float *w, int64_t n, int64_t apart, float *t
 
 /* ---- a unit ---- */
 
-typedef struct place {
-    int64_t image, y, x; /* the first output of a tile */
-} place;
-
-static place place_of(const wino_state *st, int64_t tile) {
-    const int64_t inside = tile % st->plane;
-    return (place){tile / st->plane, inside / st->columns * 2, inside % st->columns * 2};
-}
-
 static void read_tiles(const wino_state *st, const float *x, int64_t first, int64_t count, float *v) {
     for (int64_t i = 0; i < count; i++) {
-        const place at = place_of(st, first + i);
-        const int64_t y0 = at.y - st->top, x0 = at.x - st->left;
-        const bool inside = y0 >= 0 && x0 >= 0 && y0 + 4 <= st->h && x0 + 4 <= st->w;
+        const skv_wino_place at = skv_wino_place_of(&st->t, first + i);
+        const int64_t y0 = at.y - st->t.top, x0 = at.x - st->t.left;
+        const bool inside = y0 >= 0 && x0 >= 0 && y0 + 4 <= st->t.h && x0 + 4 <= st->t.w;
         const float *from = x + at.image * st->x_image + y0 * st->x_line + x0 * st->x_pixel;
         float *to = v + i * st->c;
         for (int64_t b = 0; b < st->c; b += LANES, from += st->x_block) {
@@ -133,7 +111,7 @@ static void read_tiles(const wino_state *st, const float *x, int64_t first, int6
             for (int p = 0; p < 4; p++) {
                 SKV_UNROLL
                 for (int q = 0; q < 4; q++) {
-                    const bool there = inside || (y0 + p >= 0 && y0 + p < st->h && x0 + q >= 0 && x0 + q < st->w);
+                    const bool there = inside || (y0 + p >= 0 && y0 + p < st->t.h && x0 + q >= 0 && x0 + q < st->t.w);
                     d[p * 4 + q] =
                         there ? _mm256_loadu_ps(from + p * st->x_line + q * st->x_pixel) : _mm256_setzero_ps();
                 }
@@ -200,7 +178,7 @@ static void write_tiles(const wino_state *st, const float *m, int64_t first, int
         const __m256 shift = bias ? first_of(bias + channel + b * LANES, left - b * LANES) : none;
         const int64_t block = (2 * panel + b) * st->y_block;
         for (int64_t i = 0; i < count; i++) {
-            const place at = place_of(st, first + i);
+            const skv_wino_place at = skv_wino_place_of(&st->t, first + i);
             const float *from = m + i * PANEL + b * LANES;
             const int64_t to = at.image * st->y_image + block + at.y * st->y_line + at.x * st->y_pixel;
             __m256 half[8], out[4];
@@ -215,7 +193,7 @@ static void write_tiles(const wino_state *st, const float *m, int64_t first, int
             for (int p = 0; p < 2; p++) transform_back(half + 4 * p, 1, out + 2 * p, 1);
             SKV_UNROLL
             for (int p = 0; p < 4; p++) {
-                if (at.y + p / 2 >= st->oh || at.x + p % 2 >= st->ow) continue;
+                if (at.y + p / 2 >= st->t.oh || at.x + p % 2 >= st->t.ow) continue;
                 const int64_t pixel = to + p / 2 * st->y_line + p % 2 * st->y_pixel;
                 __m256 v = _mm256_add_ps(out[p], shift);
                 if (z) v = _mm256_add_ps(v, _mm256_loadu_ps(z + pixel));
@@ -227,7 +205,7 @@ static void write_tiles(const wino_state *st, const float *m, int64_t first, int
 }
 
 static void run_unit(const wino_state *st, const skv_kernel_call *call, int64_t unit, float *v) {
-    const int64_t first = st->tiles * unit / st->units, count = st->tiles * (unit + 1) / st->units - first;
+    const int64_t first = st->t.tiles * unit / st->t.units, count = st->t.tiles * (unit + 1) / st->t.units - first;
     const float *bias = st->has_bias ? call->in[2] : NULL, *z = st->adds ? call->in[3] : NULL;
     float *m = v + POINTS * st->v_step;
     read_tiles(st, call->in[0], first, count, v);
@@ -241,9 +219,9 @@ static void run_unit(const wino_state *st, const skv_kernel_call *call, int64_t 
 
 static skive_status run(const skv_kernel_call *call) {
     const wino_state *st = call->n->state;
-    const int threads = st->threads;
+    const int threads = st->t.threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t unit = 0; unit < st->units; unit++) {
+    for (int64_t unit = 0; unit < st->t.units; unit++) {
         char *own = (char *)call->scratch + st->v_at + (size_t)skv_thread_number() * st->v_bytes;
         run_unit(st, call, unit, (float *)(void *)own);
     }
@@ -288,43 +266,27 @@ static void set_distances(int64_t channels, int64_t h, int64_t w, bool last, int
 static skive_status set_up(skv_kernel_node *n, void *state) {
     wino_state *st = state;
     skv_conv_shape s;
-    SKV_TRY(shape_of(n, &s));
+    SKV_TRY(skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &s));
     SKV_TRY(skv_finish_read(n, &st->finish));
-    const skv_geometry *g = &s.g;
     st->has_bias = skv_kernel_has_input(n, 2);
     st->adds = skv_kernel_has_input(n, 3);
     st->c = (s.c + LANES - 1) / LANES * LANES;
     st->m = s.m;
     st->panels = (s.m + PANEL - 1) / PANEL;
-    st->h = g->in[1];
-    st->w = g->in[2];
-    st->oh = g->out[1];
-    st->ow = g->out[2];
-    st->top = g->pad_lo[1];
-    st->left = g->pad_lo[2];
-    st->columns = (st->ow + 1) / 2;
-    st->plane = (st->oh + 1) / 2 * st->columns;
-    st->tiles = s.n * st->plane;
+    skv_wino_tiles_of(&s, st->c, UNIT_FLOATS, 1 << 14, n->threads, &st->t);
     const skv_layout layout = layout_for(n->in[0].layout);
     n->in[0].layout = n->out[0].layout = layout;
     if (st->adds) {
         n->in[3].layout = layout;
         n->in_place = 1u << 3; /* an element is read before it is written, by the same thread */
     }
-    set_distances(st->c, st->h, st->w, layout == SKV_NHWC, &st->x_pixel, &st->x_line, &st->x_block, &st->x_image);
-    set_distances(st->m, st->oh, st->ow, layout == SKV_NHWC, &st->y_pixel, &st->y_line, &st->y_block, &st->y_image);
+    set_distances(st->c, st->t.h, st->t.w, layout == SKV_NHWC, &st->x_pixel, &st->x_line, &st->x_block, &st->x_image);
+    set_distances(st->m, st->t.oh, st->t.ow, layout == SKV_NHWC, &st->y_pixel, &st->y_line, &st->y_block, &st->y_image);
     st->outputs = (size_t)(s.n * st->y_image);
     SKV_TRY(pack(n, st, s.c));
-    int64_t most = UNIT_FLOATS / POINTS / st->c / ROWS * ROWS;
-    most = most < LEAST_TILES ? LEAST_TILES : most > MOST_TILES ? MOST_TILES : most;
-    st->units = (st->tiles + most - 1) / most;
-    st->threads = st->tiles * st->c * st->m < 1 << 14 ? 1 : n->threads;
-    st->units = (st->units + st->threads - 1) / st->threads * st->threads; /* as much for each thread */
-    if (st->units > st->tiles) st->units = st->tiles;
-    most = (st->tiles + st->units - 1) / st->units;
-    st->v_step = most * st->c + PAD;
-    st->v_bytes = skv_align_up((size_t)POINTS * (size_t)(st->v_step + most * PANEL) * sizeof(float), 64);
-    return skv_scratch_add(n, (size_t)st->threads * st->v_bytes, &st->v_at);
+    st->v_step = st->t.most * st->c + PAD;
+    st->v_bytes = skv_align_up((size_t)POINTS * (size_t)(st->v_step + st->t.most * PANEL) * sizeof(float), 64);
+    return skv_scratch_add(n, (size_t)st->t.threads * st->v_bytes, &st->v_at);
 }
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }

@@ -4,7 +4,6 @@
  * needs, windows gathered together and whole groups of channels, costs more here than the wider numbers do. */
 #include <stdlib.h>
 
-#include "base/parallel.h"
 #include "kernels/conv_planes.h"
 #include "kernels/int8/int8.h"
 #include "ops/quant/common_conv_integer.h"
@@ -31,8 +30,6 @@ typedef struct planes_state {
     float *multiplier;
     /* ConvIntegerToFloat */
     bool to_float, relu;
-    size_t planes_at, sums_at; /* offsets into scratch */
-    int threads;
 } planes_state;
 
 static bool is_quantized(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_Q_CONV); }
@@ -174,9 +171,7 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     planes_state *st = state;
     skv_conv_shape s;
     SKV_TRY(skv_q8_conv_shape(n, &s));
-    SKV_TRY(skv_planes_plan(n->ctx, &s, &st->p));
-    for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
-    n->out[0].layout = SKV_PLAIN;
+    SKV_TRY(skv_planes_plan(n, &s, &st->p));
     st->loops = skv_q8_loops_of(skv_cpu_isa());
     st->copy = n->in[0].type.dtype == SKIVE_I8 ? copy_s8 : copy_u8;
     st->quantizes = is_quantized(n);
@@ -184,10 +179,7 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     if (st->quantizes) SKV_TRY(read_quantized(n, st));
     st->to_float = !st->quantizes && skv_kernel_has_input(n, SKV_CI_SCALE);
     st->relu = skv_attr_int(n->node, "relu", 0) != 0;
-    SKV_TRY(pack(n, st));
-    st->threads = skv_type_count(&n->out[0].type) * st->p.taps < SKV_PLANES_PARALLEL_FROM ? 1 : n->threads;
-    SKV_TRY(skv_scratch_add(n, (size_t)st->threads * st->p.plane_floats * sizeof(float), &st->planes_at));
-    return skv_scratch_add(n, (size_t)st->threads * st->p.sum_floats * sizeof(float), &st->sums_at);
+    return pack(n, st);
 }
 
 static void destroy(skive_context *ctx, void *state) {
@@ -218,10 +210,10 @@ static void requant(const planes_state *st, int64_t channel, const float *sums, 
     st->loops->requant(whole, st->multiplier + channel, 0, y, (size_t)n, &st->r);
 }
 
-/* One output channel's lines of a band, from sums with longer lines. */
-static void finish_lines(const planes_state *st, const skv_kernel_call *c, int64_t channel, const float *sums,
-                         int64_t lines, char *y) {
+static void finish_lines(const skv_kernel_call *c, const float *sums, int64_t lines, int64_t channel, int64_t first) {
+    const planes_state *st = c->n->state;
     const int64_t n = st->p.s.g.out[2], width = st->p.width;
+    char *y = (char *)c->out[0] + (size_t)first * st->item;
     if (st->to_float) {
         for (int64_t i = 0; i < lines; i++) make_real(st, c, channel, sums + i * width, (float *)(void *)y + i * n, n);
     } else if (!st->quantizes) {
@@ -235,35 +227,12 @@ static void finish_lines(const planes_state *st, const skv_kernel_call *c, int64
     }
 }
 
-static void run_band(const planes_state *st, const skv_kernel_call *c, int32_t zero, const skv_planes_band *b,
-                     float *planes, float *sums) {
-    const skv_planes *p = &st->p;
-    const skv_geometry *g = &p->s.g;
-    skv_planes_fill(p, c->in[0], st->copy, zero, b, planes);
-    for (int64_t first = 0; first < p->out; first += p->tile->rows) {
-        const int64_t left = skv_planes_sums(p, b, first, planes, st->w, sums);
-        for (int64_t r = 0; r < left; r++) {
-            const int64_t channel = b->group * p->out + first + r;
-            const int64_t at =
-                (b->image * p->s.m + channel) * skv_volume(g->out) + (b->slice * g->out[1] + b->first) * g->out[2];
-            finish_lines(st, c, channel, sums + r * p->span, b->lines, (char *)c->out[0] + (size_t)at * st->item);
-        }
-    }
-}
-
 static skive_status run(const skv_kernel_call *c) {
     const planes_state *st = c->n->state;
     const void *given = !st->quantizes && c->n->n_in > SKV_CI_X_ZERO ? c->in[SKV_CI_X_ZERO] : NULL;
     const bool is_signed = c->n->in[0].type.dtype == SKIVE_I8;
     const int32_t zero = !given ? st->zero : is_signed ? *(const int8_t *)given : *(const uint8_t *)given;
-    const int threads = st->threads;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t i = 0; i < st->p.all_bands; i++) {
-        const size_t t = (size_t)skv_thread_number();
-        const skv_planes_band b = skv_planes_band_at(&st->p, i);
-        run_band(st, c, zero, &b, (float *)(void *)((char *)c->scratch + st->planes_at) + t * st->p.plane_floats,
-                 (float *)(void *)((char *)c->scratch + st->sums_at) + t * st->p.sum_floats);
-    }
+    skv_planes_run(&st->p, c, st->w, st->copy, zero, finish_lines);
     return SKIVE_OK;
 }
 

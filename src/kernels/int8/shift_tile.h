@@ -32,15 +32,6 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
     store(t, rows, acc);
 }
 
-#define TILE_OF(n) \
-    static __attribute__((noinline)) void tile_##n(const skv_q8_tile *t) { body(t, n); }
-#define ENTRY_OF(n) tile_##n,
-
-ROWS(TILE_OF)
-
-static void tile(const skv_q8_tile *t) {
-    static void (*const by_rows[])(const skv_q8_tile *) = {ROWS(ENTRY_OF)};
-    by_rows[t->rows - 1](t);
-}
+#include "kernels/int8/gemm_rows.h"
 
 #endif

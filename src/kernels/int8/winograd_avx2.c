@@ -15,11 +15,9 @@ enum {
     MR = 4, /* outputs of a tile */
     NR = 16,
     LANES = 16, /* channels transformed together */
-    ROWS = 6,
-    POINTS = 16,
+    ROWS = SKV_WINO_SQUARE_ROWS,
+    POINTS = SKV_WINO_SQUARE_POINTS,
     UNIT_NUMBERS = 1 << 18, /* of v */
-    LEAST_TILES = 24,       /* of a unit: the weights are read for each */
-    MOST_TILES = 96,
     PAD = 32,
     MOST_CHANNELS = 1024 /* 9 * 255 * 128 * 1024 < 2^29 */
 };
@@ -29,8 +27,7 @@ enum {
 typedef struct wino_state {
     skv_q8_out out;
     int64_t c, m, panels;
-    int64_t h, w, oh, ow, top, left;
-    int64_t columns, plane, tiles, units;
+    skv_wino_tiles t;
     int64_t v_step;
     size_t item;
     int32_t x_zero;
@@ -38,7 +35,6 @@ typedef struct wino_state {
     int32_t *init;     /* [panel][16]: the bias */
     float *multiplier; /* the same */
     size_t v_at, v_bytes;
-    int threads;
 } wino_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -97,24 +93,15 @@ static void transform_windows(const int8_t *w, int64_t n, int64_t apart, int16_t
 
 /* ---- a unit ---- */
 
-typedef struct place {
-    int64_t image, y, x; /* the first output of a tile */
-} place;
-
-static place place_of(const wino_state *st, int64_t tile) {
-    const int64_t inside = tile % st->plane;
-    return (place){tile / st->plane, inside / st->columns * 2, inside % st->columns * 2};
-}
-
 /* v [point][tile][c] */
 static void read_tiles(const wino_state *st, const uint8_t *x, int64_t first, int64_t count, int16_t *v) {
     const __m256i zero = _mm256_set1_epi16((short)st->x_zero);
-    const int64_t line = st->w * st->c;
+    const int64_t line = st->t.w * st->c;
     for (int64_t i = 0; i < count; i++) {
-        const place at = place_of(st, first + i);
-        const int64_t y0 = at.y - st->top, x0 = at.x - st->left;
-        const bool inside = y0 >= 0 && x0 >= 0 && y0 + 4 <= st->h && x0 + 4 <= st->w;
-        const int64_t from = (at.image * st->h + y0) * line + x0 * st->c;
+        const skv_wino_place at = skv_wino_place_of(&st->t, first + i);
+        const int64_t y0 = at.y - st->t.top, x0 = at.x - st->t.left;
+        const bool inside = y0 >= 0 && x0 >= 0 && y0 + 4 <= st->t.h && x0 + 4 <= st->t.w;
+        const int64_t from = (at.image * st->t.h + y0) * line + x0 * st->c;
         int16_t *to = v + i * st->c;
         for (int64_t b = 0; b < st->c; b += LANES) {
             __m256i d[POINTS];
@@ -122,7 +109,7 @@ static void read_tiles(const wino_state *st, const uint8_t *x, int64_t first, in
             for (int p = 0; p < 4; p++) {
                 SKV_UNROLL
                 for (int q = 0; q < 4; q++) {
-                    const bool there = inside || (y0 + p >= 0 && y0 + p < st->h && x0 + q >= 0 && x0 + q < st->w);
+                    const bool there = inside || (y0 + p >= 0 && y0 + p < st->t.h && x0 + q >= 0 && x0 + q < st->t.w);
                     const uint8_t *bytes = x + from + p * line + q * st->c + b;
                     d[p * 4 + q] =
                         there ? _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128((const void *)bytes)), zero)
@@ -184,8 +171,8 @@ static void write_tiles(const wino_state *st, const int32_t *m, int64_t first, i
     const __m256i bias[2] = {_mm256_loadu_si256((const void *)t->init),
                              _mm256_loadu_si256((const void *)(t->init + 8))};
     for (int64_t i = 0; i < count; i++) {
-        const place at = place_of(st, first + i);
-        const int64_t y0 = (at.image * st->oh + at.y) * st->ow + at.x;
+        const skv_wino_place at = skv_wino_place_of(&st->t, first + i);
+        const int64_t y0 = (at.image * st->t.oh + at.y) * st->t.ow + at.x;
         __m256i acc[MR][2];
         SKV_UNROLL
         for (int b = 0; b < 2; b++) {
@@ -203,13 +190,13 @@ static void write_tiles(const wino_state *st, const int32_t *m, int64_t first, i
             SKV_UNROLL
             for (int p = 0; p < MR; p++) acc[p][b] = _mm256_add_epi32(_mm256_srai_epi32(out[p], 2), bias[b]);
         }
-        const bool below = at.y + 1 < st->oh, right = at.x + 1 < st->ow;
+        const bool below = at.y + 1 < st->t.oh, right = at.x + 1 < st->t.ow;
         y_at[0] = (size_t)(y0 * st->m) * st->item;
         if (below && right) {
-            for (int p = 1; p < MR; p++) y_at[p] = (size_t)((y0 + p / 2 * st->ow + p % 2) * st->m) * st->item;
+            for (int p = 1; p < MR; p++) y_at[p] = (size_t)((y0 + p / 2 * st->t.ow + p % 2) * st->m) * st->item;
             store(t, MR, acc);
         } else if (below || right) { /* the second output of a column stands third */
-            y_at[1] = (size_t)((y0 + (below ? st->ow : 1)) * st->m) * st->item;
+            y_at[1] = (size_t)((y0 + (below ? st->t.ow : 1)) * st->m) * st->item;
             if (below) memcpy(acc[1], acc[2], sizeof acc[1]);
             store(t, 2, acc);
         } else {
@@ -219,7 +206,7 @@ static void write_tiles(const wino_state *st, const int32_t *m, int64_t first, i
 }
 
 static void run_unit(const wino_state *st, const skv_kernel_call *call, int64_t unit, int16_t *v) {
-    const int64_t first = st->tiles * unit / st->units, count = st->tiles * (unit + 1) / st->units - first;
+    const int64_t first = st->t.tiles * unit / st->t.units, count = st->t.tiles * (unit + 1) / st->t.units - first;
     int32_t *m = (int32_t *)(void *)(v + POINTS * st->v_step);
     size_t y_at[MR];
     skv_q8_tile t = {.out = &st->out, .y_at = y_at};
@@ -240,9 +227,9 @@ static void run_unit(const wino_state *st, const skv_kernel_call *call, int64_t 
 
 static skive_status run(const skv_kernel_call *call) {
     const wino_state *st = call->n->state;
-    const int threads = st->threads;
+    const int threads = st->t.threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t unit = 0; unit < st->units; unit++) {
+    for (int64_t unit = 0; unit < st->t.units; unit++) {
         char *own = (char *)call->scratch + st->v_at + (size_t)skv_thread_number() * st->v_bytes;
         run_unit(st, call, unit, (int16_t *)(void *)own);
     }
@@ -282,15 +269,7 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     st->c = s.c;
     st->m = s.m;
     st->panels = (s.m + NR - 1) / NR;
-    st->h = s.g.in[1];
-    st->w = s.g.in[2];
-    st->oh = s.g.out[1];
-    st->ow = s.g.out[2];
-    st->top = s.g.pad_lo[1];
-    st->left = s.g.pad_lo[2];
-    st->columns = (st->ow + 1) / 2;
-    st->plane = (st->oh + 1) / 2 * st->columns;
-    st->tiles = s.n * st->plane;
+    skv_wino_tiles_of(&s, st->c, UNIT_NUMBERS, 1 << 15, n->threads, &st->t);
     SKV_TRY(skv_arena_array(n->weights, (size_t)(st->panels * NR), sizeof *st->init, &st->init));
     SKV_TRY(skv_arena_array(n->weights, (size_t)(st->panels * NR), sizeof *st->multiplier, &st->multiplier));
     for (int64_t m = 0; m < s.m; m++) {
@@ -298,17 +277,10 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
         st->multiplier[m] = (float)scaling.multiplier[m];
     }
     SKV_TRY(pack(n, st));
-    int64_t most = UNIT_NUMBERS / POINTS / st->c / ROWS * ROWS;
-    most = most < LEAST_TILES ? LEAST_TILES : most > MOST_TILES ? MOST_TILES : most;
-    st->units = (st->tiles + most - 1) / most;
-    st->threads = st->tiles * st->c * st->m < 1 << 15 ? 1 : n->threads;
-    st->units = (st->units + st->threads - 1) / st->threads * st->threads; /* as much for each thread */
-    if (st->units > st->tiles) st->units = st->tiles;
-    most = (st->tiles + st->units - 1) / st->units;
-    st->v_step = most * st->c + PAD;
+    st->v_step = st->t.most * st->c + PAD;
     st->v_bytes = skv_align_up(
-        (size_t)POINTS * ((size_t)st->v_step * sizeof(int16_t) + (size_t)(most * NR) * sizeof(int32_t)), 64);
-    return skv_scratch_add(n, (size_t)st->threads * st->v_bytes, &st->v_at);
+        (size_t)POINTS * ((size_t)st->v_step * sizeof(int16_t) + (size_t)(st->t.most * NR) * sizeof(int32_t)), 64);
+    return skv_scratch_add(n, (size_t)st->t.threads * st->v_bytes, &st->v_at);
 }
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
