@@ -71,18 +71,11 @@ skive_status distill_read_tasks(cli_job *j) {
 
 /* ---- the run ---- */
 
-/* The numbers that the student of a task gives: as many as it has classes or values. */
-static skive_status size_of_task(cli_job *j, const char *task, int64_t *out) {
-    skive_dataset_info info;
+static skive_status refuse_task(cli_job *j, const char *task, const skive_dataset_info *info) {
     char *list = NULL;
-    skive_dataset_get_info(j->train, &info);
-    for (size_t k = 0; k < info.n_targets; k++) {
-        const skive_dataset_target *t = &info.targets[k];
-        if (t->name && strcmp(t->name, task) == 0) {
-            *out = t->labelled ? t->classes : (int64_t)t->target_size;
-            return SKIVE_OK;
-        }
-        char *more = cli_format("%s%s'%s'", list ? list : "", list ? ", " : "", t->name ? t->name : "?");
+    for (size_t k = 0; k < info->n_targets; k++) {
+        const char *name = info->targets[k].name;
+        char *more = cli_format("%s%s'%s'", list ? list : "", list ? ", " : "", name ? name : "?");
         free(list);
         list = more;
     }
@@ -91,6 +84,19 @@ static skive_status size_of_task(cli_job *j, const char *task, int64_t *out) {
                  list ? list : "none");
     free(list);
     return status;
+}
+
+/* The numbers that the student of a task gives: as many as it has classes or values. */
+static skive_status size_of_task(cli_job *j, const char *task, int64_t *out) {
+    skive_dataset_info info;
+    skive_dataset_get_info(j->train, &info);
+    for (size_t k = 0; k < info.n_targets; k++) {
+        const skive_dataset_target *t = &info.targets[k];
+        if (!t->name || strcmp(t->name, task) != 0) continue;
+        *out = t->labelled ? t->classes : (int64_t)t->target_size;
+        return SKIVE_OK;
+    }
+    return refuse_task(j, task, &info);
 }
 
 skive_status distill_start_tasks(cli_job *j) {

@@ -62,6 +62,7 @@ END
 clang
 clang-format
 clang-tidy
+lld : the sanitizers' programs take longer to link
 libclang-rt-dev | libclang-rt-19-dev | libclang-rt-18-dev | libclang-rt-14-dev
 libomp-dev | libomp-19-dev | libomp-18-dev | libomp-14-dev
 shellcheck

@@ -1,5 +1,6 @@
 /* Kernels of the training step against the op records' references: Winograd's convolutions, BatchNormalization with
- * fused operators, the gradients of biases, pools and rows. The whole file runs again under each lower instruction set. */
+ * fused operators, the gradients of biases, pools and rows. The whole file runs again under each lower instruction
+ * set. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

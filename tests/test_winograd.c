@@ -1,5 +1,5 @@
-/* 3x3 convolutions of the sizes at which Winograd's algorithm is chosen, against the reference, at the level of SKIVE_ISA
- * (CTest runs this program once per level). */
+/* 3x3 convolutions of the sizes at which Winograd's algorithm is chosen, against the reference, at the level of
+ * SKIVE_ISA (CTest runs this program once per level). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

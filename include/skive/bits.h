@@ -22,9 +22,10 @@ typedef struct skive_bits_options {
     /* The harm that is added up over the layers: "kl", "loss" or "hessian" (skive/sensitivity.h). Default "kl", or
      * "loss" where the model's answers have no divergence */
     const char *by;
-    /* Percentage points of accuracy that may be lost on the validation split: of the way from the grids of least harm to
-     * the budgets, as many parts of SKIVE_BITS_LEVELS as stay within, found by bisection (skive_control_drop); each
-     * trial is the whole quantization. Negative (default): no limit, and the budgets are met */
+    /* Percentage points of accuracy that may be lost on the validation split: of the way from the grids of least
+     * harm to the budgets, as many parts of SKIVE_BITS_LEVELS as stay within, found by bisection
+     * (skive_control_drop); each trial is the whole quantization. Negative (default): no limit, and the budgets are
+     * met */
     double max_drop;
     /* NULL: the defaults. With `dry_run` grids are chosen and reported for the budgets, the model with them is made and
      * its sizes are measured, but no loss, and the graph stays as it was */

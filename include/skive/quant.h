@@ -205,10 +205,10 @@ SKIVE_API skive_status skive_quantize_data_free(skive_context *ctx, skive_graph 
 
 /* Dynamic quantization: weights of MatMul, Gemm, Conv, LSTM, GRU and RNN become int8 with a scale for each output
  * channel, and their inputs (of recurrent cells the state before each step too) uint8 while the model runs, with the
- * range of each run (DynamicQuantizeLinear, MatMulInteger, ConvInteger; com.microsoft's DynamicQuantizeLSTM; a Scan of
- * the first two for GRU and RNN). Other nodes stay float and are listed in report->left. Of the options `weights`
- * (int8 or int7, which onnxruntime computes exactly on every processor), `per_channel`, `skip`, `no_slower` and `dry_run`
- * count. Errors: as above; UNSUPPORTED (no such node with float weights; another grid). */
+ * range of each run (DynamicQuantizeLinear, MatMulInteger, ConvInteger; com.microsoft's DynamicQuantizeLSTM; a Scan
+ * of the first two for GRU and RNN). Other nodes stay float and are listed in report->left. Of the options `weights`
+ * (int8 or int7, which onnxruntime computes exactly on every processor), `per_channel`, `skip`, `no_slower` and
+ * `dry_run` count. Errors: as above; UNSUPPORTED (no such node with float weights; another grid). */
 SKIVE_API skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph,
                                               const skive_quantize_options *options, skive_quantize_report *report);
 

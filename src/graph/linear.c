@@ -11,8 +11,8 @@ static double factor_of(const skive_node *n, const char *name) {
 }
 
 /* Of recurrent cells the weights have blocks, of a step that depends on the last one no data; where an operator does
- * more to the sum (a function of CausalConvWithState), its record names no axes of the bias. tests/test_linear_layers.c holds
- * every record for which this is true to it. */
+ * more to the sum (a function of CausalConvWithState), its record names no axes of the bias.
+ * tests/test_linear_layers.c holds every record for which this is true to it. */
 static bool is_linear(const skv_op *op) {
     bool weight = false;
     for (size_t i = 0; i < op->n_inputs; i++) {

@@ -35,8 +35,8 @@ typedef struct skv_planes {
 } skv_planes;
 /* to[i] = x[at + i step] less `zero`, for i < n */
 typedef void skv_planes_copy(const void *x, int64_t at, int64_t step, int64_t n, int32_t zero, float *to);
-/* Makes `lines` lines of output channel `channel` from their sums, which are p->width apart; the first element is number
- * `at` of the output. */
+/* Makes `lines` lines of output channel `channel` from their sums, which are p->width apart; the first element is
+ * number `at` of the output. */
 typedef void skv_planes_finish(const skv_kernel_call *c, const float *sums, int64_t lines, int64_t channel, int64_t at);
 
 /* With plain layouts of all values, and scratch for each thread. The caller frees p->offsets, also after a failure. */

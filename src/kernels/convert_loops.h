@@ -1,6 +1,5 @@
-/* The loops, compiled once for each instruction set; CONVERT_LOOPS names the table, OWN_... what the includer has of its
- * own. What Cast means for numbers out of
- * range stands in ops/math/common_cast.c. */
+/* The loops, compiled once for each instruction set; CONVERT_LOOPS names the table, OWN_... what the includer has of
+ * its own. What Cast means for numbers out of range stands in ops/math/common_cast.c. */
 #include "kernels/convert.h"
 #include "tensor/tensor.h"
 

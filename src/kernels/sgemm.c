@@ -69,8 +69,8 @@ static void copy_rows(int64_t n, int64_t k, const float *from, int64_t ld, float
     for (int64_t p = 0; n > 0 && p < k; p++) *(vector2 *)(to + p * step) = *(const vector2 *)(from + p * ld);
 }
 
-/* A strip or panel of `width` lines, an even number, of which `here` exist, the others being zero; [k][width]. Lines lie
- * along k, or k lies along them. */
+/* A strip or panel of `width` lines, an even number, of which `here` exist, the others being zero; [k][width]. Lines
+ * lie along k, or k lies along them. */
 static void pack_lines(int width, int64_t here, bool along_k, int64_t k, const float *from, int64_t ld, float *to) {
     const int64_t fours = here / 4 * 4, twos = here / 2 * 2;
     if (along_k) {

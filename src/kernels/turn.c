@@ -49,8 +49,8 @@ TURN(uint8_t, bytes, 8, 16, 4)
 TURN(uint16_t, halves, 16, 8, 3)
 TURN(uint32_t, words, 32, 4, 2)
 
-/* Rows of three elements one behind the other (pixels of three colours): three vectors are six halves, and the same rounds
- * with every half and the third after it bring element p to place p * N modulo 3 N - 1, that of its column. */
+/* Rows of three elements one behind the other (pixels of three colours): three vectors are six halves, and the same
+ * rounds with every half and the third after it bring element p to place p * N modulo 3 N - 1, that of its column. */
 #define LOW_HIGH_8(a, b)  __builtin_shufflevector(a, b, 0, 24, 1, 25, 2, 26, 3, 27, 4, 28, 5, 29, 6, 30, 7, 31)
 #define HIGH_LOW_8(a, b)  __builtin_shufflevector(a, b, 8, 16, 9, 17, 10, 18, 11, 19, 12, 20, 13, 21, 14, 22, 15, 23)
 #define LOW_HIGH_16(a, b) __builtin_shufflevector(a, b, 0, 12, 1, 13, 2, 14, 3, 15)

@@ -117,7 +117,7 @@ static double least_of(const choosing *c) {
         const skv_ways *w = &c->l->ways[i];
         double least = cost_of(&w->items[w->given ? w->chosen : 0], c->by);
         for (size_t k = 0; k < w->n && !w->given; k++)
-            if (cost_of(&w->items[k], c->by) < least) least = cost_of(&w->items[k], c->by);
+            if (!w->items[k].slow && cost_of(&w->items[k], c->by) < least) least = cost_of(&w->items[k], c->by);
         sum += least;
     }
     return sum;
@@ -140,23 +140,34 @@ static skive_status fit_in(choosing *c, double budget) {
     return share_out(c, budget, &least) == SKIVE_OK ? SKIVE_OK : refuse(c, budget);
 }
 
-/* Times of all ways; those that are no faster than the layer as it is go. */
+/* Puts the slow ways behind the others, which stay in order. */
+static void set_aside(skv_ways *w) {
+    size_t n = 0;
+    for (size_t k = 0; k < w->n; k++) {
+        const skv_way way = w->items[k];
+        if (way.slow) continue;
+        memmove(&w->items[n + 1], &w->items[n], (k - n) * sizeof way);
+        w->items[n++] = way;
+    }
+    w->slow += w->n - n;
+    w->n = n;
+}
+
+/* Times of all ways; those that are no faster than the layer as it is are set aside. */
 static skive_status time_all(choosing *c) {
     skv_lowrank *l = c->l;
     double sum = 0;
     for (size_t i = 0; i < l->n_sites; i++) {
         skv_ways *w = &l->ways[i];
         SKV_TRY(skv_lowrank_time(l, i, w->items, w->n));
-        size_t n = 1;
-        for (size_t k = 1; k < w->n; k++) {
-            const bool slower = !(w->items[k].seconds < w->items[0].seconds);
-            if (!slower || w->given) w->items[n++] = w->items[k];
-        }
-        if (n == 1 && w->n > 1 && !w->kept) SKV_TRY(skv_lowrank_keep(l, i, "no factors were measured to be faster"));
-        w->n = n;
+        for (size_t k = 1; k < w->n && !w->given; k++) w->items[k].slow = !(w->items[k].seconds < w->items[0].seconds);
+        set_aside(w);
+        if (w->n == 1 && w->slow > 0 && !w->kept)
+            SKV_TRY(skv_lowrank_keep(l, i, "no factors were measured to be faster"));
         if (isnan(w->items[0].seconds)) {
             w->items[0].seconds = 0;
             w->n = 1;
+            w->slow = 0;
             SKV_TRY(skv_lowrank_keep(l, i, "it cannot be timed: a size is not known"));
         }
         sum += w->items[0].seconds;
@@ -272,14 +283,11 @@ static skive_status take_budget(const choosing *c, const char *text, double *bud
 
 #define SLOWER 1.02
 
-/* Takes the method's ways that cost as much as the chosen one, or more, off the site's list; before [n] keeps it. */
-static void leave_out(skv_ways *w, skv_way *before) {
-    const skv_way slow = w->items[w->chosen];
-    size_t n = 0;
-    memcpy(before, w->items, w->n * sizeof *before);
-    for (size_t k = 0; k < w->n; k++)
-        if (before[k].method != slow.method || before[k].macs < slow.macs) w->items[n++] = before[k];
-    w->n = n;
+/* The method's ways that cost as much as the chosen one, or more, are slow, or no longer. */
+static void mark_slow(skv_ways *w, bool slow) {
+    const skv_way *way = &w->items[w->chosen];
+    for (size_t k = 1; k < w->n; k++)
+        if (w->items[k].method == way->method && w->items[k].macs >= way->macs) w->items[k].slow = slow;
 }
 
 /* A budget of anything but time may choose factors whose kernels are slower than those of the layer as it is. They are
@@ -289,21 +297,18 @@ static skive_status without_slower(choosing *c, double budget) {
     size_t left_out = 0, i = 0;
     while (l->o.measure && !l->o.uniform && i < l->n_sites) {
         skv_ways *w = &l->ways[i];
-        skv_way *way = &w->items[w->chosen], *before = NULL;
-        const size_t n = w->n, site = i++;
+        skv_way *way = &w->items[w->chosen];
+        const size_t site = i++;
         if (w->given || !way->method) continue;
         SKV_TRY(skv_lowrank_time(l, site, &w->items[0], 1));
         SKV_TRY(skv_lowrank_time(l, site, way, 1));
         if (!(way->seconds > SLOWER * w->items[0].seconds)) continue;
-        SKV_TRY(skv_alloc_array(l->ctx, n, sizeof *before, &before));
-        leave_out(w, before);
-        const bool reached = budget >= least_of(c) * (1 - 1e-12);
-        if (!reached) {
-            memcpy(w->items, before, n * sizeof *before);
-            w->n = n;
+        mark_slow(w, true);
+        if (budget < least_of(c) * (1 - 1e-12)) {
+            mark_slow(w, false);
+            continue;
         }
-        skv_free(l->ctx, before);
-        if (!reached) continue;
+        set_aside(w);
         left_out++;
         i = 0;
         SKV_TRY(fit_in(c, budget));

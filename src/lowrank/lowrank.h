@@ -177,10 +177,12 @@ typedef struct skv_way {
     double lost; /* share of the squared norm */
     int64_t macs, parameters;
     double seconds; /* NaN: not measured */
+    bool slow;      /* measured to be slower than the layer as it is, and not to be chosen */
 } skv_way;
 typedef struct skv_ways {
     skv_way *items; /* the first one: as it is */
     size_t n, room, chosen;
+    size_t slow; /* behind those n: what is not to be chosen, for the report */
     char *kept;  /* why there is no other, or it was not taken */
     bool named;  /* by the option `layers`, which says once what a site gets */
     bool given;  /* by the option `layers`, with its rank */

@@ -69,7 +69,7 @@ static skive_status add_row(skv_lowrank *l, size_t site, skv_way *way, bool chos
                                  .chosen = chosen};
     SKV_TRY(names(l, s, row));
     if (way != &w->items[0]) SKV_TRY(skv_lowrank_time(l, site, way, 1));
-    if (w->n > 1) SKV_TRY(skv_lowrank_time(l, site, &w->items[0], 1));
+    if (w->n + w->slow > 1) SKV_TRY(skv_lowrank_time(l, site, &w->items[0], 1));
     row->seconds = way->seconds;
     row->seconds_before = w->items[0].seconds;
     if (!way->method) return w->kept ? skv_strdup(l->ctx, w->kept, &row->kept) : SKIVE_OK;
@@ -83,11 +83,11 @@ static skive_status add_row(skv_lowrank *l, size_t site, skv_way *way, bool chos
     return status;
 }
 
-/* Of a method's ways that which costs nearest to what was chosen, or the middle one. */
+/* Of a method's ways, those not to be chosen too, that which costs nearest to what was chosen, or the middle one. */
 static size_t nearest(const skv_ways *w, const skv_factorization *m) {
     const double aim = (double)(w->chosen ? w->items[w->chosen].macs : w->items[0].macs / 2);
     size_t best = 0;
-    for (size_t k = 1; k < w->n; k++) {
+    for (size_t k = 1; k < w->n + w->slow; k++) {
         if (w->items[k].method != m) continue;
         if (best == 0 || fabs((double)w->items[k].macs - aim) < fabs((double)w->items[best].macs - aim)) best = k;
     }

@@ -1,6 +1,6 @@
-/* BatchNormalization after an operator that its record calls linear, in inference mode, is folded into the weights: with
- * s = scale / sqrt(variance + epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes
- * (bias - mean) * s + shift. */
+/* BatchNormalization after an operator that its record calls linear, in inference mode, is folded into the weights:
+ * with s = scale / sqrt(variance + epsilon) the weights of output channel c are multiplied by s[c], and the bias
+ * becomes (bias - mean) * s + shift. */
 #include <math.h>
 #include <string.h>
 

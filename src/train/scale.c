@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/linear.h"
 #include "graph/op.h"
 #include "graph/shared.h"
 
@@ -82,54 +83,48 @@ static skive_value *own_weight(skive_value *v, const skv_target_scale *scale) {
     return scale->n == 1 && v->n_uses == 1 && skv_shared_find(v, &s) && is_own(s.codebook) ? s.codebook : NULL;
 }
 
-static skv_last_layer gemm(skive_node *n, const skv_target_scale *scale) {
-    skv_last_layer l = {.node = n, .output = n->outputs[0], .beta = skv_attr_float(n, "beta", 1)};
-    l.weight = own_weight(skv_node_in(n, 1), scale);
-    l.bias = skv_node_in(n, 2);
-    const skive_type *t = n->n_inputs > 1 ? &n->inputs[1]->type : NULL;
-    l.inner = t && t->rank == 2 && skv_attr_int(n, "transB", 0) ? t->dims[1].size : 1;
-    return l;
+/* A node that multiplies data and one weight. Buckets of a hashed weight have no axes, which one scale for all outputs
+ * does not need. */
+static bool multiplies(const skive_node *n, skv_linear *l) {
+    if (skv_linear_of(n, l)) return true;
+    l->weight = 1;
+    l->bias = 2;
+    return skv_node_is(n, SKV_OP_HASHED_GEMM);
 }
 
-static skv_last_layer matmul_add(skive_node *add, const skv_target_scale *scale) {
-    for (int k = 0; k < 2; k++) {
-        skive_value *product = add->inputs[k];
-        skive_node *n = product ? product->producer : NULL;
-        if (!skv_node_is(n, SKV_OP_MAT_MUL) || product->n_uses != 1 || product->output_uses > 0) continue;
-        return (skv_last_layer){.node = n,
-                                .output = add->outputs[0],
-                                .weight = own_weight(n->inputs[1], scale),
-                                .bias = add->inputs[1 - k],
-                                .inner = 1,
-                                .beta = 1};
-    }
-    return (skv_last_layer){0};
-}
-
-static skv_last_layer one_scale(skive_node *n, const skv_target_scale *scale) {
-    return (skv_last_layer){.node = n,
-                            .output = n->outputs[0],
-                            .weight = scale->n == 1 ? own_weight(skv_node_in(n, 1), scale) : NULL,
-                            .bias = skv_node_in(n, 2),
-                            .inner = 1,
-                            .beta = 1};
+static skv_last_layer with_bias(skive_node *product, const skv_linear *l, skive_value *bias, double beta,
+                                skive_value *output, const skv_target_scale *scale) {
+    skv_last_layer last = {.node = product,
+                           .output = output,
+                           .weight = own_weight(skv_node_in(product, (size_t)l->weight), scale),
+                           .bias = bias,
+                           .inner = 1,
+                           .beta = beta};
+    const bool each = scale->n > 1; /* a pair for each target: outputs are columns, one a channel */
+    if (!last.weight || !bias || !is_own(bias) || beta == 0) return (skv_last_layer){0};
+    if (each && (l->view.out != scale->n || count_of(bias) != scale->n || count_of(last.weight) % scale->n != 0))
+        return (skv_last_layer){0};
+    const skive_type *t = &last.weight->type;
+    for (int a = l->view.out_axis + 1; each && a < t->rank; a++) last.inner *= t->dims[a].size;
+    return last;
 }
 
 skv_last_layer skv_last_layer_of(const skv_head *head, const skv_target_scale *scale) {
     skive_value *v = head->value;
     for (skive_value *before = v; before; before = moved_from(v)) v = before;
     skive_node *n = v->producer;
-    skv_last_layer l = {0};
-    if (skv_node_is(n, SKV_OP_GEMM)) l = gemm(n, scale);
-    if (skv_node_is(n, SKV_OP_ADD)) l = matmul_add(n, scale);
-    if (skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_CONV_TRANSPOSE) || skv_node_is(n, SKV_OP_HASHED_GEMM))
-        l = one_scale(n, scale);
-    if (!l.node || !l.weight || !l.bias || !is_own(l.bias) || l.beta == 0) return (skv_last_layer){0};
-    /* With a pair for each target, outputs are columns: a bias each, and as many weights as a multiple of them. */
-    if (scale->n > 1 &&
-        (count_of(l.bias) != scale->n || count_of(l.weight) % scale->n != 0 || l.weight->type.rank != 2))
-        return (skv_last_layer){0};
-    return l;
+    skv_linear l;
+    if (!n) return (skv_last_layer){0};
+    if (multiplies(n, &l))
+        return with_bias(n, &l, l.bias < 0 ? NULL : skv_node_in(n, (size_t)l.bias), l.bias_factor, v, scale);
+    for (int k = 0; skv_node_is(n, SKV_OP_ADD) && k < 2; k++) {
+        const skive_value *product = n->inputs[k];
+        if (!product || !product->producer || product->n_uses != 1 || product->output_uses > 0) continue;
+        if (!multiplies(product->producer, &l) || (l.bias >= 0 && skv_node_in(product->producer, (size_t)l.bias)))
+            continue;
+        return with_bias(product->producer, &l, n->inputs[1 - k], 1, v, scale);
+    }
+    return (skv_last_layer){0};
 }
 
 void skv_last_layer_adjust(const skv_last_layer *l, const double *factor, const double *shift, int64_t n) {

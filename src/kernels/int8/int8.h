@@ -108,8 +108,8 @@ typedef struct skv_q8_loops {
     /* sum[c] = init[c] + sum over taps of x[tap][c] * w[tap][c]; w's rows are w_stride numbers apart */
     void (*depthwise)(const uint8_t *const *x, size_t taps, const int16_t *w, size_t w_stride, const int32_t *init,
                       int32_t *sum, size_t n);
-    /* The same and requant in one, for a byte as output; w holds the weights of taps 2 i and 2 i + 1 of a channel side by
-     * side, 0 behind the last one. NULL: there is none. */
+    /* The same and requant in one, for a byte as output; w holds the weights of taps 2 i and 2 i + 1 of a channel
+     * side by side, 0 behind the last one. NULL: there is none. */
     void (*depthwise_bytes)(const uint8_t *const *x, size_t taps, const int16_t *w, size_t w_stride,
                             const int32_t *init, const float *multiplier, uint8_t *y, size_t n, const skv_requant *r);
     /* elements from sums; multiplier[c * step] */
