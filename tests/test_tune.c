@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "support.h"
+#include "tune/reach.h"
 #include "tune/tune.h"
 
 enum { MOST_LAYERS = 6, MOST_CHOICES = 5, CASES = 4000 };
@@ -339,6 +340,51 @@ static void test_control_refusals(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- a budget of time for a whole whose parts do not add up to it ---- */
+
+typedef struct whole {
+    double factor, more, step, least; /* seconds = factor * aim + more, the aim rounded down to steps; least: an aim */
+    size_t calls;
+} whole;
+
+static skive_status time_of_whole(void *user, double aim, double *seconds) {
+    whole *w = user;
+    w->calls++;
+    if (aim < w->least) return SKIVE_ERR_GOAL;
+    const double parts = w->step > 0 ? floor(aim / w->step) * w->step : aim;
+    *seconds = w->factor * parts + w->more;
+    return SKIVE_OK;
+}
+
+static void test_reach(void **state) {
+    static const whole wholes[] = {
+        {1, 0, 0, 0, 0},      {1.4, 0, 0, 0, 0},   {0.7, 0, 0, 0, 0},     {1.1, 1.5, 0, 0, 0},
+        {0.8, 1.5, 0, 0, 0},  {1, 0.3, 0.1, 0, 0}, {1.2, 0.2, 1.4, 0, 0}, {0.9, 0.4, 0.05, 0, 0},
+        {1.5, 0, 0, 2.66, 0}, {1.3, 0, 0, 3, 0},   {1.5, 0, 0, 3, 0},
+    };
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+        whole w = wholes[i];
+        skv_reached r;
+        skive_context_clear_notes(ctx);
+        skv_test_ok(ctx, skv_reach_time(ctx, 4, 10, time_of_whole, &w, &r));
+        assert_true(w.calls <= 8);
+        double seconds;
+        skv_test_ok(ctx, time_of_whole(&w, r.aim, &seconds));
+        assert_true(seconds == r.seconds);
+        const bool can = (4 - w.more) / w.factor >= w.least; /* is there an aim that gives what was asked for? */
+        assert_int_equal(r.seconds <= 1.02 * 4, can);
+        /* Between 96 and 102 % of it, or no step lies there. */
+        if (can) assert_true(r.seconds >= 0.96 * 4 || r.seconds + w.factor * w.step > 1.02 * 4);
+        assert_int_equal(skive_context_note_count(ctx), r.seconds > 1.02 * 4 || r.seconds < 0.95 * 4);
+    }
+    whole w = {.factor = 1, .least = 5};
+    skv_reached r;
+    assert_int_equal(skv_reach_time(ctx, 4, 10, time_of_whole, &w, &r), SKIVE_ERR_GOAL);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_all_ways),
@@ -349,6 +395,7 @@ int main(void) {
         cmocka_unit_test(test_control),
         cmocka_unit_test(test_control_uneven),
         cmocka_unit_test(test_control_refusals),
+        cmocka_unit_test(test_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lowrank/lowrank.h"
+#include "tune/reach.h"
 #include "train/train.h"
 #include "tune/tune.h"
 
@@ -176,16 +177,6 @@ static skive_status time_all(choosing *c) {
     return SKIVE_OK;
 }
 
-enum { TRIES = 8 };
-#define OVER  1.02 /* of the time that was asked for */
-#define UNDER 0.96
-
-typedef struct aiming {
-    double aim, low, high; /* budgets for the layers; the last ones below and above which the model was */
-    double seconds;        /* of the best model that is fast enough; 0: none yet */
-    size_t *chosen;        /* its ways */
-} aiming;
-
 static skive_status time_choice(const choosing *c, double *seconds) {
     skive_graph *g = NULL;
     skive_factorize_size size;
@@ -196,56 +187,16 @@ static skive_status time_choice(const choosing *c, double *seconds) {
     return status;
 }
 
-/* The next budget for the layers: in proportion, but between those that are known to be too low and too high. */
-static bool next_aim(aiming *a, double budget, double seconds, double most) {
-    const double before = a->aim;
-    a->aim *= budget / seconds;
-    if (a->aim >= most) a->aim = most;
-    if (a->low > 0 && a->high > 0 && (a->aim <= a->low || a->aim >= a->high)) a->aim = 0.5 * (a->low + a->high);
-    return fabs(a->aim / before - 1) > 0.002;
+static skive_status try_aim(void *user, double aim, double *seconds) {
+    choosing *c = user;
+    SKV_TRY(fit_in(c, aim));
+    return time_choice(c, seconds);
 }
 
-static skive_status approach(choosing *c, double budget, aiming *a) {
-    skv_lowrank *l = c->l;
-    for (int i = 0; i < TRIES; i++) {
-        double seconds;
-        const skive_status status = fit_in(c, a->aim);
-        if (status == SKIVE_ERR_GOAL && i > 0) break;
-        SKV_TRY(status);
-        SKV_TRY(time_choice(c, &seconds));
-        const bool over = seconds > OVER * budget;
-        if (over)
-            a->high = a->aim;
-        else
-            a->low = a->aim;
-        if (!over && seconds > a->seconds) {
-            a->seconds = seconds;
-            for (size_t k = 0; k < l->n_sites; k++) a->chosen[k] = l->ways[k].chosen;
-        }
-        if (!over && seconds >= UNDER * budget) break;
-        if (!next_aim(a, budget, seconds, c->all)) break;
-    }
-    return SKIVE_OK;
-}
-
-/* The layers' times do not quite add up to the model's, and ranks come in steps: what comes out is measured, and the
- * budget for the layers changed until the model takes the time that was asked for. */
 static skive_status reach_time(choosing *c, double budget) {
-    skv_lowrank *l = c->l;
-    aiming a = {.aim = budget};
-    SKV_TRY(skv_alloc_array(l->ctx, l->n_sites + 1, sizeof *a.chosen, &a.chosen));
-    const skive_status status = approach(c, budget, &a);
-    for (size_t k = 0; status == SKIVE_OK && a.seconds > 0 && k < l->n_sites; k++) l->ways[k].chosen = a.chosen[k];
-    skv_free(l->ctx, a.chosen);
-    SKV_TRY(status);
-    if (a.seconds == 0)
-        skv_note(l->ctx,
-                 "the time asked for is not quite reached: the model as a whole is slower than its layers' times say");
-    else if (a.seconds < 0.95 * budget)
-        skv_note(l->ctx,
-                 "no choice of ranks comes nearer to the time asked for: the model takes %.3g ms, asked %.3g ms",
-                 1e3 * a.seconds, 1e3 * budget);
-    return SKIVE_OK;
+    skv_reached r;
+    SKV_TRY(skv_reach_time(c->l->ctx, budget, c->all, try_aim, c, &r));
+    return r.aim == r.last ? SKIVE_OK : fit_in(c, r.aim);
 }
 
 /* What the model has of what is measured, and what of it no choice changes. */

@@ -2,7 +2,8 @@
  * after each.
  *
  * How many of what is ordered by importance go is found by bisection: each trial removes them from a copy and looks at
- * what remains, by counting, writing the file to memory, or running it. Nothing is estimated. */
+ * what remains, by counting, writing the file to memory, or the measured times of its nodes. Under a budget of time the
+ * model that comes out is run, and the budget of its nodes changed until the model takes what was asked for. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "passes/pass.h"
 #include "prune/prune.h"
 #include "tune/costs.h"
+#include "tune/reach.h"
 
 /* ---- what a model costs ---- */
 
@@ -26,6 +28,13 @@ static const skv_option budgets[] = {
     {.name = "latency", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = "s"},
 };
 
+static skive_plan_options plan_options(const skv_pruning *p) {
+    skive_plan_options o = skive_plan_options_default();
+    o.shapes = p->o->shapes;
+    o.n_shapes = p->o->n_shapes;
+    return o;
+}
+
 /* The median times of one run of each graph, measured in turns. ERR_UNSUPPORTED: a plan needs sizes that are not
  * known. */
 static skive_status time_graphs(const skv_pruning *p, const skive_graph *const *graphs, size_t n, double *seconds) {
@@ -34,10 +43,8 @@ static skive_status time_graphs(const skv_pruning *p, const skive_graph *const *
     skive_plan *plans[MOST] = {NULL};
     skive_cost_time times[MOST];
     double reorders[MOST];
-    skive_plan_options o = skive_plan_options_default();
+    const skive_plan_options o = plan_options(p);
     skive_status status = SKIVE_OK;
-    o.shapes = p->o->shapes;
-    o.n_shapes = p->o->n_shapes;
     for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = skive_plan_create(ctx, graphs[i], &o, &plans[i]);
     if (status == SKIVE_OK) status = skv_cost_measure(NULL, ctx, (const skive_plan *const *)plans, n, times, reorders);
     for (size_t i = 0; i < n; i++) {
@@ -86,14 +93,19 @@ typedef struct search {
     measure by;
     double wanted; /* for time: of that of `dense` */
     double before; /* of `dense` */
+    /* Of a budget of time: */
+    skive_costs *costs;
+    double nodes; /* of `dense`: the sum of their times */
+    /* Of the exact choice, and of the lowest first: the sums of the scores that go. */
+    double exact, ordered;
 } search;
 
 static skive_status cost_of(const search *s, const skive_graph *g, double *out) {
     if (s->by == LATENCY) {
-        const skive_graph *const both[] = {s->dense, g};
-        double seconds[2];
-        SKV_TRY(time_graphs(s->p, both, 2, seconds));
-        *out = seconds[1] / seconds[0] * s->before;
+        const skive_plan_options o = plan_options(s->p);
+        double nodes;
+        SKV_TRY(skv_costs_of_nodes(s->costs, g, &o, &nodes));
+        *out = nodes / s->nodes * s->before;
         return SKIVE_OK;
     }
     if (s->by == BYTES) {
@@ -139,7 +151,6 @@ static skive_status bisect(search *s, double budget, int64_t multiple, skive_gra
     *out = NULL;
     *taken = 0;
     *found = true;
-    /* Nothing has to go: a time that is measured twice may seem longer the second time. */
     SKV_TRY(try_first(s, 0, multiple, &cost, &best));
     if (cost <= budget || s->before <= budget) {
         *least = cost;
@@ -281,20 +292,25 @@ static skive_status count_of(const void *user, const skive_graph *g, double *out
  * less. */
 static skive_status choose_exactly(search *s, double budget, int64_t multiple, size_t taken, skive_graph **smaller) {
     const skv_exact e = {s->p, s->how, s->c, multiple, count_of, s};
-    const double ordered = s->how->harm_of_chosen(s->c);
-    double harm = 0;
     bool found = false;
-    SKV_TRY(skv_prune_exact(&e, budget, &harm, &found));
-    if (!found || !(harm < ordered)) {
+    s->ordered = s->how->harm_of_chosen(s->c);
+    SKV_TRY(skv_prune_exact(&e, budget, &s->exact, &found));
+    if (!found || !(s->exact < s->ordered)) {
+        s->exact = s->ordered;
         s->how->choose(s->c, taken, multiple);
-        skv_note(s->p->ctx, "exact choice: none has a smaller sum of scores than the lowest first, %.4g", ordered);
         return SKIVE_OK;
     }
-    skv_note(s->p->ctx, "exact choice: the scores that go add up to %.4g; with the lowest first to %.4g", harm,
-             ordered);
     skive_graph_free(*smaller);
     *smaller = NULL;
     return s->how->remove(s->c, s->p->work, smaller);
+}
+
+static void tell_exact(const search *s) {
+    if (s->exact < s->ordered)
+        skv_note(s->p->ctx, "exact choice: the scores that go add up to %.4g; with the lowest first to %.4g", s->exact,
+                 s->ordered);
+    else
+        skv_note(s->p->ctx, "exact choice: none has a smaller sum of scores than the lowest first, %.4g", s->ordered);
 }
 
 /* The model that fine-tuning goes back to loses the same. */
@@ -320,39 +336,79 @@ static skive_status remove_fitted(search *s, skive_graph **smaller) {
     return s->how->remove(s->c, s->p->work, smaller);
 }
 
-static skive_status remove_some(search *s, double budget) {
+/* Chooses what goes; `multiple` 0: the best of several. */
+static skive_status choose_some(search *s, double budget, int64_t multiple, skive_graph **smaller, size_t *gone) {
     skv_pruning *p = s->p;
-    const bool exact = is_exact(p);
-    int64_t asked = has_widths(p) ? skv_option_integer(&p->granularity_options, "multiple") : 1;
-    if (exact && asked == 0) asked = 1; /* no width is chosen by its time */
-    skive_graph *smaller = NULL;
     bool found = true;
     double least;
-    size_t gone = 0;
-    SKV_TRY(look(s));
-    if (!p->report.channels) SKV_TRY(s->how->list(s->c));
-    p->report.multiple = asked;
-    if (s->how->count(s->c) == 0 && s->before > budget) return refuse(s, budget, s->before);
-    if (asked == 0)
-        SKV_TRY(fastest(s, budget, &smaller, &p->report.multiple, &gone));
+    *smaller = NULL;
+    p->report.multiple = multiple;
+    if (multiple == 0)
+        SKV_TRY(fastest(s, budget, smaller, &p->report.multiple, gone));
     else
-        SKV_TRY(bisect(s, budget, asked, &smaller, &found, &least, &gone));
+        SKV_TRY(bisect(s, budget, multiple, smaller, &found, &least, gone));
     if (!found) return refuse(s, budget, least);
-    if (exact && s->how->gone(s->c) > 0) {
-        const skive_status status = choose_exactly(s, budget, asked, gone, &smaller);
+    if (is_exact(p) && s->how->gone(s->c) > 0) {
+        const skive_status status = choose_exactly(s, budget, multiple, *gone, smaller);
         if (status != SKIVE_OK) {
-            skive_graph_free(smaller);
+            skive_graph_free(*smaller);
+            *smaller = NULL;
             return status;
         }
     }
-    if (p->o->reconstruct) SKV_TRY(remove_fitted(s, &smaller));
-    if (asked != 0) gone = s->how->gone(s->c);
+    if (multiple != 0) *gone = s->how->gone(s->c);
+    return SKIVE_OK;
+}
+
+typedef struct timed {
+    search *s;
+    int64_t multiple;
+    skive_graph **smaller;
+    size_t *gone;
+} timed;
+
+static skive_status try_aim(void *user, double aim, double *seconds) {
+    timed *t = user;
+    const search *s = t->s;
+    double both[2];
+    skive_graph_free(*t->smaller);
+    *t->smaller = NULL;
+    SKV_TRY(choose_some(t->s, aim, t->multiple, t->smaller, t->gone));
+    t->multiple = s->p->report.multiple; /* which is looked for once */
+    SKV_TRY(time_graphs(s->p, (const skive_graph *const[]){s->dense, *t->smaller}, 2, both));
+    *seconds = both[1] / both[0] * s->before;
+    return SKIVE_OK;
+}
+
+static skive_status choose_in_time(search *s, double budget, int64_t multiple, skive_graph **smaller, size_t *gone) {
+    timed t = {s, multiple, smaller, gone};
+    skv_reached r;
+    if (budget >= s->before) return choose_some(s, budget, multiple, smaller, gone); /* nothing has to go */
+    SKV_TRY(skv_reach_time(s->p->ctx, budget, s->before, try_aim, &t, &r));
+    if (r.aim == r.last && *smaller) return SKIVE_OK;
+    skive_graph_free(*smaller);
+    *smaller = NULL;
+    return choose_some(s, r.aim, t.multiple, smaller, gone); /* the table knows all of its times by now */
+}
+
+static skive_status remove_some(search *s, double budget) {
+    skv_pruning *p = s->p;
+    int64_t multiple = has_widths(p) ? skv_option_integer(&p->granularity_options, "multiple") : 1;
+    if (is_exact(p) && multiple == 0) multiple = 1; /* no width is chosen by its time */
+    skive_graph *smaller = NULL;
+    size_t gone = 0;
+    SKV_TRY(look(s));
+    if (!p->report.channels) SKV_TRY(s->how->list(s->c));
+    if (s->how->count(s->c) == 0 && s->before > budget) return refuse(s, budget, s->before);
+    skive_status status = (s->by == LATENCY ? choose_in_time : choose_some)(s, budget, multiple, &smaller, &gone);
     p->report.removed += (int64_t)gone;
-    const skive_status rewound = shrink_other(s);
+    if (status == SKIVE_OK && is_exact(p) && gone > 0) tell_exact(s);
+    if (status == SKIVE_OK && p->o->reconstruct) status = remove_fitted(s, &smaller);
+    if (status == SKIVE_OK) status = shrink_other(s);
     close_choice(s);
-    if (rewound != SKIVE_OK) {
+    if (status != SKIVE_OK) {
         skive_graph_free(smaller);
-        return rewound;
+        return status;
     }
     skv_prune_free_layers(p);
     skive_graph_free(p->work);
@@ -371,9 +427,10 @@ static skive_status take_budget(search *s) {
         SKV_TRY(skv_option_set(s->p->ctx, "prune", &v, i, texts[i]));
     }
     if (s->by == LATENCY) {
-        double seconds;
-        SKV_TRY(time_graphs(s->p, &s->dense, 1, &seconds));
-        s->before = seconds;
+        const skive_plan_options plan = plan_options(s->p);
+        SKV_TRY(time_graphs(s->p, &s->dense, 1, &s->before));
+        SKV_TRY(skive_costs_open(s->p->ctx, NULL, &s->costs));
+        SKV_TRY(skv_costs_of_nodes(s->costs, s->dense, &plan, &s->nodes));
     } else {
         SKV_TRY(cost_of(s, s->dense, &s->before));
     }
@@ -386,10 +443,8 @@ static skive_status take_budget(search *s) {
 static skive_status check_runs(const search *s) {
     skive_context *ctx = s->p->ctx;
     skive_plan *before = NULL, *after = NULL;
-    skive_plan_options o = skive_plan_options_default();
+    const skive_plan_options o = plan_options(s->p);
     skive_status status = SKIVE_OK;
-    o.shapes = s->p->o->shapes;
-    o.n_shapes = s->p->o->n_shapes;
     if (skive_plan_create(ctx, s->dense, &o, &before) == SKIVE_OK) {
         status = skive_plan_create(ctx, s->p->work, &o, &after);
         if (status != SKIVE_OK && status != SKIVE_ERR_MEMORY) {
@@ -454,13 +509,6 @@ skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t) {
         status = skv_prune_steps(p, t, 0, remove_dead, &s);
     } else {
         SKV_GO(status, done, take_budget(&s));
-        if (s.by == LATENCY && is_exact(p)) {
-            status =
-                skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity",
-                            "choose=exact adds up what is counted: multiply-accumulates, parameters or bytes; under "
-                            "a budget of time leave it out");
-            goto done;
-        }
         status = skv_prune_steps(p, t, 0, shrink, &s);
     }
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p->tuned)) {
@@ -470,6 +518,8 @@ skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t) {
     }
 done:
     close_choice(&s);
+    if (s.costs && status == SKIVE_OK) (void)skive_costs_save(s.costs); /* without it they are measured again */
+    skive_costs_free(s.costs);
     skive_graph_free(dense);
     return status;
 }

@@ -188,7 +188,7 @@ static skive_status add_row(skive_context *ctx, const skive_node *n, skive_cost_
     return SKIVE_OK;
 }
 
-static skive_status measure_graph(skive_costs *c, const skive_plan *plan, skive_cost_report *r) {
+static skive_status measure_graph(skive_costs *c, const skive_plan *plan, bool whole, skive_cost_report *r) {
     skive_context *ctx = c->ctx;
     plan_nodes p = {.ctx = ctx, .graph = plan->graph};
     skive_cost_time *times = NULL;
@@ -208,7 +208,7 @@ static skive_status measure_graph(skive_costs *c, const skive_plan *plan, skive_
                .threads = plan->threads,
                .n = r->n_rows,
                .times = times,
-               .whole = plan,
+               .whole = whole ? plan : NULL,
                .report = r};
     r->threads = plan->threads;
     SKV_GO(status, done, run(&b));
@@ -224,20 +224,29 @@ done:
     return status;
 }
 
+static skive_status cost_graph(skive_costs *c, const skive_graph *g, const skive_plan_options *options, bool whole,
+                               skive_cost_report *r) {
+    skive_plan *plan = NULL;
+    SKV_TRY(skive_plan_create(c->ctx, g, options, &plan));
+    const skive_status status = measure_graph(c, plan, whole, r);
+    skive_plan_free(plan);
+    if (status != SKIVE_OK) skive_cost_report_free(c->ctx, r);
+    return status;
+}
+
 skive_status skive_costs_of_graph(skive_costs *c, const skive_graph *g, const skive_plan_options *options,
                                   skive_cost_report *report) {
     SKV_NEED(c ? c->ctx : NULL, "costs, graph, report", c, g, report);
-    skive_plan *plan = NULL;
+    *report = (skive_cost_report){0};
+    return cost_graph(c, g, options, true, report);
+}
+
+skive_status skv_costs_of_nodes(skive_costs *c, const skive_graph *g, const skive_plan_options *options, double *sum) {
     skive_cost_report r = {0};
-    *report = r;
-    SKV_TRY(skive_plan_create(c->ctx, g, options, &plan));
-    const skive_status status = measure_graph(c, plan, &r);
-    skive_plan_free(plan);
-    if (status == SKIVE_OK)
-        *report = r;
-    else
-        skive_cost_report_free(c->ctx, &r);
-    return status;
+    SKV_TRY(cost_graph(c, g, options, false, &r));
+    *sum = r.sum;
+    skive_cost_report_free(c->ctx, &r);
+    return SKIVE_OK;
 }
 
 /* ---- other numbers of channels ---- */

@@ -30,6 +30,9 @@ const skive_cost_time *skv_costs_find(const skive_costs *c, const char *key);
 /* An entry that is there already stays. */
 skive_status skv_costs_enter(skive_costs *c, const char *key, const skive_cost_time *time, bool fresh);
 
+/* The sum of the times of the nodes of the graph's plan, without measuring the whole. */
+skive_status skv_costs_of_nodes(skive_costs *c, const skive_graph *g, const skive_plan_options *options, double *sum);
+
 /* The key of a graph with one node, whose inputs have static types. *out is freed by skv_free. */
 skive_status skv_cost_key(const skive_graph *g, int threads, char **out);
 
