@@ -128,7 +128,7 @@ static void wrong_bytes_never_give_wrong_symbols(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     uint8_t junk[400], out[2000];
-    for (uint64_t seed = 0; seed < 400; seed++) {
+    for (uint64_t seed = 0; seed < skv_test_rounds(400); seed++) {
         for (size_t i = 0; i < sizeof junk; i++) junk[i] = (uint8_t)skv_rng_below(seed, 9, i, seed % 3 ? 256 : 4);
         for (size_t k = 0; k < skv_coder_count(); k++) {
             const unsigned alphabet = 1 + (unsigned)skv_rng_below(seed, 10, k, 256);

@@ -121,7 +121,8 @@ static void every_kind(void **unused) {
     (void)unused;
     skive_context *ctx = skv_test_context();
     int compared = 0;
-    for (size_t i = 0; i < SKV_COUNT(dtypes) * SKV_COUNT(sizes) * SKV_COUNT(blocks) * 2; i++) {
+    const size_t step = skv_test_sanitized() ? 7 : 1; /* which divides none of the numbers of kinds */
+    for (size_t i = 0; i < SKV_COUNT(dtypes) * SKV_COUNT(sizes) * SKV_COUNT(blocks) * 2; i += step) {
         const int64_t *s = sizes[i / SKV_COUNT(dtypes) % SKV_COUNT(sizes)];
         product p = {.m = s[0],
                      .k = s[1],
@@ -133,7 +134,7 @@ static void every_kind(void **unused) {
         p.bias = (i / 5) % 2;
         check_product(ctx, &p, &compared);
     }
-    assert_true(compared > 300);
+    assert_true(compared > 300 / (int)step);
     skv_test_context_end(ctx);
 }
 
