@@ -214,6 +214,28 @@ static void what_branches_see_is_folded(void **state) {
     end(m.g, NULL, ctx);
 }
 
+/* What is computed from a number that runs replace, or that is trained, is no constant of a training plan. */
+static void what_changes_is_not_folded(void **state) {
+    const int64_t dims[2] = {3, 4};
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        for (int training = 0; training < 2; training++) {
+            skive_context *ctx = skv_test_context();
+            maker m = start(ctx);
+            skive_value *x = input(&m, SKIVE_F32, 2, dims), *p = parameter(&m, SKIVE_F32, 2, dims, -1, 1);
+            p->trainable = kind == 1;
+            p->state = kind == 2;
+            output(&m, skv_emit(&m.b, "Add", SKV_IN(x, one(&m, "Neg", p)), SKV_NONE));
+            const skv_pass_env env = {.ctx = ctx, .training = training == 1};
+            size_t changes = 0;
+            skv_test_ok(ctx, skive_graph_infer(m.g));
+            skv_test_ok(ctx, skv_pass_find("fold-constants")->run(&env, m.g, &changes));
+            assert_int_equal(count(m.g, "Neg"), training && kind > 0);
+            end(m.g, NULL, ctx);
+        }
+    }
+}
+
 static void what_branches_see_must_be_defined(void **state) {
     const int64_t dims[2] = {3, 4};
     (void)state;
@@ -749,6 +771,7 @@ int main(void) {
         cmocka_unit_test(open_lists_name_no_known_sizes),
         cmocka_unit_test(batchnorm_is_folded),
         cmocka_unit_test(what_branches_see_is_folded),
+        cmocka_unit_test(what_changes_is_not_folded),
         cmocka_unit_test(what_branches_see_must_be_defined),
         cmocka_unit_test(q_linear_is_spread),
         cmocka_unit_test(signed_activations_become_unsigned),

@@ -108,7 +108,7 @@ static void describe_values(chooser *c, skv_kernel_node *k) {
             .type = v->type,
             .layout = param ? SKV_PLAIN : c->of[v->id].home,
             .is_parameter = param,
-            .constant = param && !(c->plan->training && v->trainable) ? skv_value_tensor(v) : NULL,
+            .constant = param && !(c->plan->training && skv_value_changes(v)) ? skv_value_tensor(v) : NULL,
             .coded = skv_value_coded(v),
         };
     }

@@ -37,6 +37,7 @@ skive_status skv_graph_copy_value(skive_graph *g, const skive_value *from, const
     (*out)->storage = skv_storage_retain(from->storage);
     (*out)->trainable = from->trainable;
     (*out)->keeps_zeros = from->keeps_zeros;
+    (*out)->state = from->state;
     return SKIVE_OK;
 }
 

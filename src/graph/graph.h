@@ -60,6 +60,7 @@ struct skive_value {
     bool is_input;
     bool trainable;   /* training may change it */
     bool keeps_zeros; /* pruned: training leaves its zeros alone */
+    bool state;       /* outputs of a run replace it after the run: running statistics, memories of terms */
     bool removed;     /* see skv_graph_hold */
     skv_use *uses;    /* in no particular order */
     uint32_t n_uses, uses_capacity;
@@ -259,6 +260,8 @@ skive_status skv_graph_topo(const skive_graph *g, skive_node ***out);
 static inline const skive_tensor *skv_value_tensor(const skive_value *v) {
     return v && v->storage && !v->storage->coded ? &v->storage->tensor : NULL;
 }
+/* Has a parameter other numbers in the next run of a training form? */
+static inline bool skv_value_changes(const skive_value *v) { return v->trainable || v->state; }
 static inline bool skv_value_is_param(const skive_value *v) { return skv_value_tensor(v) != NULL; }
 static inline const skv_coded *skv_value_coded(const skive_value *v) {
     return v && v->storage ? v->storage->coded : NULL;

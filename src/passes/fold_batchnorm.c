@@ -26,7 +26,7 @@ static bool foldable(const skv_pass_env *env, const skive_node *bn, skv_linear *
             return false;
         }
         if (!skv_value_is_param(params[i]) || params[i]->type.dtype != SKIVE_F32 ||
-            (env->training && params[i]->trainable))
+            (env->training && skv_value_changes(params[i])))
             return false;
     }
     const skive_value *b = params[1];

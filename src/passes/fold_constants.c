@@ -8,7 +8,7 @@
 enum { MAX_GROWTH_BYTES = 1 << 16 };
 
 static bool is_constant(const skv_pass_env *env, const skive_value *v) {
-    return skv_value_is_param(v) && !(env->training && v->trainable);
+    return skv_value_is_param(v) && !(env->training && skv_value_changes(v));
 }
 
 /* Shape only needs the type. */

@@ -9,7 +9,7 @@ static const skive_graph *taken(const skv_pass_env *env, const skive_node *n) {
     if (!skv_node_is(n, SKV_OP_IF) || *n->domain || !t || !t->data || t->dtype != SKIVE_BOOL ||
         skive_tensor_count(t) != 1)
         return NULL;
-    if (env->training && condition->trainable) return NULL;
+    if (env->training && skv_value_changes(condition)) return NULL;
     const skv_attr *branch = skv_node_attr(n, skive_tensor_get(t, 0) != 0 ? "then_branch" : "else_branch");
     return branch && branch->graph && branch->graph->n_outputs == n->n_outputs && branch->graph->n_inputs == 0
                ? branch->graph

@@ -15,7 +15,7 @@ skive_node *skv_match(const skv_pass_env *env, const skive_value *v, skv_op_kind
 
 bool skv_match_scalar(const skv_pass_env *env, const skive_value *v, double *out) {
     const skive_tensor *t = skv_value_tensor(v);
-    if (!t || skive_tensor_count(t) != 1 || (env->training && v->trainable)) return false;
+    if (!t || skive_tensor_count(t) != 1 || (env->training && skv_value_changes(v))) return false;
     if (t->dtype != SKIVE_F32 && t->dtype != SKIVE_F64 && t->dtype != SKIVE_F16 && t->dtype != SKIVE_BF16) return false;
     *out = skive_tensor_get(t, 0);
     return true;

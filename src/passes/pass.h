@@ -29,7 +29,7 @@ typedef struct skv_pass_env {
     /* Values that must be kept under their name (taps of calibration): a pass must not fuse across them. */
     bool (*keep)(const void *user, const skive_value *v);
     const void *keep_user;
-    bool training; /* trainable parameters are not constants */
+    bool training; /* parameters that change (skv_value_changes) are not constants */
     bool for_file; /* the graph will be written: do not fold what would make the file larger */
 } skv_pass_env;
 static inline bool skv_pass_keeps(const skv_pass_env *e, const skive_value *v) {

@@ -136,8 +136,14 @@ static skive_status set_outputs(skv_trainer *t, const skv_trainer_setup *s) {
         SKV_GO(status, done, skive_graph_add_output(g, gradients[i]));
     }
     t->first_stat_output = g->n_outputs;
-    for (size_t i = 0; i < s->n_updates; i++) SKV_GO(status, done, skive_graph_add_output(g, s->updates[i].next));
-    for (size_t i = 0; i < s->n_memories; i++) SKV_GO(status, done, skive_graph_add_output(g, s->memories[i].next));
+    for (size_t i = 0; i < s->n_updates; i++) {
+        s->updates[i].parameter->state = true;
+        SKV_GO(status, done, skive_graph_add_output(g, s->updates[i].next));
+    }
+    for (size_t i = 0; i < s->n_memories; i++) {
+        s->memories[i].parameter->state = true;
+        SKV_GO(status, done, skive_graph_add_output(g, s->memories[i].next));
+    }
 done:
     skv_free(t->ctx, wrt);
     skv_free(t->ctx, gradients);
