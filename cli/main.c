@@ -161,6 +161,10 @@ static int command_line(int argc, char **argv) {
         fprintf(stderr, "skive: %s\n", skive_cpu_problem());
         return skive_status_exit(SKIVE_ERR_UNSUPPORTED);
     }
+    if (skive_cpu_isa_problem()) {
+        fprintf(stderr, "skive: %s\n", skive_cpu_isa_problem());
+        return skive_status_exit(SKIVE_ERR_ARGUMENT);
+    }
     if (argc < 2) {
         cli_print_overview(stderr);
         return skive_status_exit(SKIVE_ERR_ARGUMENT);

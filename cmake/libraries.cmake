@@ -60,12 +60,14 @@ find_path(ONNX_PROTO_DIR onnx.proto PATHS /usr/include/onnx PATH_SUFFIXES onnx)
 skive_needs(ONNX_PROTO_DIR "onnx.proto, the schema of ONNX files," libonnx-dev)
 
 # ---- optional ----
+include(${CMAKE_CURRENT_LIST_DIR}/switch.cmake)
 # skive_optional(NAME WHAT LOST TARGET): the switch SKIVE_NAME, AUTO (used where it is found), ON (required) or OFF;
 # sets SKIVE_WITH_NAME to 1 or 0, and SKIVE_NAME_LIBRARY to what is linked: the target, or what the .pc file of
 # "pkg-config:MODULE" names
 macro(skive_optional name what lost target)
   set(SKIVE_${name} AUTO CACHE STRING "${what}: AUTO (used where it is found), ON (required), OFF (left out)")
   set_property(CACHE SKIVE_${name} PROPERTY STRINGS AUTO ON OFF)
+  skive_check_switch(${name})
   set(SKIVE_WITH_${name} 0)
   set(SKIVE_${name}_LIBRARY "")
   if(SKIVE_${name} STREQUAL "AUTO" OR SKIVE_${name})
@@ -95,6 +97,7 @@ skive_optional(LAPACKE LAPACKE "matrices are factorized by skive's own code, slo
 # OpenMP comes with the compiler: it is there when a program with a parallel region can be linked.
 set(SKIVE_OPENMP AUTO CACHE STRING "OpenMP: AUTO (used where the compiler has it), ON (required), OFF (one thread)")
 set_property(CACHE SKIVE_OPENMP PROPERTY STRINGS AUTO ON OFF)
+skive_check_switch(OPENMP)
 set(SKIVE_WITH_OPENMP 0)
 if(SKIVE_OPENMP STREQUAL "AUTO" OR SKIVE_OPENMP)
   include(CheckCSourceCompiles)

@@ -26,7 +26,8 @@ done
 root=$(scripts/cross_root.sh "$debian") || { echo "cross_test: $processor is skipped, there are no libraries"; exit 77; }
 
 # Integer kernels have code of their own at each level, float kernels at the least; readers, writers and coders once.
-integers=(test_int8 test_fixed) floats=(test_sgemm test_attention test_sparse test_kernels)
+integers=(test_int8 test_fixed)
+floats=(test_sgemm test_attention test_sparse test_kernels test_pool_window test_pool_forms test_conv_plain test_packed_weights)
 files=(test_pack test_endian test_tensor test_onnx test_onnx_fields test_data)
 optimize=-O3
 [ $files_only = 1 ] && integers=() floats=() optimize=-O1 # the kernels are compiled in half the time and hardly run
@@ -34,7 +35,7 @@ build=build-$processor
 SKIVE_ROOT=$root cmake --preset "$processor" -DSKIVE_OPTIMIZE="$optimize" >/dev/null || exit 1
 cmake --build "$build" -j "$(nproc)" --target skive "${integers[@]}" "${floats[@]}" "${files[@]}" || exit 1
 
-export OMP_NUM_THREADS=1 GOMP_SPINCOUNT=1000
+export OMP_NUM_THREADS=1 GOMP_SPINCOUNT=1000 SKIVE_FEW_CASES=1 # of what takes minutes under the emulator
 emulator=("qemu-$processor" -L "$root" -cpu "$cpu")
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT

@@ -80,12 +80,17 @@ END
     esac
 }
 
+# oneDNN's kernels are used on x86-64 only.
+for_this_processor() {
+    if [ "$(uname -m)" = x86_64 ]; then cat; else sed '/^libdnnl/d'; fi
+}
+
 list=0
 [ "${1:-}" = --list ] && { list=1; shift; }
 [ $# -gt 0 ] || set -- build
 entries=()
 for target in "$@"; do
-    lines=$(packages_of "$target") || { echo "deps: no target '$target'; there are runtime, build, demo, test, lint and cross" >&2; exit 2; }
+    lines=$(packages_of "$target" | for_this_processor) || { echo "deps: no target '$target'; there are runtime, build, demo, test, lint and cross" >&2; exit 2; }
     mapfile -t -O ${#entries[@]} entries <<<"$lines"
 done
 

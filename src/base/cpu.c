@@ -91,8 +91,6 @@ skv_isa skv_cpu_isa_hardware(void) {
     return SKV_ISA_AMX;
 }
 
-bool skv_cpu_amx_hidden(void) { return all(leaf(7, 0).edx, 1u << 24) && leaf(0x1d, 0).eax == 0; }
-
 #elif defined(__aarch64__)
 
 skv_isa skv_cpu_isa_hardware(void) {
@@ -105,13 +103,9 @@ skv_isa skv_cpu_isa_hardware(void) {
 #endif
 }
 
-bool skv_cpu_amx_hidden(void) { return false; }
-
 #else
 
 skv_isa skv_cpu_isa_hardware(void) { return SKV_ISA_SCALAR; }
-
-bool skv_cpu_amx_hidden(void) { return false; }
 
 #endif
 

@@ -50,6 +50,5 @@ bool skv_isa_parse(const char *name, skv_isa *out);
 
 skv_isa skv_cpu_isa(void); /* the level of the CPU, capped by SKIVE_ISA (read once) */
 skv_isa skv_cpu_isa_hardware(void);
-bool skv_cpu_amx_hidden(void); /* AMX announced but CPUID leaf 0x1D is empty */
 
 #endif

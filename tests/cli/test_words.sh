@@ -48,6 +48,8 @@ expect 2 '--seconds is -1; it must be between 0' "$skive" bench model.onnx --sec
 expect 2 '--layer-floor is -1; it must be between 0 and 1' "$skive" prune model.onnx --sparsity 0.5 --layer-floor -1 -o o.onnx
 expect 2 '--tolerance is -1' "$skive" simplify model.onnx --tolerance -1 -o o.onnx
 expect 2 'SKIVE_ISA must be one of scalar' env SKIVE_ISA=nonsense "$skive" inspect model.onnx
+expect 2 'SKIVE_ISA must be one of scalar' env SKIVE_ISA=nonsense "$skive" --version
+one_line
 foreign=neon
 [ "$(uname -m)" = aarch64 ] && foreign=avx2
 expect 2 "SKIVE_ISA asks for $foreign, which this CPU lacks" env SKIVE_ISA=$foreign "$skive" inspect model.onnx

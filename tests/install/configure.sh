@@ -38,6 +38,10 @@ says "oneDNN: left out"
 
 fails -DSKIVE_PNG=ON -DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON
 says "libpng is missing"
+fails -DSKIVE_JPEG=maybe
+says "SKIVE_JPEG is 'maybe': it must be AUTO, ON or OFF"
+fails -DSKIVE_ONEDNN=2.6
+says "SKIVE_ONEDNN is '2.6': it must be AUTO, ON or OFF"
 PKG_CONFIG_LIBDIR=$root fails
 says "skive needs protobuf-c, which is missing (Debian and Ubuntu: apt-get install libprotobuf-c-dev)"
 

@@ -23,6 +23,7 @@ cat >"$root/bin/apt-get" <<'END'
 exit 0
 END
 printf '#!/bin/sh\nexec "$@"\n' >"$root/bin/sudo"
+printf '#!/bin/sh\necho "${MACHINE:-x86_64}"\n' >"$root/bin/uname"
 chmod +x "$root"/bin/*
 export PATH=$root/bin:$PATH
 failures=0
@@ -56,6 +57,11 @@ check asked libdnnl-dev
 check asked libclang-rt-dev
 check not_asked libclang-rt-14-dev
 check not_asked libjpeg62-turbo-dev
+
+release "Debian 12 on a board" libdnnl-dev
+MACHINE=aarch64 check run build
+check not_asked libdnnl-dev
+check asked libjpeg-dev
 
 release "Ubuntu" libclang-rt-18-dev libjpeg-turbo8-dev
 check run build lint
