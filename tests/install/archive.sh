@@ -45,6 +45,8 @@ foreach(name skive test_base bench_train)
 endforeach()
 END
     cmake -S "$work/$name" -B "$work/$name/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug >/dev/null
+    cmake -S "$work/$name" -B "$work/$name/plain" -G Ninja >/dev/null
+    grep -q '^CMAKE_BUILD_TYPE:STRING=$' "$work/$name/plain/CMakeCache.txt" || { echo "$name: skive set the build type of the outer project" >&2; exit 1; }
     # What other folders' names stand for is made, a file of the library and the program are compiled, the rest could be.
     cmake --build "$work/$name/build" --target onnx_schema >/dev/null
     ninja -C "$work/$name/build" -t targets all >"$work/targets"
