@@ -71,6 +71,10 @@ static void print_rows(const skive_factorize_report *r, bool plan) {
     if (plan && !r->n_factorized) cli_printf("no layer would be factorized");
     if (plan && any) cli_printf("* chosen. Errors are norms of the difference, of those of the weights or outputs.");
     for (size_t i = 0; i < r->n_rows; i++)
+        if (!isnan(r->rows[i].refit_after))
+            cli_printf("fitted %s again, behind the layers before it: error of its outputs %.4f, was %.4f",
+                       r->rows[i].node, r->rows[i].refit_after, r->rows[i].refit_before);
+    for (size_t i = 0; i < r->n_rows; i++)
         if (r->rows[i].kept) cli_printf("kept %s (%s): %s", r->rows[i].node, r->rows[i].op, r->rows[i].kept);
 }
 
@@ -117,6 +121,10 @@ static json_t *row_json(const skive_factorize_row *r) {
     set_number(j, "error", r->error);
     set_number(j, "output_error", r->output_error);
     set_number(j, "plain_output_error", r->plain_error);
+    if (!isnan(r->refit_after)) {
+        set_number(j, "refit_error_before", r->refit_before);
+        set_number(j, "refit_error", r->refit_after);
+    }
     return j;
 }
 

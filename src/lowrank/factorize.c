@@ -156,15 +156,6 @@ static skive_status tune(skv_lowrank *l, skive_graph *made, const skive_graph *b
     return status;
 }
 
-static skive_status make(skv_lowrank *l, skive_graph **made) {
-    SKV_TRY(skv_lowrank_make(l, made));
-    if (!l->o.refit) return SKIVE_OK;
-    SKV_TRY(skv_lowrank_refit(l, *made));
-    for (size_t i = 0; i < l->n_sites; i++) l->ways[i].is_made = false;
-    skive_graph_free(*made);
-    return skv_lowrank_make(l, made);
-}
-
 static skive_status tell_slower(skv_lowrank *l) {
     size_t n = 0;
     const skive_factorize_row *first = NULL;
@@ -187,7 +178,7 @@ static skive_status factorize(skv_lowrank *l, const skive_graph *graph, skive_gr
         skv_note(l->ctx, "a dry run does not look for the limit on the loss: it tells the whole way");
     SKV_TRY(skv_lowrank_choose(l));
     SKV_TRY(skv_lowrank_size(l, l->work, true, &l->report.before)); /* while there is no other model in memory */
-    SKV_TRY(make(l, made));
+    SKV_TRY(l->o.refit ? skv_lowrank_make_refitted(l, made) : skv_lowrank_make(l, made));
     SKV_TRY(skv_lowrank_rows(l));
     for (size_t i = 0; i < l->n_sites; i++) { /* the model has the factors now */
         skv_factors_free(l->ctx, &l->ways[i].factors);

@@ -87,7 +87,7 @@ static const skv_option options[] = {
     {.name = "refit",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_factorize_options, refit),
-     .brief = "then fit last factors again, to what the factorized layers before them give"},
+     .brief = "then fit factors again, layer by layer, to the original's outputs behind factorized layers"},
     {.name = "joint",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_factorize_options, joint),

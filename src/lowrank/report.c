@@ -18,7 +18,7 @@ static skive_status plain_error(skv_lowrank *l, size_t site, const skv_way *way,
     f.rank = way->rank;
     skive_status status = way->method->look ? way->method->look(l->ctx, &plain, way->rank.a, &found) : SKIVE_OK;
     if (status == SKIVE_OK) status = way->method->factor(l->ctx, &plain, &found, way->rank, l->o.seed, &f);
-    if (status == SKIVE_OK) status = skv_factors_solve(l->ctx, &plain, NULL, &f);
+    if (status == SKIVE_OK) status = skv_factors_solve(l->ctx, &plain, NULL, NULL, &f);
     if (status == SKIVE_OK) status = skv_factors_error(l->ctx, s, &f, NULL, out);
     skv_found_free(l->ctx, &found);
     skv_factors_free(l->ctx, &f);
@@ -62,6 +62,8 @@ static skive_status add_row(skv_lowrank *l, size_t site, skv_way *way, bool chos
                                  .error = NAN,
                                  .output_error = NAN,
                                  .plain_error = NAN,
+                                 .refit_before = l->o.refit && chosen ? w->refit_before : NAN,
+                                 .refit_after = l->o.refit && chosen ? w->refit_after : NAN,
                                  .macs = way->macs,
                                  .parameters = way->parameters,
                                  .macs_before = w->items[0].macs,
