@@ -732,12 +732,59 @@ static void a_dry_run_lists_and_changes_nothing(void **state) {
     skv_test_ok(ctx, skive_factorize(ctx, g, NULL, NULL, &o, &r));
     assert_int_equal(skive_graph_node_count(g), 2);
     assert_true(r.n_rows >= 3);
-    size_t chosen = 0;
+    size_t chosen = 0, by_name = 0;
     for (size_t i = 0; i < r.n_rows; i++) {
-        assert_non_null(r.rows[i].method);
-        chosen += r.rows[i].chosen;
+        const skive_factorize_row *row = &r.rows[i];
+        assert_non_null(row->method);
+        chosen += row->chosen;
+        assert_true(row->by_name == !skv_factorization_find(row->method)->automatic);
+        by_name += row->by_name;
+        if (!row->by_name) continue;
+        assert_true(!row->chosen && !row->unknown && row->error > 0 && row->seconds > 0);
+        assert_true(row->parameters < row->parameters_before && row->macs <= row->macs_before);
     }
     assert_int_equal(chosen, 1);
+    assert_true(by_name >= 2);
+    skive_factorize_report_free(ctx, &r);
+    /* What is asked for by name is no such row. */
+    o.method = "cp";
+    skv_test_ok(ctx, skive_factorize(ctx, g, NULL, NULL, &o, &r));
+    for (size_t i = 0; i < r.n_rows; i++) assert_false(r.rows[i].by_name);
+    skive_factorize_report_free(ctx, &r);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* Of a large layer the row says that nothing was looked for, and nothing was; its sizes are there. */
+static void large_layers_are_not_looked_at_unasked(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const int64_t dims[] = {1, 512};
+    const skive_type t = skive_type_make(SKIVE_F32, 2, dims);
+    size_t unknown = 0;
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "large", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &x));
+    skive_builder b = skive_builder_of(g);
+    skive_value *y =
+        skive_build_node(&b, "MatMul", "m", (skive_value *[]){x, add_parameter(&b, "w", 2, (int64_t[]){512, 400}, 1)},
+                         2, NULL, 0, NULL, 1);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skive_factorize_options o = by("auto", "auto");
+    skive_factorize_report r;
+    o.macs = "0.5";
+    o.dry_run = true;
+    skv_test_ok(ctx, skive_factorize(ctx, g, NULL, NULL, &o, &r));
+    for (size_t i = 0; i < r.n_rows; i++) {
+        if (!r.rows[i].by_name) continue;
+        assert_non_null(strstr(r.rows[i].unknown, "ask for it by name"));
+        assert_true(isnan(r.rows[i].error) && r.rows[i].parameters > 0);
+        assert_true(r.rows[i].parameters < r.rows[i].parameters_before);
+        unknown++;
+    }
+    assert_true(unknown >= 2);
     skive_factorize_report_free(ctx, &r);
     skive_graph_free(g);
     skv_test_context_end(ctx);
@@ -798,6 +845,7 @@ int main(void) {
         cmocka_unit_test(factors_merge_back),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_dry_run_lists_and_changes_nothing),
+        cmocka_unit_test(large_layers_are_not_looked_at_unasked),
         cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

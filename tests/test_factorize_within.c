@@ -190,11 +190,100 @@ static void means_move_behind_a_convolution(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- what fine-tuning is taught ---- */
+
+static skive_graph *scores(skive_context *ctx, skive_dataset *t, uint64_t seed, int epochs) {
+    enum { A = 24 };
+    static float w1[A * PIXELS], w2[CLASSES * A], none[A];
+    for (int i = 0; i < A * PIXELS; i++) w1[i] = (float)(0.2 * skv_rng_normal(seed, 1, (uint64_t)i));
+    for (int i = 0; i < CLASSES * A; i++) w2[i] = (float)(0.3 * skv_rng_normal(seed, 2, (uint64_t)i));
+    const made_layer layers[2] = {{A, PIXELS, w1, none}, {CLASSES, A, w2, none}};
+    skive_graph *g = made_network(ctx, layers, 2, true);
+    const skive_train_options train = settings(epochs, 32);
+    skv_test_ok(ctx, skive_train(ctx, g, t, NULL, &train, NULL, 0, NULL));
+    return g;
+}
+
+/* With all of the weight on a teacher the outputs come nearer to that teacher's than with the other one; beside the
+ * labels, a term on a value inside brings that value nearer to what it was than labels alone do. */
+static void teachers_and_terms_teach(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *t = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
+    skive_graph *g = scores(ctx, t, 1, 8), *other = scores(ctx, t, 2, 1), *made[4];
+    skive_train_options tune = skive_factorize_finetune_default();
+    char layer[160], hint[400], inside[128], end[128];
+    (void)state;
+    tune.epochs = 6;
+    tune.batch = 32;
+    tune.learning_rate = 0.05;
+    (void)snprintf(layer, sizeof layer, "%s=svd:22", reader_of(g, "w1"));
+    (void)snprintf(inside, sizeof inside, "%s",
+                   skive_value_name(skive_graph_find_node(g, reader_of(g, "w1"))->outputs[0]));
+    (void)snprintf(end, sizeof end, "%s", skive_value_name(skive_graph_output(g, 0)));
+    (void)snprintf(hint, sizeof hint, "hint:student=%s,teacher=%s,weight=20", inside, inside);
+    for (int i = 0; i < 4; i++) {
+        skive_factorize_options o = skive_factorize_options_default();
+        o.measure = false;
+        o.layers = (const char *const[]){layer};
+        o.n_layers = 1;
+        o.finetune = &tune;
+        o.distill_alpha = i < 2 ? 1 : 0;
+        o.temperature = 2;
+        if (i == 1) o.teacher = other;
+        if (i == 2) o.terms = hint;
+        skive_factorize_report r;
+        skv_test_ok(ctx, skive_graph_copy(ctx, g, &made[i]));
+        skv_test_ok(ctx, skive_factorize(ctx, made[i], t, NULL, &o, &r));
+        assert_int_equal(r.training.n_epochs, 6);
+        skive_factorize_report_free(ctx, &r);
+    }
+    assert_true(noise_of(ctx, other, made[1], t, end) < noise_of(ctx, other, made[0], t, end));
+    assert_true(noise_of(ctx, g, made[0], t, end) < noise_of(ctx, g, made[1], t, end));
+    const double with = noise_of(ctx, g, made[2], t, inside), without = noise_of(ctx, g, made[3], t, inside);
+    if (!(with < 0.9 * without)) fail_msg("the hinted value: %g to %g", without, with);
+    for (int i = 0; i < 4; i++) skive_graph_free(made[i]);
+    skive_graph_free(other);
+    skive_graph_free(g);
+    skive_dataset_free(t);
+    skv_test_context_end(ctx);
+}
+
+static void what_cannot_be_taught_is_refused(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *t = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
+    skive_graph *g = scores(ctx, t, 1, 1);
+    const uint64_t before = fingerprint(g);
+    skive_train_options tune = skive_factorize_finetune_default();
+    (void)state;
+    tune.epochs = 1;
+#define REFUSE(code, text, ...)                                                      \
+    do {                                                                             \
+        skive_factorize_options o = skive_factorize_options_default();               \
+        o.measure = false;                                                           \
+        o.finetune = &tune;                                                          \
+        __VA_ARGS__;                                                                 \
+        skv_test_fails(ctx, skive_factorize(ctx, g, t, NULL, &o, NULL), code, text); \
+        assert_true(fingerprint(g) == before);                                       \
+    } while (0)
+    REFUSE(SKIVE_ERR_ARGUMENT, "has no epochs", o.teacher = g; o.finetune = NULL);
+    REFUSE(SKIVE_ERR_ARGUMENT, "has no epochs", o.terms = "hint"; o.finetune = NULL);
+    REFUSE(SKIVE_ERR_ARGUMENT, "there are no terms", o.teacher = g; o.distill_alpha = 0);
+    REFUSE(SKIVE_ERR_ARGUMENT, "nothing is fine-tuned", o.terms = "hint"; o.merge = true);
+    REFUSE(SKIVE_ERR_ARGUMENT, "one of them is empty", o.terms = "hint;;hint");
+    REFUSE(SKIVE_ERR_ARGUMENT, "nonsense", o.terms = "nonsense");
+#undef REFUSE
+    skive_dataset_free(t);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_much_of_the_way_as_the_limit_allows),
         cmocka_unit_test(two_layers_in_a_row_are_fitted_again),
         cmocka_unit_test(means_move_behind_a_convolution),
+        cmocka_unit_test(teachers_and_terms_teach),
+        cmocka_unit_test(what_cannot_be_taught_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,6 +3,7 @@
 #ifndef SKV_LOWRANK_H
 #define SKV_LOWRANK_H
 
+#include <skive/distill.h>
 #include <skive/factorize.h>
 
 #include "base/option.h"
@@ -242,6 +243,7 @@ typedef struct skv_lowrank {
     bool *looked;     /* the same: whether it is there */
     skive_costs *costs;
     bool tuned;
+    skive_distill_options lesson; /* of fine-tuning */
     skive_factorize_report report;
 } skv_lowrank;
 
@@ -259,6 +261,9 @@ skive_status skv_lowrank_list(skv_lowrank *l);
 /* A way of this rank: its costs and what it loses; rank 0 of the second kind is chosen by the record. */
 skive_status skv_lowrank_way(skv_lowrank *l, size_t site, const skv_factorization *m, skv_rank r, skv_way *out);
 void skv_lowrank_cost(const skv_site *s, const skv_factorization *m, skv_rank r, int64_t *macs, int64_t *parameters);
+/* The largest rank that makes the layer smaller with at most so many multiply-accumulates, or rank 1 where none is so
+ * small; a is 0 where no rank makes it smaller. */
+skv_rank skv_lowrank_rank_within(const skv_site *s, const skv_factorization *m, double macs);
 skive_status skv_lowrank_keep(skv_lowrank *l, size_t site, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Chooses among them by the budget, or the limit on the loss; otherwise the best of each. */
