@@ -224,3 +224,15 @@ skive_status cli_size(cli_args *a, const char *name, uint64_t *out) {
     *out = (uint64_t)size;
     return SKIVE_OK;
 }
+
+skive_status cli_join(cli_args *a, const char *option, const char *what, char **out) {
+    for (size_t i = 0; i < cli_count(a, option); i++) {
+        if (!*cli_text_at(a, option, i))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is empty; name %s (docs/distillation.md)", option, what);
+        char *more = cli_format("%s%s%s", *out ? *out : "", *out ? ";" : "", cli_text_at(a, option, i));
+        if (!more) return SKIVE_ERR_MEMORY;
+        free(*out);
+        *out = more;
+    }
+    return SKIVE_OK;
+}

@@ -184,6 +184,9 @@ skive_status cli_check_output(cli_args *a, const char *path);
 skive_status cli_is_in_spec(const char *spec, const char *path, bool *is);
 /* Do both names refer to one file, or would they once it is written? "x" and "./x" do, and links to one file. */
 bool cli_same_file(const char *x, const char *y);
+/* The values of an option that may be repeated as one text, with ';' between; *out, freed by free, grows from NULL.
+ * `what`: what is to be named, for the error where one is empty. */
+skive_status cli_join(cli_args *a, const char *option, const char *what, char **out);
 /* How much of "b.onnx:0.3" is the file: a number behind the last colon is a weight, unless there is such a file. */
 size_t cli_teacher_length(const char *text, double *weight);
 /* After long work: if the file cannot be written after all, saves the model to the temporary folder. */

@@ -105,23 +105,10 @@ static skive_status read_teachers(cli_args *a, distill_lesson *l) {
     return status;
 }
 
-/* An option that may be repeated as one text. */
-static skive_status join(cli_args *a, const char *option, const char *what, char **out) {
-    for (size_t i = 0; i < cli_count(a, option); i++) {
-        if (!*cli_text_at(a, option, i))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is empty; name %s (docs/distillation.md)", option, what);
-        char *more = cli_format("%s%s%s", *out ? *out : "", *out ? ";" : "", cli_text_at(a, option, i));
-        if (!more) return SKIVE_ERR_MEMORY;
-        free(*out);
-        *out = more;
-    }
-    return SKIVE_OK;
-}
-
 static skive_status join_all(cli_args *a, distill_lesson *l) {
-    skive_status status = join(a, "term", "a term, such as hint", &l->terms);
-    if (status == SKIVE_OK) status = join(a, "teacher-head", "an output, TASK=OUTPUT", &l->heads);
-    if (status == SKIVE_OK) status = join(a, "teacher-classes", "a file of names, or 'known'", &l->classes);
+    skive_status status = cli_join(a, "term", "a term, such as hint", &l->terms);
+    if (status == SKIVE_OK) status = cli_join(a, "teacher-head", "an output, TASK=OUTPUT", &l->heads);
+    if (status == SKIVE_OK) status = cli_join(a, "teacher-classes", "a file of names, or 'known'", &l->classes);
     if (status != SKIVE_OK || l->n_teachers || !(l->heads || l->classes)) return status;
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is of a --teacher, and there is none; leave it out",
                     l->heads ? "teacher-head" : "teacher-classes");

@@ -1,5 +1,6 @@
 /* skive factorize: layers become products of smaller ones. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -8,10 +9,15 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the factorized model to write, as ONNX", false},
     {"data", 'd', "SET", "data set: for outputs that factors keep, and for fine-tuning", false},
     {"layer", 0, "NAME=METHOD:RANK", "what this node gets; NAME=keep leaves it; may be repeated", true},
+    {"teacher", 0, "FILE", "the teacher of fine-tuning (default: the model before)", false},
+    {"term", 0, "NAME:OPTIONS",
+     "a further term of the loss in fine-tuning, such as hint or attention; may be repeated (docs/distillation.md)",
+     true},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
+    CLI_TEACHER_INPUT_OPTIONS,
     CLI_TRAIN_OPTIONS,
 };
 
@@ -52,14 +58,17 @@ static void times(cli_table *t, const skive_factorize_row *r) {
 static void print_rows(const skive_factorize_report *r, bool plan) {
     static const char *const heads[] = {"<layer", "<method", "rank", "error", "output", "MACs", "parameters", "time"};
     char name[CLI_SHORT], text[48];
-    bool any = false;
-    for (size_t i = 0; i < r->n_rows; i++) any = any || r->rows[i].method;
+    bool any = false, by_name = false;
+    for (size_t i = 0; i < r->n_rows; i++) {
+        any = any || r->rows[i].method;
+        by_name = by_name || r->rows[i].by_name;
+    }
     cli_table *t = any ? cli_table_new(heads, CLI_COUNT(heads)) : NULL;
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_factorize_row *row = &r->rows[i];
         if (!row->method) continue;
         cli_table_cell(t, "%s", cli_short(row->node, name, sizeof name));
-        cli_table_cell(t, "%s%s", row->method, plan && row->chosen ? " *" : "");
+        cli_table_cell(t, "%s%s", row->method, plan && row->chosen ? " *" : row->by_name ? " (by name)" : "");
         cli_table_cell(t, "%s", rank_text(row, text, sizeof text));
         number(t, row->error, "%.4f");
         number(t, row->output_error, "%.4f");
@@ -70,6 +79,15 @@ static void print_rows(const skive_factorize_report *r, bool plan) {
     if (any) cli_table_print(t, stdout);
     if (plan && !r->n_factorized) cli_printf("no layer would be factorized");
     if (plan && any) cli_printf("* chosen. Errors are norms of the difference, of those of the weights or outputs.");
+    if (plan && by_name)
+        cli_printf("(by name): never chosen by auto; ask for it by --method, or --layer NAME=METHOD:RANK.");
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (r->rows[i].unknown)
+            cli_printf("%s of %s: errors and time %s", r->rows[i].method, r->rows[i].node, r->rows[i].unknown);
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (!isnan(r->rows[i].refit_after))
+            cli_printf("fitted %s again, behind the layers before it: error of its outputs %.4f, was %.4f",
+                       r->rows[i].node, r->rows[i].refit_after, r->rows[i].refit_before);
     for (size_t i = 0; i < r->n_rows; i++)
         if (r->rows[i].kept) cli_printf("kept %s (%s): %s", r->rows[i].node, r->rows[i].op, r->rows[i].kept);
 }
@@ -117,6 +135,12 @@ static json_t *row_json(const skive_factorize_row *r) {
     set_number(j, "error", r->error);
     set_number(j, "output_error", r->output_error);
     set_number(j, "plain_output_error", r->plain_error);
+    json_object_set_new(j, "by_name", json_boolean(r->by_name));
+    if (r->unknown) json_object_set_new(j, "unknown", cli_json_text(r->unknown));
+    if (!isnan(r->refit_after)) {
+        set_number(j, "refit_error_before", r->refit_before);
+        set_number(j, "refit_error", r->refit_after);
+    }
     return j;
 }
 
@@ -141,6 +165,7 @@ enum { MAX_LAYERS = 256 };
 
 typedef struct factoring {
     const char *layers[MAX_LAYERS];
+    char *terms;
     skive_factorize_report report;
 } factoring;
 
@@ -161,16 +186,20 @@ static skive_status settings(cli_job *j) {
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --data", with_data[i]);
     if (cli_has(a, "samples") && strcmp(o->weighting, "plain") == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--samples has no use: --weighting plain looks at none");
-    static const char *const with_tuning[] = {"distill-alpha", "temperature"};
+    static const char *const with_tuning[] = {"distill-alpha", "temperature", "teacher", "term"};
     for (size_t i = 0; i < CLI_COUNT(with_tuning); i++)
         if (cli_has(a, with_tuning[i]) && j->how->epochs < 1)
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is for fine-tuning: give --finetune EPOCHS", with_tuning[i]);
-    return SKIVE_OK;
+    const skive_status status = cli_join(a, "term", "a term, such as hint", &f->terms);
+    o->terms = f->terms;
+    return status;
 }
 
 static skive_status open_all(cli_job *j) {
-    const skive_status status = cli_job_load(j, cli_has(j->a, "data"));
-    return status == SKIVE_OK ? cli_job_open_rest(j) : status;
+    skive_status status = cli_job_load(j, cli_has(j->a, "data"));
+    if (status == SKIVE_OK) status = cli_job_open_rest(j);
+    skive_options_factorize(j->options)->teacher = j->teacher;
+    return status;
 }
 
 static skive_status work(cli_job *j) {
@@ -217,6 +246,7 @@ static skive_status run(cli_args *a) {
     cli_job j = {.own = &f, .training = &f.report.training};
     const skive_status status = cli_job_run(a, &steps, &j);
     skive_factorize_report_free(a->ctx, &f.report);
+    free(f.terms);
     return status;
 }
 
@@ -230,7 +260,7 @@ const cli_command cli_command_factorize = {
     .n_options = CLI_COUNT(options),
     .method = "factorize",
     .finetunes = true,
-    .hidden = {"seed", "find-lr", "find-lr-steps"},
+    .hidden = {"seed", "terms", "find-lr", "find-lr-steps"},
     .details =
         "A matrix becomes two smaller ones, a convolution two to four smaller ones, without anything between them and\n"
         "with the bias on the last: plain ONNX. --method says how; auto tries svd, channel, spatial, tucker2 and\n"
@@ -242,7 +272,9 @@ const cli_command cli_command_factorize = {
         "become\n"
         "smaller are kept, and the reason is said. --dry-run lists for each layer the methods that would make it\n"
         "smaller, each at one rank, with error, size and measured time, marks what is chosen, and writes nothing.\n"
-        "--finetune trains the result, with the model before as teacher. --merge joins factors that do not pay.",
+        "Methods that auto never chooses (cp, grouped, tt, sparse) are listed as well. --finetune trains the result, "
+        "with\n"
+        "the model before as teacher, or --teacher; --term adds terms. --merge joins factors that do not pay.",
     .examples = "  skive factorize model.onnx --macs 0.5 --data fashion-mnist --finetune 5 -o small.onnx\n"
                 "  skive factorize model.onnx --method tucker2 --rank vbmf -o small.onnx\n"
                 "  skive factorize model.onnx --layer fc1=svd:32 --layer conv2=tucker2:8 --rank energy -o small.onnx\n"

@@ -221,7 +221,7 @@ static double error_at(skive_context *ctx, const skv_site *s, const char *name, 
     if (m->look) skv_test_ok(ctx, m->look(ctx, s, 0, &found));
     f.rank = r;
     skv_test_ok(ctx, m->factor(ctx, s, &found, r, 1, &f));
-    skv_test_ok(ctx, skv_factors_solve(ctx, s, s->moments, &f));
+    skv_test_ok(ctx, skv_factors_solve(ctx, s, s->moments, NULL, &f));
     skv_test_ok(ctx, skv_factors_error(ctx, s, &f, &error, NULL));
     if (lost) *lost = m->lost ? m->lost(s, &found, r) : -1;
     skv_factors_free(ctx, &f);
@@ -352,7 +352,7 @@ static void outputs_are_kept_better(void **state) {
                     if (method->look) skv_test_ok(ctx, method->look(ctx, &site, 0, &found));
                     f.rank = (skv_rank){r, method->second ? method->second(&s, r) : 0};
                     skv_test_ok(ctx, method->factor(ctx, &site, &found, f.rank, 1, &f));
-                    skv_test_ok(ctx, skv_factors_solve(ctx, &site, site.moments, &f));
+                    skv_test_ok(ctx, skv_factors_solve(ctx, &site, site.moments, NULL, &f));
                     skv_test_ok(ctx, skv_factors_error(ctx, &s, &f, NULL, &error[data]));
                     if (data && method->lost) lost = method->lost(&site, &found, f.rank);
                     skv_factors_free(ctx, &f);
@@ -367,6 +367,189 @@ static void outputs_are_kept_better(void **state) {
             skv_free(ctx, s.moments);
         }
     }
+    skv_test_context_end(ctx);
+}
+
+/* ---- fitted again ---- */
+
+/* A system by Gauss-Jordan elimination with pivots, in place: b [n][k] becomes the solution. */
+static void eliminate(int n, int k, double *a, double *b) {
+    for (int c = 0; c < n; c++) {
+        int best = c;
+        for (int r = c + 1; r < n; r++)
+            if (fabs(a[r * n + c]) > fabs(a[best * n + c])) best = r;
+        for (int j = 0; j < n + k; j++) {
+            double *x = j < n ? &a[c * n + j] : &b[c * k + j - n], *y = j < n ? &a[best * n + j] : &b[best * k + j - n];
+            const double t = *x;
+            *x = *y;
+            *y = t;
+        }
+        for (int r = 0; r < n; r++) {
+            const double f = r == c ? 0 : a[r * n + c] / a[c * n + c];
+            for (int j = 0; j < n && r != c; j++) a[r * n + j] -= f * a[c * n + j];
+            for (int j = 0; j < k && r != c; j++) b[r * k + j] -= f * b[c * k + j];
+        }
+    }
+    for (int r = 0; r < n; r++)
+        for (int j = 0; j < k; j++) b[r * k + j] /= a[r * n + r];
+}
+
+enum { ROWS_SEEN = 60, ROWS_HELD = 2000 };
+
+/* Rows x of a layer's input and what is left of them, y: some directions are lost, some are mixed in. */
+static void rows_of(int64_t d, int n, uint64_t seed, double *x, double *y) {
+    for (int r = 0; r < n; r++)
+        for (int64_t i = 0; i < d; i++) {
+            const double a = skv_rng_normal(seed, 31, (uint64_t)(r * d + i));
+            x[r * d + i] = i ? a / (double)(1 + i % 5) + 0.4 * x[r * d + i - 1] : a;
+            y[r * d + i] = (i % 4 == 3 ? 0.2 : 0.9) * x[r * d + i] + (i ? 0.3 * x[r * d + i - 1] : 0);
+        }
+}
+
+/* The sum over rows of |W x - A y|^2, by plain loops. */
+static double misfit(const skv_site *s, const double *a, int n, const double *x, const double *y) {
+    double sum = 0;
+    for (int r = 0; r < n; r++)
+        for (int64_t o = 0; o < s->out; o++) {
+            double e = 0;
+            for (int64_t i = 0; i < s->d; i++)
+                e += s->w[o * s->d + i] * x[r * s->d + i] - a[o * s->d + i] * y[r * s->d + i];
+            sum += e * e;
+        }
+    return sum / n;
+}
+
+/* Each method: the last factor is the direct solution over the rows, U = W E[x y'] V' (V E[y y'] V')^-1, and further
+ * rounds with the first factors never make the rows' error larger; rows that were held out gain too. */
+static void factors_are_fitted_to_the_original(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    size_t tried = 0;
+    for (size_t m = 0; m < skv_factorization_count(); m++) {
+        const skv_factorization *method = skv_factorization_at(m);
+        for (int shape = 0; shape < 2; shape++) {
+            skv_site s = shape ? site_of(ctx, 7, 3, 3, 3) : site_of(ctx, 8, 11, 1, 1);
+            const int64_t d = s.d;
+            static double x[ROWS_SEEN * 27], y[ROWS_SEEN * 27], hx[ROWS_HELD * 27], hy[ROWS_HELD * 27];
+            static double moments[27 * 27], cross[27 * 27], target[8 * 27], mean[27], a[8 * 27];
+            skv_found found = {0};
+            skv_factors f = {0};
+            if (method->why_not(&s) || method->beside || strcmp(method->name, "tt") == 0) {
+                skv_free(ctx, s.w);
+                continue;
+            }
+            tried++;
+            for (int64_t i = 0; i < s.out * d; i++) s.w[i] = skv_rng_normal(41, 3, (uint64_t)i);
+            settle(&s);
+            rows_of(d, ROWS_SEEN, 42, x, y);
+            rows_of(d, ROWS_HELD, 43, hx, hy);
+            double power = 0;
+            memset(moments, 0, sizeof moments);
+            memset(cross, 0, sizeof cross);
+            memset(mean, 0, sizeof mean);
+            for (int r = 0; r < ROWS_SEEN; r++)
+                for (int64_t i = 0; i < d; i++) {
+                    mean[i] += y[r * d + i] / ROWS_SEEN;
+                    for (int64_t j = 0; j < d; j++) {
+                        moments[i * d + j] += y[r * d + i] * y[r * d + j] / ROWS_SEEN;
+                        cross[i * d + j] += x[r * d + i] * y[r * d + j] / ROWS_SEEN;
+                    }
+                }
+            for (int64_t o = 0; o < s.out; o++)
+                for (int64_t j = 0; j < d; j++) {
+                    target[o * d + j] = 0;
+                    for (int64_t i = 0; i < d; i++) target[o * d + j] += s.w[o * d + i] * cross[i * d + j];
+                }
+            memset(a, 0, sizeof a);
+            power = misfit(&s, a, ROWS_SEEN, x, y);
+            const skv_regression r = {.moments = moments, .target = target, .mean = mean, .power = power};
+            f.rank.a = strcmp(method->name, "separable") == 0 || strcmp(method->name, "grouped") == 0 ? 1 : 3;
+            f.rank.b = method->second ? 2 : 0;
+            if (method->look) skv_test_ok(ctx, method->look(ctx, &s, 0, &found));
+            skv_test_ok(ctx, method->factor(ctx, &s, &found, f.rank, 1, &f));
+            skv_test_ok(ctx, skv_factors_solve(ctx, &s, NULL, NULL, &f));
+            skv_test_ok(ctx, skv_factors_dense(ctx, &s, &f, a));
+            double last = misfit(&s, a, ROWS_SEEN, x, y), now, held = misfit(&s, a, ROWS_HELD, hx, hy);
+            const double first = last, held_first = held;
+            skv_test_ok(ctx, skv_factors_solve(ctx, &s, moments, target, &f));
+            /* The direct solution of the first block. */
+            if (f.taps == 0) {
+                const int rows = (int)f.rows, outs = (int)(s.out / f.blocks);
+                static double gram[64 * 64], right[64 * 8];
+                for (int i = 0; i < rows; i++) {
+                    for (int j = 0; j < rows; j++) {
+                        gram[i * rows + j] = 0;
+                        for (int64_t p = 0; p < d; p++)
+                            for (int64_t q = 0; q < d; q++)
+                                gram[i * rows + j] += f.basis[i * d + p] * moments[p * d + q] * f.basis[j * d + q];
+                    }
+                    for (int o = 0; o < outs; o++) {
+                        right[i * outs + o] = 0;
+                        for (int64_t p = 0; p < d; p++) right[i * outs + o] += f.basis[i * d + p] * target[o * d + p];
+                    }
+                }
+                eliminate(rows, outs, gram, right);
+                for (int i = 0; i < rows; i++)
+                    for (int o = 0; o < outs; o++)
+                        assert_true(fabs(right[i * outs + o] - f.last[o * rows + i]) <
+                                    1e-7 * (1 + fabs(right[i * outs + o])));
+            }
+            for (int round = 0; round < 4; round++) {
+                skv_test_ok(ctx, skv_factors_dense(ctx, &s, &f, a));
+                skv_test_ok(ctx, skv_regression_error(ctx, &s, &r, &f, &now, NULL));
+                assert_true(fabs(now - misfit(&s, a, ROWS_SEEN, x, y)) < 1e-9 * power);
+                if (now > last * (1 + 1e-9)) fail_msg("%s, round %d: %g after %g", method->name, round, now, last);
+                last = now;
+                assert_non_null(method->refit);
+                skv_test_ok(ctx, method->refit(ctx, &s, &r, &f));
+                skv_test_ok(ctx, skv_factors_solve(ctx, &s, moments, target, &f));
+            }
+            held = misfit(&s, a, ROWS_HELD, hx, hy); /* of the last round but one */
+            if (last >= 0.95 * first || held >= held_first)
+                fail_msg("%s: %g to %g, held out %g to %g", method->name, first, last, held_first, held);
+            skv_factors_free(ctx, &f);
+            skv_found_free(ctx, &found);
+            skv_free(ctx, s.w);
+        }
+    }
+    assert_true(tried >= 7);
+    skv_test_context_end(ctx);
+}
+
+/* Of rank r without structure no product is better than the regression of reduced rank: random ones are not, and where
+ * the input is as it was it is what the singular values of W E[x x']^1/2 leave out. */
+static void two_factors_are_the_best_of_their_rank(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    skv_site s = site_of(ctx, 6, 9, 1, 1);
+    static double x[ROWS_SEEN * 9], y[ROWS_SEEN * 9], moments[81], target[54], mean[9], none[54];
+    skv_found found = {0};
+    skv_factors f = {0};
+    double error;
+    for (int64_t i = 0; i < s.out * s.d; i++) s.w[i] = skv_rng_normal(51, 3, (uint64_t)i);
+    settle(&s);
+    rows_of(s.d, ROWS_SEEN, 52, x, y);
+    for (int r = 0; r < ROWS_SEEN; r++)
+        for (int i = 0; i < 9; i++)
+            for (int j = 0; j < 9; j++) moments[i * 9 + j] += x[r * 9 + i] * x[r * 9 + j] / ROWS_SEEN;
+    for (int o = 0; o < 6; o++)
+        for (int j = 0; j < 9; j++)
+            for (int i = 0; i < 9; i++) target[o * 9 + j] += s.w[o * 9 + i] * moments[i * 9 + j];
+    const skv_regression r = {
+        .moments = moments, .target = target, .mean = mean, .power = misfit(&s, none, ROWS_SEEN, x, x)};
+    s.moments = moments;
+    const skv_factorization *m = skv_factorization_find("svd");
+    skv_test_ok(ctx, m->look(ctx, &s, 0, &found));
+    f.rank = (skv_rank){2, 0};
+    skv_test_ok(ctx, m->factor(ctx, &s, &found, f.rank, 1, &f));
+    for (int64_t i = 0; i < f.rows * s.d; i++) f.basis[i] = skv_rng_normal(53, 3, (uint64_t)i);
+    skv_test_ok(ctx, m->refit(ctx, &s, &r, &f));
+    skv_test_ok(ctx, skv_regression_error(ctx, &s, &r, &f, &error, NULL));
+    assert_true(fabs(error / r.power - m->lost(&s, &found, f.rank)) < 1e-9);
+    s.moments = NULL;
+    skv_factors_free(ctx, &f);
+    skv_found_free(ctx, &found);
+    skv_free(ctx, s.w);
     skv_test_context_end(ctx);
 }
 
@@ -549,12 +732,59 @@ static void a_dry_run_lists_and_changes_nothing(void **state) {
     skv_test_ok(ctx, skive_factorize(ctx, g, NULL, NULL, &o, &r));
     assert_int_equal(skive_graph_node_count(g), 2);
     assert_true(r.n_rows >= 3);
-    size_t chosen = 0;
+    size_t chosen = 0, by_name = 0;
     for (size_t i = 0; i < r.n_rows; i++) {
-        assert_non_null(r.rows[i].method);
-        chosen += r.rows[i].chosen;
+        const skive_factorize_row *row = &r.rows[i];
+        assert_non_null(row->method);
+        chosen += row->chosen;
+        assert_true(row->by_name == !skv_factorization_find(row->method)->automatic);
+        by_name += row->by_name;
+        if (!row->by_name) continue;
+        assert_true(!row->chosen && !row->unknown && row->error > 0 && row->seconds > 0);
+        assert_true(row->parameters < row->parameters_before && row->macs <= row->macs_before);
     }
     assert_int_equal(chosen, 1);
+    assert_true(by_name >= 2);
+    skive_factorize_report_free(ctx, &r);
+    /* What is asked for by name is no such row. */
+    o.method = "cp";
+    skv_test_ok(ctx, skive_factorize(ctx, g, NULL, NULL, &o, &r));
+    for (size_t i = 0; i < r.n_rows; i++) assert_false(r.rows[i].by_name);
+    skive_factorize_report_free(ctx, &r);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* Of a large layer the row says that nothing was looked for, and nothing was; its sizes are there. */
+static void large_layers_are_not_looked_at_unasked(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const int64_t dims[] = {1, 512};
+    const skive_type t = skive_type_make(SKIVE_F32, 2, dims);
+    size_t unknown = 0;
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "large", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &x));
+    skive_builder b = skive_builder_of(g);
+    skive_value *y =
+        skive_build_node(&b, "MatMul", "m", (skive_value *[]){x, add_parameter(&b, "w", 2, (int64_t[]){512, 400}, 1)},
+                         2, NULL, 0, NULL, 1);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skive_factorize_options o = by("auto", "auto");
+    skive_factorize_report r;
+    o.macs = "0.5";
+    o.dry_run = true;
+    skv_test_ok(ctx, skive_factorize(ctx, g, NULL, NULL, &o, &r));
+    for (size_t i = 0; i < r.n_rows; i++) {
+        if (!r.rows[i].by_name) continue;
+        assert_non_null(strstr(r.rows[i].unknown, "ask for it by name"));
+        assert_true(isnan(r.rows[i].error) && r.rows[i].parameters > 0);
+        assert_true(r.rows[i].parameters < r.rows[i].parameters_before);
+        unknown++;
+    }
+    assert_true(unknown >= 2);
     skive_factorize_report_free(ctx, &r);
     skive_graph_free(g);
     skv_test_context_end(ctx);
@@ -608,11 +838,14 @@ int main(void) {
         cmocka_unit_test(truncation_errors_are_the_dropped_values),
         cmocka_unit_test(known_ranks_are_found),
         cmocka_unit_test(outputs_are_kept_better),
+        cmocka_unit_test(factors_are_fitted_to_the_original),
+        cmocka_unit_test(two_factors_are_the_best_of_their_rank),
         cmocka_unit_test(joint_products_share_a_factor),
         cmocka_unit_test(a_budget_is_met_at_least_harm),
         cmocka_unit_test(factors_merge_back),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_dry_run_lists_and_changes_nothing),
+        cmocka_unit_test(large_layers_are_not_looked_at_unasked),
         cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,19 +38,28 @@ typedef struct skive_factorize_options {
      * weights), "activations" (the layer's outputs on the data), "fisher" (the weights, by their gradients). */
     const char *weighting;
     int64_t samples; /* of the data set that are looked at, default 256 */
-    bool refit;      /* then the last factor of each layer again, by least squares on what the factors before it give */
-    bool joint;      /* products with the same input (query, key and value) share their first factor */
-    bool uniform;    /* the budget by the same share of each layer, not by what each of them harms: a control */
-    bool round;      /* ranks are rounded to what is measured to cost no more; default true */
-    bool measure;    /* the times of layers and of the model, before and after; default true */
-    bool merge;      /* instead of factorizing: products of two factors that are smaller than these become one again */
+    /* Then the factors of each layer again, in the order of the graph: by least squares, so that behind the layers
+     * before it, factorized and fitted already, it gives what it gave in the original. Biases take the difference of
+     * the means. What would not have a smaller error on the samples stays, and a note says so. */
+    bool refit;
+    bool joint;   /* products with the same input (query, key and value) share their first factor */
+    bool uniform; /* the budget by the same share of each layer, not by what each of them harms: a control */
+    bool round;   /* ranks are rounded to what is measured to cost no more; default true */
+    bool measure; /* the times of layers and of the model, before and after; default true */
+    bool merge;   /* instead of factorizing: products of two factors that are smaller than these become one again */
     uint64_t seed;
     const skive_train_options *finetune; /* NULL or epochs 0: none. Start from skive_factorize_finetune_default() */
-    double distill_alpha; /* weight of the teacher in fine-tuning, the model before; in [0, 1], default 0.5 */
+    double distill_alpha; /* weight of the teacher's soft labels in fine-tuning; in [0, 1], default 0.5 */
     double temperature;   /* of its soft labels; default 4 */
     /* Only say what would be done: the report has for each layer the methods that would make it smaller, each at one
-     * rank, with measured times; nothing is trained and the graph is not changed. */
+     * rank, with measured times; nothing is trained and the graph is not changed. With the method "auto" it has those
+     * that "auto" never chooses too; of large layers without their errors and times. */
     bool dry_run;
+    const skive_graph
+        *teacher; /* in fine-tuning; borrowed; NULL: the model before. Its outputs are scores of classes */
+    /* Further terms of the loss in fine-tuning, as those of skive_distill_options: "NAME:OPTIONS" with more behind ';',
+     * such as "hint" or "attention"; NULL: none. Values inside the model keep their names but between factors. */
+    const char *terms;
 } skive_factorize_options;
 enum { SKIVE_FACTORIZE_LEVELS = 24 };
 SKIVE_API skive_factorize_options skive_factorize_options_default(void);
@@ -66,9 +75,14 @@ typedef struct skive_factorize_row {
     double error;          /* of the weights: Frobenius norm of the difference, of that of the weight */
     double output_error;   /* of the layer's outputs on the data, the same way; NaN: not looked at */
     double plain_error;    /* the same with the factors that do not look at data; NaN as well */
+    /* With `refit`: norm of the difference between the layer's outputs on the samples, behind the factorized layers
+     * before it, and those in the original, of the norm of these; NaN: it was not fitted again. */
+    double refit_before, refit_after;
     int64_t macs, macs_before, parameters, parameters_before;
     double seconds, seconds_before; /* of this layer; NaN: not measured */
     bool chosen;                    /* a dry run also lists methods that were not chosen */
+    bool by_name;                   /* such a method that "auto" never chooses: only where it is asked for */
+    const char *unknown;            /* static: why errors and times were not looked for; NULL: they were */
     char *kept;                     /* why the layer is as it was; NULL: it is factorized, or only listed */
 } skive_factorize_row;
 typedef struct skive_factorize_size {

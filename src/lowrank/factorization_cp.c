@@ -190,6 +190,38 @@ done:
     return status;
 }
 
+/* The 1 x 1 in front, for the windows and the last factor behind it. */
+static skive_status refit(skive_context *ctx, const skv_site *s, const skv_regression *r, skv_factors *f) {
+    const int64_t b = f->rank.a, taps = s->kh * s->kw;
+    const float *rows = f->links[1].data, *columns = f->links[2].data;
+    double *v = NULL, *h = NULL;
+    bool solved = false;
+    skive_status status = SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->in * b), sizeof *v, &v));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->out * b * taps), sizeof *h, &h));
+    for (int64_t k = 0; k < b; k++) {
+        for (int64_t i = 0; i < s->in; i++) v[i * b + k] = (double)f->links[0].data[k * s->in + i];
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t o = 0; o < s->out; o++)
+                h[(o * b + k) * taps + t] =
+                    f->last[o * b + k] * (double)rows[k * s->kh + t / s->kw] * (double)columns[k * s->kw + t % s->kw];
+    }
+    const skv_channel_factor points = {.out = s->out, .m = s->in, .b = b, .taps = taps, .h = h, .v = v};
+    SKV_GO(status, done, skv_regress_points(ctx, r, &points, &solved));
+    f->first_stays = !solved;
+    for (int64_t k = 0; k < b; k++)
+        for (int64_t i = 0; i < s->in; i++) {
+            f->links[0].data[k * s->in + i] = (float)v[i * b + k];
+            for (int64_t t = 0; t < taps; t++)
+                f->basis[k * s->d + i * taps + t] =
+                    v[i * b + k] * (double)rows[k * s->kh + t / s->kw] * (double)columns[k * s->kw + t % s->kw];
+        }
+done:
+    skv_free(ctx, v);
+    skv_free(ctx, h);
+    return status;
+}
+
 const skv_factorization skv_factorization_cp = {
     .name = "cp",
     .brief = "1x1, k x 1 and 1 x k of each channel, 1x1 (Lebedev et al. 2015)",
@@ -197,4 +229,5 @@ const skv_factorization skv_factorization_cp = {
     .full = full,
     .shape = shape,
     .factor = factor,
+    .refit = refit,
 };

@@ -136,5 +136,6 @@ const skv_factorization skv_factorization_grouped = {
     .look = look,
     .lost = lost,
     .factor = factor,
+    .refit = skv_regress_rows,
     .build = build,
 };

@@ -78,6 +78,43 @@ static skive_status factor(skive_context *ctx, const skv_site *s, const skv_foun
     return SKIVE_OK;
 }
 
+/* All kernels [in][r][taps] by one system: for (c, k, t) and (e, l, u) it is M[c t][e u] times (last' last)[c k][e l].
+ */
+static skive_status refit(skive_context *ctx, const skv_site *s, const skv_regression *r, skv_factors *f) {
+    enum { MOST = 2048 }; /* unknowns */
+    const int64_t taps = f->taps, rows = f->rows, each = rows / s->in, n = rows * taps;
+    double *ll = NULL, *system = NULL, *lt = NULL, *x = NULL;
+    skive_status status = SKIVE_OK;
+    f->first_stays = n > MOST;
+    if (f->first_stays) return SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(rows * rows), sizeof *ll, &ll));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(rows * s->d), sizeof *lt, &lt));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(n * n), sizeof *system, &system));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n, sizeof *x, &x));
+    SKV_GO(status, done,
+           skv_multiply(ctx,
+                        &(skv_product){
+                            .trans_a = true, .m = rows, .n = rows, .k = s->out, .a = f->last, .b = f->last, .c = ll}));
+    SKV_GO(status, done,
+           skv_multiply(
+               ctx, &(skv_product){
+                        .trans_a = true, .m = rows, .n = s->d, .k = s->out, .a = f->last, .b = r->target, .c = lt}));
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t row = i / taps, at = row / each * taps + i % taps; /* of the inputs */
+        x[i] = lt[row * s->d + at];
+        for (int64_t j = 0; j < n; j++)
+            system[i * n + j] = r->moments[at * s->d + j / taps / each * taps + j % taps] * ll[row * rows + j / taps];
+    }
+    SKV_GO(status, done, skv_solve(ctx, n, 1, system, x, x));
+    for (int64_t i = 0; i < n; i++) f->links[0].data[i] = (float)(f->basis[i] = x[i]);
+done:
+    skv_free(ctx, ll);
+    skv_free(ctx, lt);
+    skv_free(ctx, system);
+    skv_free(ctx, x);
+    return status;
+}
+
 const skv_factorization skv_factorization_separable = {
     .name = "separable",
     .brief = "r kernels of each channel by itself, then 1x1: depthwise-separable",
@@ -88,4 +125,5 @@ const skv_factorization skv_factorization_separable = {
     .look = look,
     .lost = lost,
     .factor = factor,
+    .refit = refit,
 };

@@ -35,23 +35,41 @@ static double lost(const skv_site *s, const skv_found *found, skv_rank r) {
     return s->moments ? -1 : skv_spectrum_lost(&found->of[0], r.a);
 }
 
-/* Row (r, x) of the basis: the r-th column of kh taps, at x. */
+/* Row (r, x) of the basis: the r-th column of kh taps, u [in kh][k], at x. */
+static void write_out(const skv_site *s, int64_t k, const double *u, skv_factors *f) {
+    const int64_t m = s->in * s->kh;
+    for (int64_t c = 0; c < f->rank.a; c++) {
+        for (int64_t i = 0; i < m; i++) {
+            f->links[0].data[c * m + i] = (float)u[i * k + c];
+            for (int64_t x = 0; x < s->kw; x++) f->basis[(c * s->kw + x) * s->d + i * s->kw + x] = u[i * k + c];
+        }
+    }
+}
+
 static skive_status factor(skive_context *ctx, const skv_site *s, const skv_found *found, skv_rank r, uint64_t seed,
                            skv_factors *f) {
-    const skv_spectrum *v = &found->of[0];
-    const int64_t m = s->in * s->kh;
     (void)seed;
     shape(s, r, f);
     SKV_TRY(skv_factors_open(ctx, s, r.a * s->kw, 1, f));
     SKV_TRY(skv_link_data(ctx, &f->links[0]));
-    for (int64_t c = 0; c < r.a; c++) {
-        for (int64_t i = 0; i < m; i++) {
-            const double u = v->u[i * v->k + c];
-            f->links[0].data[c * m + i] = (float)u;
-            for (int64_t x = 0; x < s->kw; x++) f->basis[(c * s->kw + x) * s->d + i * s->kw + x] = u;
-        }
-    }
+    write_out(s, found->of[0].k, found->of[0].u, f);
     return SKIVE_OK;
+}
+
+/* The columns are a factor of channels whose positions are rows of the window too. */
+static skive_status refit(skive_context *ctx, const skv_site *s, const skv_regression *r, skv_factors *f) {
+    const int64_t m = s->in * s->kh, b = f->rank.a;
+    double *u = NULL;
+    bool solved = false;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)(m * b), sizeof *u, &u));
+    for (int64_t c = 0; c < b; c++)
+        for (int64_t i = 0; i < m; i++) u[i * b + c] = (double)f->links[0].data[c * m + i];
+    const skv_channel_factor points = {.out = s->out, .m = m, .b = b, .taps = s->kw, .h = f->last, .v = u};
+    const skive_status status = skv_regress_points(ctx, r, &points, &solved);
+    f->first_stays = !solved;
+    if (status == SKIVE_OK) write_out(s, b, u, f);
+    skv_free(ctx, u);
+    return status;
 }
 
 const skv_factorization skv_factorization_spatial = {
@@ -64,4 +82,5 @@ const skv_factorization skv_factorization_spatial = {
     .look = look,
     .lost = lost,
     .factor = factor,
+    .refit = refit,
 };

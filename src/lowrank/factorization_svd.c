@@ -53,6 +53,7 @@ const skv_factorization skv_factorization_svd = {
     .look = skv_look_rows,
     .lost = skv_lost_rows,
     .factor = factor,
+    .refit = skv_regress_rows,
 };
 
 /* ---- the same of a convolution with a window ---- */
@@ -72,4 +73,5 @@ const skv_factorization skv_factorization_channel = {
     .look = skv_look_rows,
     .lost = skv_lost_rows,
     .factor = factor,
+    .refit = skv_regress_rows,
 };

@@ -99,7 +99,22 @@ static skive_status improve(skive_context *ctx, tucker *t) {
     return status;
 }
 
-/* Core [a][b][taps] = u' w v; row a of the basis is the core's, back on all inputs. */
+/* Writes v [in][b] and core [a][b][taps] into links and basis, whose row a is the core's, back on all inputs. */
+static skive_status write_out(skive_context *ctx, const skv_site *s, const double *v, const double *core,
+                              skv_factors *f) {
+    const int64_t taps = s->kh * s->kw, ranks = f->rank.b;
+    for (int64_t b = 0; b < ranks; b++)
+        for (int64_t i = 0; i < s->in; i++) f->links[0].data[b * s->in + i] = (float)v[i * ranks + b];
+    for (int64_t i = 0; i < f->rank.a * ranks * taps; i++) f->links[1].data[i] = (float)core[i];
+    for (int64_t a = 0; a < f->rank.a; a++)
+        SKV_TRY(skv_multiply(
+            ctx,
+            &(skv_product){
+                .m = s->in, .n = taps, .k = ranks, .a = v, .b = core + a * ranks * taps, .c = f->basis + a * s->d}));
+    return SKIVE_OK;
+}
+
+/* Core [a][b][taps] = u' w v. */
 static skive_status finish(skive_context *ctx, const tucker *t, skv_factors *f) {
     const skv_site *s = t->s;
     const int64_t taps = s->kh * s->kw;
@@ -110,17 +125,7 @@ static skive_status finish(skive_context *ctx, const tucker *t, skv_factors *f) 
             .trans_a = true, .m = t->r.a, .n = t->r.b * taps, .k = s->out, .a = t->u, .b = t->part, .c = t->turn}));
     SKV_TRY(skv_link_data(ctx, &f->links[0]));
     SKV_TRY(skv_link_data(ctx, &f->links[1]));
-    for (int64_t b = 0; b < t->r.b; b++)
-        for (int64_t i = 0; i < s->in; i++) f->links[0].data[b * s->in + i] = (float)t->v[i * t->r.b + b];
-    for (int64_t i = 0; i < t->r.a * t->r.b * taps; i++) f->links[1].data[i] = (float)t->turn[i];
-    for (int64_t a = 0; a < t->r.a; a++)
-        SKV_TRY(skv_multiply(ctx, &(skv_product){.m = s->in,
-                                                 .n = taps,
-                                                 .k = t->r.b,
-                                                 .a = t->v,
-                                                 .b = t->turn + a * t->r.b * taps,
-                                                 .c = f->basis + a * s->d}));
-    return SKIVE_OK;
+    return write_out(ctx, s, t->v, t->turn, f);
 }
 
 static skive_status factor(skive_context *ctx, const skv_site *s, const skv_found *found, skv_rank r, uint64_t seed,
@@ -147,6 +152,33 @@ done:
     return status;
 }
 
+/* The inputs' factor for what is behind it, then the core and the last factor at once for what it gives. */
+static skive_status refit(skive_context *ctx, const skv_site *s, const skv_regression *r, skv_factors *f) {
+    const int64_t ranks = f->rank.b, n = ranks * s->kh * s->kw;
+    double *v = NULL, *core = NULL, *h = NULL;
+    bool solved = false;
+    skive_status status = SKIVE_OK;
+    if (f->rank.a > s->out) return SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->in * ranks), sizeof *v, &v));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(f->rank.a * n), sizeof *core, &core));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->out * n), sizeof *h, &h));
+    for (int64_t b = 0; b < ranks; b++)
+        for (int64_t i = 0; i < s->in; i++) v[i * ranks + b] = (double)f->links[0].data[b * s->in + i];
+    for (int64_t i = 0; i < f->rank.a * n; i++) core[i] = (double)f->links[1].data[i];
+    SKV_GO(status, done,
+           skv_multiply(ctx, &(skv_product){.m = s->out, .n = n, .k = f->rank.a, .a = f->last, .b = core, .c = h}));
+    const skv_channel_factor points = {.out = s->out, .m = s->in, .b = ranks, .taps = s->kh * s->kw, .h = h, .v = v};
+    SKV_GO(status, done, skv_regress_points(ctx, r, &points, &solved));
+    f->first_stays = !solved;
+    SKV_GO(status, done, skv_regress_behind(ctx, s, r, ranks, v, f->rank.a, f->last, core));
+    status = write_out(ctx, s, v, core, f);
+done:
+    skv_free(ctx, v);
+    skv_free(ctx, core);
+    skv_free(ctx, h);
+    return status;
+}
+
 const skv_factorization skv_factorization_tucker2 = {
     .name = "tucker2",
     .brief = "1x1, the window between fewer channels, 1x1 (Kim et al. 2016)",
@@ -158,4 +190,5 @@ const skv_factorization skv_factorization_tucker2 = {
     .look = look,
     .lost = lost,
     .factor = factor,
+    .refit = refit,
 };

@@ -7,6 +7,7 @@
 #include "graph/left_out.h"
 #include "graph/unknown.h"
 #include "lowrank/lowrank.h"
+#include "train/teachers/lesson.h"
 #include "train/train.h"
 
 const char *skive_factorize_library(void) { return skv_linear_library(); }
@@ -61,6 +62,18 @@ static skive_status check_merge(const skv_lowrank *l, int budgets) {
     return SKIVE_OK;
 }
 
+static skive_status check_teaching(skv_lowrank *l) {
+    skive_factorize_options *o = &l->o;
+    const char *what = o->teacher ? "teacher" : "terms";
+    if (o->terms && !*o->terms) o->terms = NULL;
+    if (!o->teacher && !o->terms) return SKIVE_OK;
+    if (o->merge) return contradiction(l, what, "factors are merged, and nothing is fine-tuned");
+    if (o->finetune->epochs < 1) return contradiction(l, what, "it is for fine-tuning, which has no epochs");
+    if (o->teacher && o->distill_alpha == 0 && !o->terms)
+        return contradiction(l, what, "its weight in the loss, distill-alpha, is 0, and there are no terms");
+    return SKIVE_OK;
+}
+
 static skive_status check(skv_lowrank *l) {
     skive_factorize_options *o = &l->o;
     const char *const budgets[] = {o->macs, o->params, o->bytes, o->latency};
@@ -86,7 +99,7 @@ static skive_status check(skv_lowrank *l) {
         return contradiction(l, "refit", "it needs a data set and the weighting 'activations'");
     if (o->finetune->epochs > 0 && !l->train && !o->dry_run)
         return SKV_FAIL(l->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
-    return SKIVE_OK;
+    return check_teaching(l);
 }
 
 /* ---- steps ---- */
@@ -130,24 +143,47 @@ static bool has_classes(const skv_lowrank *l) {
     return info.classes > 0;
 }
 
-/* The model before teaches, where it gives scores of classes. */
-static skive_status tune(skv_lowrank *l, skive_graph *made, const skive_graph *before) {
-    skv_term terms[2];
-    skv_teacher teacher = {.graph = before, .student = before};
-    skv_objective objective = skv_objective_labels;
-    if (l->o.finetune->epochs < 1) return SKIVE_OK;
-    if (l->o.distill_alpha > 0 && has_classes(l)) {
-        skv_soft_labels_terms(l->o.distill_alpha, l->o.temperature, terms);
-        objective = (skv_objective){.terms = terms, .n_terms = 2, .teachers = &teacher, .n_teachers = 1};
-        SKV_TRY(skv_objective_check(l->ctx, &objective));
-    } else if (l->o.distill_alpha > 0) {
-        skv_note(l->ctx, "the model before does not teach: its outputs are not scores of classes");
-    }
+/* What fine-tuning is taught: soft labels of a teacher where outputs are scores of classes, and the terms that are
+ * asked for. Without either labels alone; *any says so. */
+static skive_status make_lesson(skv_lowrank *l, const skive_graph *before, const skive_graph *student,
+                                skv_lesson *lesson, bool *any) {
+    const skive_factorize_options *o = &l->o;
+    const bool classes = has_classes(l);
+    l->lesson = skive_distill_options_default();
+    l->lesson.alpha = classes ? o->distill_alpha : 0;
+    l->lesson.temperature = o->temperature;
+    l->lesson.terms = o->terms;
+    *any = l->lesson.alpha > 0 || o->terms;
+    if (!*any) return SKIVE_OK;
+    SKV_TRY(skv_lesson_make(l->ctx, &l->lesson, o->teacher ? o->teacher : before, student, lesson));
+    return skv_objective_check(l->ctx, &lesson->objective);
+}
+
+/* Before the work: what cannot be taught is refused. */
+static skive_status check_lesson(skv_lowrank *l) {
+    const skive_factorize_options *o = &l->o;
+    skv_lesson lesson = {0};
+    bool any;
+    if (o->finetune->epochs < 1 || !l->train) return SKIVE_OK;
+    if (o->teacher && !o->terms && !has_classes(l))
+        return contradiction(
+            l, "teacher",
+            "the outputs are not scores of classes, and soft labels are all that it would teach; leave "
+            "it out, or give terms on values inside the models, such as hint");
+    const skive_status status = make_lesson(l, l->work, l->work, &lesson, &any);
+    skv_lesson_free(&lesson);
+    SKV_TRY(status);
+    if (o->distill_alpha > 0 && !has_classes(l))
+        skv_note(l->ctx, "no soft labels are taught: the outputs are not scores of classes");
+    return SKIVE_OK;
+}
+
+static skive_status fit_on(skv_lowrank *l, skive_graph *made, const skv_objective *objective) {
     const skv_fit fit = {.model = made,
                          .train = l->train,
                          .validation = l->validation,
                          .options = l->o.finetune,
-                         .objective = &objective,
+                         .objective = objective,
                          .what = "fine-tune"};
     const skive_status status = skv_fit_run(l->ctx, &fit, &l->report.training);
     l->tuned = l->report.training.n_epochs > 0;
@@ -156,13 +192,14 @@ static skive_status tune(skv_lowrank *l, skive_graph *made, const skive_graph *b
     return status;
 }
 
-static skive_status make(skv_lowrank *l, skive_graph **made) {
-    SKV_TRY(skv_lowrank_make(l, made));
-    if (!l->o.refit) return SKIVE_OK;
-    SKV_TRY(skv_lowrank_refit(l, *made));
-    for (size_t i = 0; i < l->n_sites; i++) l->ways[i].is_made = false;
-    skive_graph_free(*made);
-    return skv_lowrank_make(l, made);
+static skive_status tune(skv_lowrank *l, skive_graph *made, const skive_graph *before) {
+    skv_lesson lesson = {0};
+    bool any;
+    if (l->o.finetune->epochs < 1) return SKIVE_OK;
+    skive_status status = make_lesson(l, before, made, &lesson, &any);
+    if (status == SKIVE_OK) status = fit_on(l, made, any ? &lesson.objective : &skv_objective_labels);
+    skv_lesson_free(&lesson);
+    return status;
 }
 
 static skive_status tell_slower(skv_lowrank *l) {
@@ -181,13 +218,14 @@ static skive_status tell_slower(skv_lowrank *l) {
 
 static skive_status factorize(skv_lowrank *l, const skive_graph *graph, skive_graph **made) {
     SKV_TRY(find_sites(l));
+    SKV_TRY(check_lesson(l));
     SKV_TRY(skv_lowrank_probe(l));
     SKV_TRY(skv_lowrank_list(l));
     if (l->o.dry_run && l->o.max_drop >= 0)
         skv_note(l->ctx, "a dry run does not look for the limit on the loss: it tells the whole way");
     SKV_TRY(skv_lowrank_choose(l));
     SKV_TRY(skv_lowrank_size(l, l->work, true, &l->report.before)); /* while there is no other model in memory */
-    SKV_TRY(make(l, made));
+    SKV_TRY(l->o.refit ? skv_lowrank_make_refitted(l, made) : skv_lowrank_make(l, made));
     SKV_TRY(skv_lowrank_rows(l));
     for (size_t i = 0; i < l->n_sites; i++) { /* the model has the factors now */
         skv_factors_free(l->ctx, &l->ways[i].factors);

@@ -76,7 +76,8 @@ static void times_channels(const skv_site *s, const skv_factors *f, int64_t n, c
 
 /* The same basis, but its rows are orthonormal and those of one channel follow each other: without moments the best
  * last factor is what they give of the weights; with them the system is that of all rows. */
-static skive_status solve_channels(skive_context *ctx, const skv_site *s, const double *m, skv_factors *f) {
+static skive_status solve_channels(skive_context *ctx, const skv_site *s, const double *m, const double *target,
+                                   skv_factors *f) {
     const int64_t rows = f->rows, d = s->d, taps = f->taps, each = rows / s->in;
     double *bm = NULL, *gram = NULL, *right = NULL;
     skive_status status = SKIVE_OK;
@@ -93,9 +94,15 @@ static skive_status solve_channels(skive_context *ctx, const skv_site *s, const 
             for (int64_t i = 0; i < d; i++) bm[r * d + i] += x * row[i];
         }
     times_channels(s, f, rows, bm, gram);
-    SKV_GO(status, done,
-           skv_multiply(
-               ctx, &(skv_product){.trans_b = true, .m = rows, .n = s->out, .k = d, .a = bm, .b = s->w, .c = right}));
+    if (target) {
+        times_channels(s, f, s->out, target, f->last);
+        for (int64_t o = 0; o < s->out; o++)
+            for (int64_t r = 0; r < rows; r++) right[r * s->out + o] = f->last[o * rows + r];
+    } else {
+        SKV_GO(status, done,
+               skv_multiply(ctx, &(skv_product){
+                                     .trans_b = true, .m = rows, .n = s->out, .k = d, .a = bm, .b = s->w, .c = right}));
+    }
     SKV_GO(status, done, skv_solve(ctx, rows, s->out, gram, right, right));
     for (int64_t o = 0; o < s->out; o++)
         for (int64_t r = 0; r < rows; r++) f->last[o * rows + r] = right[r * s->out + o];
@@ -106,10 +113,11 @@ done:
     return status;
 }
 
-/* The best A for W ~ A B in the norm of M: A (B M B') = W M B'. */
-static skive_status solve_block(skive_context *ctx, const skv_site *s, const double *m, skv_factors *f, int64_t block) {
+/* The best A for W ~ A B in the norm of M: A (B M B') = W M B', or with a target T in the place of W M: T B'. */
+static skive_status solve_block(skive_context *ctx, const skv_site *s, const double *m, const double *target,
+                                skv_factors *f, int64_t block) {
     const int64_t rows = f->rows, d = s->d, out = s->out / f->blocks;
-    const double *b = f->basis + block * rows * d, *w = s->w + block * out * d;
+    const double *b = f->basis + block * rows * d, *w = (target ? target : s->w) + block * out * d;
     double *bm = NULL, *gram = NULL, *right = NULL;
     skive_status status = SKIVE_OK;
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(rows * rows), sizeof *gram, &gram));
@@ -123,9 +131,10 @@ static skive_status solve_block(skive_context *ctx, const skv_site *s, const dou
     SKV_GO(
         status, done,
         skv_multiply(ctx, &(skv_product){.trans_b = true, .m = rows, .n = rows, .k = d, .a = left, .b = b, .c = gram}));
-    SKV_GO(
-        status, done,
-        skv_multiply(ctx, &(skv_product){.trans_b = true, .m = rows, .n = out, .k = d, .a = left, .b = w, .c = right}));
+    SKV_GO(status, done,
+           skv_multiply(ctx,
+                        &(skv_product){
+                            .trans_b = true, .m = rows, .n = out, .k = d, .a = target ? b : left, .b = w, .c = right}));
     for (int64_t r = 0; m && r < rows; r++) f->inner[block * rows + r] = gram[r * rows + r];
     SKV_GO(status, done, skv_solve(ctx, rows, out, gram, right, right));
     for (int64_t o = 0; o < out; o++)
@@ -137,11 +146,12 @@ done:
     return status;
 }
 
-skive_status skv_factors_solve(skive_context *ctx, const skv_site *s, const double *moments, skv_factors *f) {
+skive_status skv_factors_solve(skive_context *ctx, const skv_site *s, const double *moments, const double *target,
+                               skv_factors *f) {
     if (!f->basis) return SKIVE_OK;
-    if (f->taps > 0) return solve_channels(ctx, s, moments, f);
+    if (f->taps > 0) return solve_channels(ctx, s, moments, target, f);
     if (moments && !f->inner) SKV_TRY(skv_alloc_array(ctx, (size_t)(f->rows * f->blocks), sizeof *f->inner, &f->inner));
-    for (int64_t i = 0; i < f->blocks; i++) SKV_TRY(solve_block(ctx, s, moments, f, i));
+    for (int64_t i = 0; i < f->blocks; i++) SKV_TRY(solve_block(ctx, s, moments, target, f, i));
     return SKIVE_OK;
 }
 
@@ -219,6 +229,16 @@ static skive_status dense_of(skive_context *ctx, const skv_site *s, const skv_fa
         for (int64_t r = 0; r < rows; r++)
             for (int64_t t = 0; t < taps; t++)
                 out[o * d + r / (rows / s->in) * taps + t] += f->last[(from + o) * rows + r] * f->basis[r * taps + t];
+    return SKIVE_OK;
+}
+
+skive_status skv_factors_dense(skive_context *ctx, const skv_site *s, const skv_factors *f, double *out) {
+    if (!f->basis) {
+        memcpy(out, f->dense, (size_t)(s->out * s->d) * sizeof *out);
+        return SKIVE_OK;
+    }
+    const int64_t n = s->out / f->blocks;
+    for (int64_t i = 0; i < f->blocks; i++) SKV_TRY(dense_of(ctx, s, f, i * n, n, out + i * n * s->d));
     return SKIVE_OK;
 }
 

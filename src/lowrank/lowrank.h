@@ -3,6 +3,7 @@
 #ifndef SKV_LOWRANK_H
 #define SKV_LOWRANK_H
 
+#include <skive/distill.h>
 #include <skive/factorize.h>
 
 #include "base/option.h"
@@ -44,10 +45,9 @@ typedef struct skv_site {
     int opened;                                   /* how often it is open */
     double norm;                                  /* sum of squares of w */
     double *moments;                              /* [d][d] mean of x x', by what the weighting asks for; NULL: none */
-    double *refit;  /* the same behind the factors of the layers before; NULL: not looked at */
-    double *powers; /* [out] mean square of each output; with moments */
-    double power;   /* the trace of w moments w': what the outputs are */
-    double harm;    /* of losing all of it; 1 where nothing is known */
+    double *powers;                               /* [out] mean square of each output; with moments */
+    double power;                                 /* the trace of w moments w': what the outputs are */
+    double harm;                                  /* of losing all of it; 1 where nothing is known */
 } skv_site;
 /* The weights in double, which take twice the room of the layer: only while something asks for them. Calls nest. */
 skive_status skv_site_open(skive_context *ctx, skv_site *s);
@@ -78,8 +78,9 @@ typedef struct skv_factors {
     double *basis; /* [blocks][rows][d], or with taps [rows][taps]: each row reads the taps of one input channel */
     double *last;  /* [out][rows] */
     int64_t rows, blocks, taps;
-    double *dense; /* [out][d] */
-    double *inner; /* [blocks][rows] with moments: the mean squares of what the basis gives */
+    double *dense;    /* [out][d] */
+    double *inner;    /* [blocks][rows] with moments: the mean squares of what the basis gives */
+    bool first_stays; /* its first factor has too many numbers to be fitted again */
 } skv_factors;
 void skv_factors_free(skive_context *ctx, skv_factors *f);
 /* Only the links are needed any more. */
@@ -88,14 +89,44 @@ skive_status skv_factors_open(skive_context *ctx, const skv_site *s, int64_t row
 skive_status skv_link_data(skive_context *ctx, skv_link *l);
 int64_t skv_link_count(const skv_link *l); /* weights */
 void skv_factors_cost(const skv_site *s, const skv_factors *f, int64_t *macs, int64_t *parameters);
-/* The best last factor for the basis: of the weights, or with moments of the outputs. */
-skive_status skv_factors_solve(skive_context *ctx, const skv_site *s, const double *moments, skv_factors *f);
+/* The best last factor for the basis: of the weights, or with moments of the outputs. `target` [out][d]: what takes the
+ * place of W moments (skv_regression); NULL: that. */
+skive_status skv_factors_solve(skive_context *ctx, const skv_site *s, const double *moments, const double *target,
+                               skv_factors *f);
+/* What the factors are in the place of the weights: [out][d]. */
+skive_status skv_factors_dense(skive_context *ctx, const skv_site *s, const skv_factors *f, double *out);
 /* The last factor becomes the last link's data, and between links the numbers of each inner channel get the same norm
  * on both sides, exactly. */
 skive_status skv_factors_close(skive_context *ctx, const skv_site *s, skv_factors *f);
 /* Relative errors, of the weights and (NaN without moments) of the outputs: norms of the difference to the norms. */
 skive_status skv_factors_error(skive_context *ctx, const skv_site *s, const skv_factors *f, double *weights,
                                double *outputs);
+
+/* ---- least squares behind factorized layers (regress.c) ---- */
+
+/* The layer's outputs W x on its own input x are to be met on the input y that the factors in front of it leave. */
+typedef struct skv_regression {
+    double *moments; /* [d][d] M = E[y y'] */
+    double *target;  /* [out][d] T = W E[x y'] */
+    double *mean;    /* [d] E[y] */
+    double power;    /* E|W x|^2 */
+} skv_regression;
+/* E|W x - A y|^2 of what the factors multiply to; outputs [out] gets A E[y], unless it is NULL. */
+skive_status skv_regression_error(skive_context *ctx, const skv_site *s, const skv_regression *r, const skv_factors *f,
+                                  double *error, double *outputs);
+/* Basis and last factor of each block at once, the best of their rank; the basis is the first link. */
+skive_status skv_regress_rows(skive_context *ctx, const skv_site *s, const skv_regression *r, skv_factors *f);
+/* The same of rank k for a layer that reads b channels, v [in][b] of its input: left [out][k], right [k][b][taps]. */
+skive_status skv_regress_behind(skive_context *ctx, const skv_site *s, const skv_regression *r, int64_t b,
+                                const double *v, int64_t k, double *left, double *right);
+/* A first factor v [m][b] of channels, behind which h [out][b][taps] is held: the layer is A[o][i][t], the sum over c
+ * of h[o][c][t] v[i][c]. `solved` false: there are too many numbers, and v is as it was. */
+typedef struct skv_channel_factor {
+    int64_t out, m, b, taps;
+    const double *h;
+    double *v;
+} skv_channel_factor;
+skive_status skv_regress_points(skive_context *ctx, const skv_regression *r, const skv_channel_factor *p, bool *solved);
 
 /* ---- records ---- */
 
@@ -134,6 +165,9 @@ struct skv_factorization {
     /* The factors of a rank: links with their data, but for the last one, and its basis. */
     skive_status (*factor)(skive_context *ctx, const skv_site *s, const skv_found *found, skv_rank r, uint64_t seed,
                            skv_factors *f);
+    /* Fits the first factors again, the others being held, or several at once: links with their data, and the basis.
+     * Called in turn with the last factor. NULL: they stay, and only the last one is fitted. */
+    skive_status (*refit)(skive_context *ctx, const skv_site *s, const skv_regression *r, skv_factors *f);
     /* Puts the links behind each other in the graph instead of the usual way; `x` is the layer's input, and the result
      * has no bias. NULL: the usual way. */
     skive_value *(*build)(skv_builder *b, const skv_site *s, const skv_factors *f, skive_value *x);
@@ -193,6 +227,7 @@ typedef struct skv_ways {
     bool is_made; /* the factors are there */
     bool known;   /* and these, of `made`, even when they are not: */
     double error, output_error;
+    double refit_before, refit_after; /* NaN: not fitted again */
 } skv_ways;
 
 typedef struct skv_lowrank {
@@ -208,6 +243,7 @@ typedef struct skv_lowrank {
     bool *looked;     /* the same: whether it is there */
     skive_costs *costs;
     bool tuned;
+    skive_distill_options lesson; /* of fine-tuning */
     skive_factorize_report report;
 } skv_lowrank;
 
@@ -225,6 +261,9 @@ skive_status skv_lowrank_list(skv_lowrank *l);
 /* A way of this rank: its costs and what it loses; rank 0 of the second kind is chosen by the record. */
 skive_status skv_lowrank_way(skv_lowrank *l, size_t site, const skv_factorization *m, skv_rank r, skv_way *out);
 void skv_lowrank_cost(const skv_site *s, const skv_factorization *m, skv_rank r, int64_t *macs, int64_t *parameters);
+/* The largest rank that makes the layer smaller with at most so many multiply-accumulates, or rank 1 where none is so
+ * small; a is 0 where no rank makes it smaller. */
+skv_rank skv_lowrank_rank_within(const skv_site *s, const skv_factorization *m, double macs);
 skive_status skv_lowrank_keep(skv_lowrank *l, size_t site, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Chooses among them by the budget, or the limit on the loss; otherwise the best of each. */
@@ -233,7 +272,14 @@ skive_status skv_lowrank_choose(skv_lowrank *l);
 skive_status skv_lowrank_time(skv_lowrank *l, size_t site, skv_way *ways, size_t n);
 /* A copy of the model with what was chosen. */
 skive_status skv_lowrank_make(skv_lowrank *l, skive_graph **out);
-skive_status skv_lowrank_refit(skv_lowrank *l, skive_graph *made);
+/* The same with each layer fitted to its outputs in the original, behind the layers before it as they are then. */
+skive_status skv_lowrank_make_refitted(skv_lowrank *l, skive_graph **out);
+/* The factors of one way as found and solved, not closed; the site is open. */
+skive_status skv_lowrank_find(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f);
+/* What `site` becomes is known: errors for the report; the factors are closed, and of no more use than their links. */
+skive_status skv_lowrank_settle(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f);
+/* By how much moments of so many rows are shrunk towards a multiple of the identity, *level, and that is done. */
+double skv_moments_shrink(double *m, int64_t d, double rows, double *level);
 /* The rows of the report. */
 skive_status skv_lowrank_rows(skv_lowrank *l);
 /* Products of two linear layers in a row that are smaller than both become one. */

@@ -22,25 +22,36 @@ skive_status skv_lowrank_look(skv_lowrank *l, size_t site, const skv_factorizati
     return SKIVE_OK;
 }
 
-static skive_status find_factors(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
+skive_status skv_lowrank_find(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
     const skv_site *s = &l->sites[site];
     const skv_found *found;
     SKV_TRY(skv_lowrank_look(l, site, way->method, way->rank.a, &found));
     f->rank = way->rank;
     SKV_TRY(way->method->factor(l->ctx, s, found, way->rank, l->o.seed, f));
-    SKV_TRY(skv_factors_solve(l->ctx, s, s->refit ? s->refit : s->moments, f));
-    return skv_factors_close(l->ctx, s, f);
+    return skv_factors_solve(l->ctx, s, s->moments, NULL, f);
 }
 
 skive_status skv_lowrank_factors(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
     SKV_TRY(skv_site_open(l->ctx, &l->sites[site]));
-    const skive_status status = find_factors(l, site, way, f);
+    skive_status status = skv_lowrank_find(l, site, way, f);
+    if (status == SKIVE_OK) status = skv_factors_close(l->ctx, &l->sites[site], f);
     skv_site_close(l->ctx, &l->sites[site]);
     return status;
 }
 
 static bool same_way(const skv_way *a, const skv_way *b) {
     return a->method == b->method && a->rank.a == b->rank.a && a->rank.b == b->rank.b;
+}
+
+skive_status skv_lowrank_settle(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
+    skv_ways *w = &l->ways[site];
+    w->known = false;
+    SKV_TRY(skv_factors_close(l->ctx, &l->sites[site], f));
+    SKV_TRY(skv_factors_error(l->ctx, &l->sites[site], f, &w->error, &w->output_error));
+    skv_factors_settle(l->ctx, f);
+    w->made = *way;
+    w->known = true;
+    return SKIVE_OK;
 }
 
 static skive_status factors_of(skv_lowrank *l, size_t site) {
@@ -50,13 +61,10 @@ static skive_status factors_of(skv_lowrank *l, size_t site) {
     skv_factors_free(l->ctx, &w->factors);
     w->is_made = w->known = false;
     SKV_TRY(skv_site_open(l->ctx, &l->sites[site]));
-    skive_status status = skv_lowrank_factors(l, site, way, &w->factors);
-    if (status == SKIVE_OK)
-        status = skv_factors_error(l->ctx, &l->sites[site], &w->factors, &w->error, &w->output_error);
+    skive_status status = skv_lowrank_find(l, site, way, &w->factors);
+    if (status == SKIVE_OK) status = skv_lowrank_settle(l, site, way, &w->factors);
     skv_site_close(l->ctx, &l->sites[site]);
-    skv_factors_settle(l->ctx, &w->factors);
-    w->made = *way;
-    w->is_made = w->known = status == SKIVE_OK;
+    w->is_made = status == SKIVE_OK;
     skv_lowrank_forget(l, site);
     return status;
 }

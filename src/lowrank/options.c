@@ -87,7 +87,7 @@ static const skv_option options[] = {
     {.name = "refit",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_factorize_options, refit),
-     .brief = "then fit last factors again, to what the factorized layers before them give"},
+     .brief = "then fit factors again, layer by layer, to the original's outputs behind factorized layers"},
     {.name = "joint",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_factorize_options, joint),
@@ -126,7 +126,7 @@ static const skv_option options[] = {
      .fallback = 0.5,
      SKV_FIELD(DOUBLE, skive_factorize_options, distill_alpha),
      .needs = "train.epochs",
-     .brief = "weight of the model before as teacher in fine-tuning"},
+     .brief = "weight of the teacher's soft labels in fine-tuning"},
     {.name = "temperature",
      .type = SKV_OPTION_REAL,
      .least = 0,
@@ -136,6 +136,11 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_factorize_options, temperature),
      .needs = "train.epochs",
      .brief = "temperature that softens the outputs of teacher and model"},
+    {.name = "terms",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_factorize_options, terms),
+     .needs = "train.epochs",
+     .brief = "further terms of the loss in fine-tuning, NAME:OPTIONS with more behind ';': hint, attention ..."},
 };
 
 const skv_table skv_factorize_table = {"factorize", options, SKV_LENGTH(options), "!merge"};

@@ -39,7 +39,7 @@ static skive_status add_item(const skv_lowrank *l, const skv_site *s, skv_probe_
  * towards a multiple of the identity by the share that is best for normal numbers (OAS; Chen, Wiesel, Eldar & Hero
  * 2010). Factors that are best for the mixture are still no worse than plain ones on the samples themselves: plain ones
  * are best for its other part. */
-static void shrink(double *m, int64_t d, double rows) {
+double skv_moments_shrink(double *m, int64_t d, double rows, double *level) {
     double trace = 0, squares = 0;
     const double p = (double)d;
     for (int64_t i = 0; i < d; i++) trace += m[i * d + i];
@@ -49,6 +49,8 @@ static void shrink(double *m, int64_t d, double rows) {
     const double part = share > 1 ? 1 : share > 0 ? share : 0;
     for (int64_t i = 0; i < d * d; i++) m[i] *= 1 - part;
     for (int64_t i = 0; i < d; i++) m[i * d + i] += part * trace / p;
+    *level = trace / p;
+    return part;
 }
 
 /* The moments of a result: [d][d] sums, and the number of rows. */
@@ -57,7 +59,8 @@ static skive_status take_moments(skive_context *ctx, skv_site *s, const double *
     if (n != count + 1 || !(sums[count] > 0)) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(ctx, count, sizeof *s->moments, &s->moments));
     for (size_t i = 0; i < count; i++) s->moments[i] = sums[i] / sums[count];
-    shrink(s->moments, s->d, sums[count]);
+    double level;
+    (void)skv_moments_shrink(s->moments, s->d, sums[count], &level);
     return SKIVE_OK;
 }
 
@@ -98,7 +101,7 @@ static skive_status weigh(skive_context *ctx, skv_site *s) {
 
 /* One pass over the data for as many layers as there is room for. Layers with the same input have the same moments, but
  * each its own numbers: they are few. */
-static skive_status measure(skv_lowrank *l, const skive_graph *model) {
+static skive_status measure(skv_lowrank *l) {
     skv_probe_item *items = NULL;
     size_t *of = NULL, n = 0, room = MOST_BYTES, left = 0;
     skv_source source = {0};
@@ -128,7 +131,7 @@ static skive_status measure(skv_lowrank *l, const skive_graph *model) {
     if (!n) goto done;
     const int64_t batch = l->o.samples < 32 ? l->o.samples : 32;
     const skv_source_options how = {.batch = batch, .batches = (l->o.samples + batch - 1) / batch, .seed = l->o.seed};
-    SKV_GO(status, done, skv_source_open(ctx, model, l->train, &how, &source));
+    SKV_GO(status, done, skv_source_open(ctx, l->work, l->train, &how, &source));
     SKV_GO(status, done, skv_source_probe(&source, items, n, "look at the data", &probe));
     for (size_t i = 0; i < n; i++) {
         double *sums = NULL;
@@ -261,7 +264,7 @@ static void settle_harms(skv_lowrank *l) {
 skive_status skv_lowrank_probe(skv_lowrank *l) {
     const bool fisher = strcmp(l->o.weighting, "fisher") == 0;
     if (strcmp(l->o.weighting, "plain") == 0) return SKIVE_OK;
-    SKV_TRY(fisher ? look_at_gradients(l, true) : measure(l, l->work));
+    SKV_TRY(fisher ? look_at_gradients(l, true) : measure(l));
     for (size_t i = 0; i < l->n_sites; i++) SKV_TRY(weigh(l->ctx, &l->sites[i]));
     if (fisher) return SKIVE_OK;
     if (!has_labels(l)) return SKIVE_OK;
@@ -274,27 +277,4 @@ skive_status skv_lowrank_probe(skv_lowrank *l) {
     SKV_TRY(status);
     settle_harms(l);
     return SKIVE_OK;
-}
-
-/* ---- again, with the factors in front of each layer ---- */
-
-/* The last factor of each layer, for the inputs that the factorized model gives it. */
-skive_status skv_lowrank_refit(skv_lowrank *l, skive_graph *made) {
-    skive_graph *work = l->work;
-    double **before = NULL;
-    skive_status status = skv_alloc_array(l->ctx, l->n_sites + 1, sizeof *before, &before);
-    if (status != SKIVE_OK) return status;
-    for (size_t i = 0; i < l->n_sites; i++) {
-        before[i] = l->sites[i].moments;
-        l->sites[i].moments = NULL;
-    }
-    status = measure(l, made);
-    for (size_t i = 0; i < l->n_sites; i++) {
-        skv_site *s = &l->sites[i];
-        s->refit = s->moments;
-        s->moments = before[i];
-    }
-    l->work = work;
-    skv_free(l->ctx, before);
-    return status;
 }

@@ -10,7 +10,6 @@ void skv_sites_free(skive_context *ctx, skv_site *sites, size_t n) {
         skv_free(ctx, sites[i].w);
         skv_free(ctx, sites[i].powers);
         skv_free(ctx, sites[i].moments);
-        skv_free(ctx, sites[i].refit);
     }
     skv_free(ctx, sites);
 }
@@ -210,6 +209,8 @@ static skive_status add_refused(skive_context *ctx, const skv_weight *w, const c
     *row = (skive_factorize_row){.error = NAN,
                                  .output_error = NAN,
                                  .plain_error = NAN,
+                                 .refit_before = NAN,
+                                 .refit_after = NAN,
                                  .seconds = NAN,
                                  .seconds_before = NAN,
                                  .macs = cost.macs,

@@ -95,6 +95,20 @@ static int64_t most_that_pays(const skv_site *s, const skv_factorization *m) {
     return low;
 }
 
+skv_rank skv_lowrank_rank_within(const skv_site *s, const skv_factorization *m, double most) {
+    int64_t low = 1, high = most_that_pays(s, m), macs, parameters;
+    if (high < 1) return (skv_rank){0};
+    while (low < high) {
+        const int64_t middle = low + (high - low + 1) / 2;
+        skv_lowrank_cost(s, m, with_second(s, m, middle), &macs, &parameters);
+        if ((double)macs <= most)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return with_second(s, m, low);
+}
+
 static int64_t multiple_of(int64_t most) { return most >= 64 ? 8 : most >= 16 ? 4 : 1; }
 
 static skive_status add_grid(skv_lowrank *l, size_t site, const skv_factorization *m) {
@@ -205,7 +219,8 @@ static skive_status add_methods(skv_lowrank *l, size_t site) {
     }
     if (why) return skv_lowrank_keep(l, site, "%s", why);
     if (l->ways[site].n == 1 && !l->ways[site].kept)
-        return skv_lowrank_keep(l, site, "no rank makes it smaller: it is too small already");
+        return skv_lowrank_keep(l, site, "no rank of %s makes it smaller: it is too small already",
+                                any ? "the methods that auto tries" : l->o.method);
     return SKIVE_OK;
 }
 

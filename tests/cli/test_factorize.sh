@@ -33,6 +33,8 @@ expect 0 'limit on the loss: [0-9]+ of 24 parts' "$skive" factorize model.onnx -
 expect 0 '"of": 24' "$skive" factorize model.onnx --data $data --max-drop 2 --samples 64 --no-measure --json -q -o c.onnx
 expect 0 'wrote c.onnx' "$skive" factorize model.onnx --macs 0.6 --data $data --weighting fisher --samples 32 --no-measure -o c.onnx
 expect 0 'wrote c.onnx' "$skive" factorize model.onnx --macs 0.6 --data $data --samples 64 --refit --no-measure -o c.onnx
+expect 0 'fitted fc[12] again.* error of its outputs' "$skive" factorize model.onnx --macs 0.6 --data $data --samples 64 --refit --no-measure -o c.onnx
+expect 0 '"refit_error_before"' "$skive" factorize model.onnx --macs 0.6 --data $data --samples 64 --refit --no-measure --json -q -o c.onnx
 
 # ---- fine-tuning, and what follows ----
 expect 0 'epoch [12] was best' "$skive" factorize model.onnx --macs 0.5 --data $data --samples 64 --no-measure --finetune 2 --batch 32 -o tuned.onnx
@@ -46,6 +48,11 @@ expect 0 'wrote' "$skive" pack tuned.onnx -o packed.skv
 expect 0 'fc1 .*svd' "$skive" factorize packed.skv --rank 2 --no-measure -o d.onnx
 expect 0 'rule nuclear|nuclear' "$skive" train model.onnx --data $data --epochs 1 --rule 'nuclear:0.5,every=5' -o low.onnx
 
+expect 0 'wrote taught.onnx' "$skive" factorize model.onnx --macs 0.5 --data $data --samples 64 --no-measure --finetune 1 --batch 32 --teacher tuned.onnx --term hint:auto -o taught.onnx
+expect 2 '--teacher is for fine-tuning' "$skive" factorize model.onnx --macs 0.5 --data $data --no-measure --teacher tuned.onnx -o x.onnx
+expect 2 '--term is for fine-tuning' "$skive" factorize model.onnx --macs 0.5 --data $data --no-measure --term hint -o x.onnx
+expect 2 '--term is empty' "$skive" factorize model.onnx --macs 0.5 --data $data --no-measure --finetune 1 --term '' -o x.onnx
+
 # ---- merging ----
 expect 0 'wrote full.onnx' "$skive" factorize model.onnx --layer fc2=svd:64 --layer fc1=keep --rank 1 --no-measure -o full.onnx
 expect 0 'merged 1 pair' "$skive" factorize full.onnx --merge -o merged.onnx
@@ -53,6 +60,9 @@ expect 6 'nothing to merge' "$skive" factorize model.onnx --merge -o x.onnx
 
 # ---- dry runs ----
 expect 0 'conv2 +tucker2' "$skive" factorize cnn.onnx --macs 0.6 --dry-run --no-measure
+expect 0 'conv2 +cp .by name' "$skive" factorize cnn.onnx --macs 0.6 --dry-run --no-measure
+expect 0 'never chosen by auto' "$skive" factorize cnn.onnx --macs 0.6 --dry-run --no-measure
+expect 0 '"by_name": true' "$skive" factorize cnn.onnx --macs 0.6 --dry-run --no-measure --json
 expect 0 'nothing was written' "$skive" factorize cnn.onnx --macs 0.6 --dry-run --no-measure
 expect 0 '"dry_run": true' "$skive" factorize cnn.onnx --macs 0.6 --dry-run --no-measure --json
 
