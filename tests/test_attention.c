@@ -10,6 +10,7 @@
 #include <skive/simplify.h>
 
 #include "graph/graph.h"
+#include "kernels/rows.h"
 #include "support.h"
 
 #include <cmocka.h>
@@ -296,6 +297,7 @@ static void attention_is_found(void **state) {
     static const form forms[] = {
         {4, 7, 7, 8, 8, false, false},     {3, 7, 7, 8, 8, false, false},  {4, 33, 70, 19, 37, true, false},
         {3, 18, 100, 32, 64, true, false}, {4, 20, 41, 5, 3, false, true}, {4, 1, 64, 16, 48, false, false},
+        {4, 29, 31, 8, 33, false, false},  {3, 31, 9, 8, 16, true, false}, {4, 50, 17, 9, 31, false, false},
     };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         skive_context *ctx = skv_test_context();
@@ -338,6 +340,50 @@ static void windows_of_keys(void **state) {
     }
 }
 
+/* Rows of every remainder, in place too, against sums in double. Numbers far below the largest and -infinity give
+ * exactly 0, a NaN makes its row one. */
+static void softmax_of_rows(void **state) {
+    enum { LONGEST = 150 };
+    const skv_row_loops *loops = skv_row_loops_of(skv_cpu_isa());
+    float x[LONGEST], y[2][LONGEST + 1];
+    double want[LONGEST];
+    (void)state;
+    for (int n = 1; n <= LONGEST; n++) {
+        float most = -INFINITY;
+        double sum = 0;
+        for (int i = 0; i < n; i++) {
+            x[i] = (float)sin(i * 12.9898 + n) * (n % 3 ? 5.0f : 60.0f) + (n % 2 ? 40.0f : 0.0f);
+            if (n > 4 && i == n - 3) x[i] = n % 2 ? -INFINITY : -1e30f;
+            most = x[i] > most ? x[i] : most;
+        }
+        for (int i = 0; i < n; i++) sum += want[i] = exp((double)(x[i] - most)); /* rounded as there */
+        y[0][n] = y[1][n] = 7;                                                   /* what stands behind the row stays */
+        memcpy(y[1], x, (size_t)n * sizeof *x);
+        loops->softmax(x, y[0], n);
+        loops->softmax(y[1], y[1], n);
+        for (int i = 0; i < n; i++) {
+            if (!skv_test_close(y[0][i], want[i] / sum, 2e-6, 2e-38) || y[0][i] != y[1][i])
+                fail_msg("Softmax of %d: element %d is %.9g and %.9g, expected %.9g", n, i, (double)y[0][i],
+                         (double)y[1][i], want[i] / sum);
+            if (n > 4 && i == n - 3) assert_true(y[0][i] == 0);
+        }
+        memcpy(y[1], x, (size_t)n * sizeof *x);
+        loops->log_softmax(x, y[0], n);
+        loops->log_softmax(y[1], y[1], n);
+        for (int i = 0; i < n; i++) {
+            const double log_want = (double)(x[i] - most) - log(sum);
+            const bool infinite = isinf(x[i]) && y[0][i] == x[i];
+            if ((!infinite && !skv_test_close(y[0][i], log_want, 1e-6, 1e-6)) || y[0][i] != y[1][i])
+                fail_msg("LogSoftmax of %d: element %d is %.9g and %.9g, expected %.9g", n, i, (double)y[0][i],
+                         (double)y[1][i], log_want);
+        }
+        assert_true(y[0][n] == 7 && y[1][n] == 7);
+        x[n / 2] = NAN;
+        loops->softmax(x, y[0], n);
+        for (int i = 0; i < n; i++) assert_true(isnan(y[0][i]));
+    }
+}
+
 static skive_status simplify_body(skive_context *ctx, void *user) {
     skive_graph *g = NULL;
     skv_builder b;
@@ -371,6 +417,7 @@ int main(void) {
         cmocka_unit_test(unknown_passes_are_refused),
         cmocka_unit_test(attention_is_found),
         cmocka_unit_test(windows_of_keys),
+        cmocka_unit_test(softmax_of_rows),
         cmocka_unit_test(allocations_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,6 +141,26 @@ static void loops_agree_far_out(void **state) {
     }
 }
 
+/* Of the result, from the smallest numbers on, and never beyond 1. */
+static void tanh_and_erf_are_relative(void **state) {
+    static const skv_pointwise functions[] = {SKV_PW_TANH, SKV_PW_ERF};
+    enum { MANY = 20011 };
+    float x[MANY], y[MANY];
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        const skv_pointwise_fn *f = skv_pointwise_at(functions[k]);
+        for (int at = 0; at < MANY; at++) x[at] = (float)((at % 2 ? -1 : 1) * pow(10, -30 + 31.5 * at / (MANY - 1)));
+        for (int at = MANY / 2; at < MANY; at++) x[at] = (float)((at - MANY * 0.75) * 0.0023);
+        for (int way = 0; way < 2; way++) {
+            (way == 0 ? skv_unary_scalar : skv_unary_loop_of(skv_cpu_isa()))(functions[k], 0, 0, x, y, MANY);
+            for (int at = 0; at < MANY; at++)
+                if (!(fabsf(y[at]) <= 1) || !skv_test_close(y[at], f->value(x[at], f->p), 4e-7, 0))
+                    fail_msg("%s of %.9g: the loop gives %.9g, not %.9g", f->name, (double)x[at], (double)y[at],
+                             f->value(x[at], f->p));
+        }
+    }
+}
+
 /* The reference of the op, in double, is the function of the list to the bit. */
 static void check_reference(skive_context *ctx, const skv_pointwise_fn *f) {
     const int64_t dims[] = {POINTS};
@@ -188,6 +208,7 @@ int main(void) {
         cmocka_unit_test(bounds_course_and_zero_hold),
         cmocka_unit_test(loops_agree),
         cmocka_unit_test(loops_agree_far_out),
+        cmocka_unit_test(tanh_and_erf_are_relative),
         cmocka_unit_test(references_are_the_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

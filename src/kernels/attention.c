@@ -1,6 +1,7 @@
 /* Attention, f32, without past: head by head, the keys are transposed once; then, STRIP queries at a time, their
  * scores, the softmax and the sum of values follow while the strip lies in cache. The matrix of all scores never
- * exists. */
+ * exists. Where there are enough queries, keys and values are laid in panels as wide as a tile of the product: their
+ * rows would otherwise lie a power of two apart and share few places of the first cache. */
 #include "kernels/attention.h"
 
 #include <math.h>
@@ -8,16 +9,18 @@
 
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
+#include "kernels/turn.h"
 #include "ops/attention/common_attention.h"
 
-enum { STRIP = 16, PAD = 32 }; /* PAD: columns a tile may take at once */
+enum { STRIP = 24, PACK_FROM = 8 }; /* queries */
 
 typedef struct attention_state {
     skv_attention a;
     const skv_attention_loops *products;
     const skv_row_loops *rows;
-    int64_t padded; /* keys, up to a whole number of tiles */
-    size_t each;    /* floats of scratch a thread */
+    int64_t padded;  /* keys, up to a whole number of tiles */
+    int64_t paneled; /* columns of the values that are laid in panels, from the first on */
+    size_t each;     /* floats of scratch a thread */
     int threads;
 } attention_state;
 
@@ -55,11 +58,12 @@ static skive_status prepare(skv_kernel_node *n) {
     st->a = skv_attention_of(n->node, in);
     st->products = skv_attention_loops_of(isa);
     st->rows = skv_row_loops_of(isa);
-    st->padded = (st->a.kv_len + PAD - 1) / PAD * PAD;
+    st->padded = (int64_t)skv_align_up((size_t)st->a.kv_len, (size_t)st->products->columns);
+    st->paneled = st->a.q_len < PACK_FROM ? 0 : st->a.v_size / st->products->columns * st->products->columns;
     const int64_t heads = st->a.batch * st->a.q_heads;
     st->threads = heads < n->threads ? (int)heads : n->threads;
     size_t bytes;
-    if (!skv_mul_size((size_t)st->padded, (size_t)(st->a.size + STRIP), &st->each) ||
+    if (!skv_mul_size((size_t)st->padded, (size_t)(st->a.size + st->paneled + STRIP), &st->each) ||
         !skv_mul_size(st->each, sizeof(float), &bytes) || !skv_mul_size(bytes, (size_t)st->threads, &n->scratch_bytes))
         return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too many keys");
     return SKIVE_OK;
@@ -94,10 +98,29 @@ static void finish_row(const skv_attention *a, const skv_row_loops *rows, const 
     for (int64_t j = any ? n : a->kv_len; j < a->kv_len; j++) s[j] = 0;
 }
 
+/* The keys as columns, [padded / wide][size][wide]. */
+static void turn_keys(const attention_state *st, const float *k, int64_t step, int64_t wide, float *to) {
+    const skv_attention *a = &st->a;
+    for (int64_t first = 0; first < st->padded; first += wide, to += a->size * wide) {
+        const int64_t left = a->kv_len - first, here = left < wide ? left : wide;
+        skv_turn(sizeof(float), k + first * step, step, to, wide, here, a->size);
+        for (int64_t d = 0; d < a->size; d++)
+            for (int64_t j = here; j < wide; j++) to[d * wide + j] = 0;
+    }
+}
+
+/* [paneled / wide][kv_len][wide] */
+static void copy_values(const attention_state *st, const float *v, int64_t step, int64_t wide, float *to) {
+    for (int64_t first = 0; first < st->paneled; first += wide)
+        for (int64_t j = 0; j < st->a.kv_len; j++, to += wide)
+            memcpy(to, v + j * step + first, (size_t)wide * sizeof *to);
+}
+
 static void one_head(const skv_kernel_call *c, const attention_state *st, const skv_attention *a, int64_t head,
                      float *scratch) {
     const int64_t b = head / a->q_heads, h = head % a->q_heads, shared = h / (a->q_heads / a->kv_heads);
-    const int64_t q_row = a->packed ? a->q_heads : 1, kv_row = a->packed ? a->kv_heads : 1;
+    const int64_t q_row = (a->packed ? a->q_heads : 1) * a->size, y_row = (a->packed ? a->q_heads : 1) * a->v_size;
+    const int64_t k_row = (a->packed ? a->kv_heads : 1) * a->size, v_row = (a->packed ? a->kv_heads : 1) * a->v_size;
     const float *q = (const float *)c->in[0] + skv_attention_at(a->packed, b, h, 0, a->q_heads, a->q_len, a->size);
     const float *k =
         (const float *)c->in[1] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->size);
@@ -105,18 +128,22 @@ static void one_head(const skv_kernel_call *c, const attention_state *st, const 
         (const float *)c->in[2] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->v_size);
     float *y = (float *)c->out[0] + skv_attention_at(a->packed, b, h, 0, a->q_heads, a->q_len, a->v_size);
     const void *mask = a->has_mask ? c->in[SKV_ATT_MASK] : NULL;
-    float *turned = scratch, *s = scratch + a->size * st->padded; /* [size][padded]; [STRIP][padded] */
-    for (int64_t d = 0; d < a->size; d++) {
-        for (int64_t j = 0; j < st->padded; j++)
-            turned[d * st->padded + j] = j < a->kv_len ? k[j * kv_row * a->size + d] : 0;
-    }
+    const int64_t n = st->padded, tile = st->products->columns, wide = a->q_len < PACK_FROM ? n : tile;
+    float *keys = scratch, *values = keys + a->size * n, *s = values + st->paneled * n; /* s: [STRIP][padded] */
+    turn_keys(st, k, k_row, wide, keys);
+    copy_values(st, v, v_row, tile, values);
     for (int64_t i = 0; i < a->q_len; i += STRIP) {
         const int64_t m = a->q_len - i < STRIP ? a->q_len - i : STRIP;
-        st->products->product(m, st->padded, a->size, q + i * q_row * a->size, q_row * a->size, turned, st->padded, s,
-                              st->padded);
-        for (int64_t r = 0; r < m; r++) finish_row(a, st->rows, mask, b, h, i + r, s + r * st->padded);
-        st->products->product(m, a->v_size, a->kv_len, s, st->padded, v, kv_row * a->v_size, y + i * q_row * a->v_size,
-                              q_row * a->v_size);
+        const float *from = q + i * q_row;
+        float *to = y + i * y_row;
+        for (int64_t j = 0; j < n; j += wide)
+            st->products->product(m, wide, a->size, from, q_row, keys + j * a->size, wide, s + j, n);
+        for (int64_t r = 0; r < m; r++) finish_row(a, st->rows, mask, b, h, i + r, s + r * n);
+        for (int64_t j = 0; j < st->paneled; j += tile)
+            st->products->product(m, tile, a->kv_len, s, n, values + j * a->kv_len, tile, to + j, y_row);
+        if (st->paneled < a->v_size)
+            st->products->product(m, a->v_size - st->paneled, a->kv_len, s, n, v + st->paneled, v_row, to + st->paneled,
+                                  y_row);
     }
 }
 

@@ -1,56 +1,48 @@
-/* A small product in tiles of up to 4 rows and 2 vectors, compiled once for each instruction set. The includer says
+/* A small product in tiles of up to 6 rows and 2 vectors, compiled once for each instruction set. The includer says
  * what a vector is: vec, LANES, vec_load, vec_store, vec_all, vec_sum, vec_fma(a, b, c) = a b + c; ATTENTION_LOOPS
  * names the table. */
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "kernels/attention.h"
+#include "kernels/unroll.h"
+
+enum { SIX = 6 }; /* rows: their sums with two vectors fill sixteen registers */
 
 /* Sums start at 0, or at what stands in c. */
-static inline __attribute__((always_inline)) vec begin(const float *c, const bool add) {
-    return add ? vec_load(c) : vec_all(0);
-}
+SKV_INLINE vec begin(const float *c, const bool add) { return add ? vec_load(c) : vec_all(0); }
 
-/* Four rows and two vectors, or three, which small batches often are. */
-static inline __attribute__((always_inline)) void tile(const bool four, int64_t k, const float *a, int64_t lda,
-                                                       const float *b, int64_t ldb, float *c, int64_t ldc,
-                                                       const bool add) {
-    vec s00 = begin(c, add), s01 = begin(c + LANES, add), s10 = begin(c + ldc, add), s11 = begin(c + ldc + LANES, add),
-        s20 = begin(c + 2 * ldc, add), s21 = begin(c + 2 * ldc + LANES, add), s30 = vec_all(0), s31 = vec_all(0);
-    if (four) {
-        s30 = begin(c + 3 * ldc, add);
-        s31 = begin(c + 3 * ldc + LANES, add);
+/* `rows` rows, at most SIX, and two vectors. */
+SKV_INLINE void tile(const int rows, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
+                     int64_t ldc, const bool add) {
+    vec s[SIX][2];
+    SKV_UNROLL
+    for (int r = 0; r < rows; r++) {
+        s[r][0] = begin(c + r * ldc, add);
+        s[r][1] = begin(c + r * ldc + LANES, add);
     }
     for (int64_t p = 0; p < k; p++, b += ldb) {
         const vec left = vec_load(b), right = vec_load(b + LANES);
-        vec f = vec_all(a[p]);
-        s00 = vec_fma(f, left, s00);
-        s01 = vec_fma(f, right, s01);
-        f = vec_all(a[lda + p]);
-        s10 = vec_fma(f, left, s10);
-        s11 = vec_fma(f, right, s11);
-        f = vec_all(a[2 * lda + p]);
-        s20 = vec_fma(f, left, s20);
-        s21 = vec_fma(f, right, s21);
-        if (!four) continue;
-        f = vec_all(a[3 * lda + p]);
-        s30 = vec_fma(f, left, s30);
-        s31 = vec_fma(f, right, s31);
+        SKV_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const vec f = vec_all(a[r * lda + p]);
+            s[r][0] = vec_fma(f, left, s[r][0]);
+            s[r][1] = vec_fma(f, right, s[r][1]);
+        }
     }
-    vec_store(c, s00);
-    vec_store(c + LANES, s01);
-    vec_store(c + ldc, s10);
-    vec_store(c + ldc + LANES, s11);
-    vec_store(c + 2 * ldc, s20);
-    vec_store(c + 2 * ldc + LANES, s21);
-    if (!four) return;
-    vec_store(c + 3 * ldc, s30);
-    vec_store(c + 3 * ldc + LANES, s31);
+    SKV_UNROLL
+    for (int r = 0; r < rows; r++) {
+        vec_store(c + r * ldc, s[r][0]);
+        vec_store(c + r * ldc + LANES, s[r][1]);
+    }
 }
 
+/* Rows of the next tile when `left` are to do: never one or two behind others, which would be slow, and so that the
+ * order of sums does not depend on where a row stands. */
+static inline int tile_rows(int64_t left) { return left > SIX + 2 ? SIX : left > SIX ? 4 : (int)left; }
+
 /* One row and two vectors; two steps of k side by side, or each sum would wait for the one before. */
-static inline __attribute__((always_inline)) void tile1(int64_t k, const float *a, const float *b, int64_t ldb,
-                                                        float *c, const bool add) {
+SKV_INLINE void tile1(int64_t k, const float *a, const float *b, int64_t ldb, float *c, const bool add) {
     vec left = begin(c, add), right = begin(c + LANES, add), left2 = vec_all(0), right2 = vec_all(0);
     int64_t p = 0;
     for (; p + 2 <= k; p += 2, b += 2 * ldb) {
@@ -69,8 +61,7 @@ static inline __attribute__((always_inline)) void tile1(int64_t k, const float *
 }
 
 /* The same of four vectors, for a single row. */
-static inline __attribute__((always_inline)) void wide1(int64_t k, const float *a, const float *b, int64_t ldb,
-                                                        float *c, const bool add) {
+SKV_INLINE void wide1(int64_t k, const float *a, const float *b, int64_t ldb, float *c, const bool add) {
     vec s0 = begin(c, add), s1 = begin(c + LANES, add), s2 = begin(c + 2 * LANES, add), s3 = begin(c + 3 * LANES, add),
         t0 = vec_all(0), t1 = vec_all(0), t2 = vec_all(0), t3 = vec_all(0);
     int64_t p = 0;
@@ -98,19 +89,26 @@ static inline __attribute__((always_inline)) void wide1(int64_t k, const float *
     vec_store(c + 3 * LANES, vec_sum(s3, t3));
 }
 
-static inline __attribute__((always_inline)) void any_product(int64_t m, int64_t n, int64_t k, const float *a,
-                                                              int64_t lda, const float *b, int64_t ldb, float *c,
-                                                              int64_t ldc, const bool add) {
+SKV_INLINE void any_product(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                            float *c, int64_t ldc, const bool add) {
     int64_t j = 0;
     for (; m == 1 && j + 4 * LANES <= n; j += 4 * LANES) wide1(k, a, b + j, ldb, c + j, add);
     for (; j + 2 * LANES <= n; j += 2 * LANES) {
-        int64_t i = 0;
-        for (; i + 4 <= m; i += 4) tile(true, k, a + i * lda, lda, b + j, ldb, c + i * ldc + j, ldc, add);
-        if (i + 3 == m) {
-            tile(false, k, a + i * lda, lda, b + j, ldb, c + i * ldc + j, ldc, add);
+        if (m < 3) {
+            for (int64_t i = 0; i < m; i++) tile1(k, a + i * lda, b + j, ldb, c + i * ldc + j, add);
             continue;
         }
-        for (; i < m; i++) tile1(k, a + i * lda, b + j, ldb, c + i * ldc + j, add);
+        for (int64_t i = 0, rows; i < m; i += rows) {
+            const float *from = a + i * lda;
+            float *to = c + i * ldc + j;
+            rows = tile_rows(m - i);
+            switch (rows) {
+            case 3: tile(3, k, from, lda, b + j, ldb, to, ldc, add); break;
+            case 4: tile(4, k, from, lda, b + j, ldb, to, ldc, add); break;
+            case 5: tile(5, k, from, lda, b + j, ldb, to, ldc, add); break;
+            default: tile(SIX, k, from, lda, b + j, ldb, to, ldc, add); break;
+            }
+        }
     }
     if (j == n) return;
     for (int64_t i = 0; i < m; i++) { /* the last columns */

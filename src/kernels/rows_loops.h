@@ -1,4 +1,5 @@
-/* The loops over rows, compiled once for each instruction set; ROW_LOOPS names the table they stand in. */
+/* The loops over rows, compiled once for each instruction set; ROW_LOOPS names the table they stand in. ROW_VECTORS
+ * stands for the vectors that rows_softmax.h asks for. */
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -7,6 +8,9 @@
 #include "kernels/exp_f32.h"
 #include "kernels/rows.h"
 
+#ifdef ROW_VECTORS /* the level has vectors of its own */
+#include "kernels/rows_softmax.h"
+#else
 enum { VECTOR = 16 };
 
 /* Not fmaxf: a NaN must come out as one, and does so by the difference from it. */
@@ -75,6 +79,7 @@ static void log_softmax(const float *x, float *y, int64_t n) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) y[i] = x[i] - most - from;
 }
+#endif
 
 static inline __attribute__((always_inline)) void columns(const float *x, float *y, int64_t rows, int64_t stride,
                                                           const int64_t w, const bool logarithm) {
