@@ -839,6 +839,77 @@ static void channel_without_weights_keeps_its_bias(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* x -> Quantize -> Dequantize -> product with its bias -> Relu (or not) -> Quantize (or not). form 0: Gemm, 1 and 2:
+ * MatMul and Add, the bias second or first; 3: the bias a row of two dimensions, which no product takes. */
+static skive_graph *product_with_bias(skive_context *ctx, const skive_tensor *x, int form, bool relu, bool rounds) {
+    enum { K = 13, M = 21 };
+    skive_value *in = NULL;
+    skive_graph *g = graph_of(ctx, x, 1, &in);
+    skv_builder b = skv_build(g);
+    const int64_t w_dims[2] = {K, M}, row[2] = {1, M};
+    skive_tensor w = skv_test_random(ctx, SKIVE_I8, 2, w_dims, 5, -127, 128);
+    skive_tensor bias = skv_test_random(ctx, SKIVE_I32, form == 3 ? 2 : 1, form == 3 ? row : row + 1, 6, -9000, 9000);
+    skive_value *sx = skv_emit_scalar(&b, SKIVE_F32, 0.03125), *zx = skv_emit_scalar(&b, SKIVE_U8, 120);
+    skive_value *sw = skv_emit_scalar(&b, SKIVE_F32, 0.0078125), *sb = skv_emit_scalar(&b, SKIVE_F32, 0.000244140625);
+    skive_value *q = skv_emit(&b, "QuantizeLinear", SKV_IN(in, sx, zx), SKV_NONE);
+    skive_value *real = skv_emit(&b, "DequantizeLinear", SKV_IN(q, sx, zx), SKV_NONE);
+    skive_value *rw = skv_emit(&b, "DequantizeLinear", SKV_IN(parameter(ctx, &b, &w), sw), SKV_NONE);
+    skive_value *rb = skv_emit(&b, "DequantizeLinear", SKV_IN(parameter(ctx, &b, &bias), sb), SKV_NONE);
+    skive_value *y = form == 0 ? skv_emit(&b, "Gemm", SKV_IN(real, rw, rb), SKV_NONE)
+                               : skv_emit(&b, "MatMul", SKV_IN(real, rw), SKV_NONE);
+    if (form > 0)
+        y = form == 2 ? skv_emit(&b, "Add", SKV_IN(rb, y), SKV_NONE) : skv_emit(&b, "Add", SKV_IN(y, rb), SKV_NONE);
+    if (relu) y = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE);
+    if (rounds) {
+        skive_value *sy = skv_emit_scalar(&b, SKIVE_F32, 0.11), *zy = skv_emit_scalar(&b, SKIVE_U8, relu ? 0 : 99);
+        y = skv_emit(&b, "QuantizeLinear", SKV_IN(y, sy, zy), SKV_NONE);
+        y = skv_emit(&b, "DequantizeLinear", SKV_IN(y, sy, zy), SKV_NONE);
+    }
+    finish(ctx, g, &b, y);
+    return g;
+}
+
+static int steps_of(skive_context *ctx, const skive_graph *g, const char *op) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_plan *plan = NULL;
+    int n = 0;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+        skive_plan_step step;
+        skive_plan_step_get(plan, i, &step);
+        n += strcmp(step.op, op) == 0;
+    }
+    skive_plan_free(plan);
+    return n;
+}
+
+/* MatMul and Add are the integers that Gemm is. */
+static void added_bias_joins_its_product(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_tensor x = skv_test_random(ctx, SKIVE_F32, 2, (const int64_t[]){7, 13}, 3, -4, 4);
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        skive_tensor want, out;
+        skive_graph *gemm = product_with_bias(ctx, &x, 0, i & 1, i & 2);
+        evaluate(ctx, gemm, &x, 1, false, &want);
+        for (int form = 1; form <= 3; form++) {
+            skive_graph *g = product_with_bias(ctx, &x, form, i & 1, i & 2);
+            assert_int_equal(steps_of(ctx, g, "QGemm"), 1);
+            assert_int_equal(steps_of(ctx, g, "Add") > 0, form == 3);
+            assert_int_equal(steps_of(ctx, g, "MatMul"), 0);
+            evaluate(ctx, g, &x, 1, false, &out);
+            assert_int_equal(skive_tensor_bytes(&out), skive_tensor_bytes(&want));
+            if (form < 3) assert_memory_equal(out.data, want.data, skive_tensor_bytes(&want));
+            skive_tensor_free(ctx, &out);
+            skive_graph_free(g);
+        }
+        skive_tensor_free(ctx, &want);
+        skive_graph_free(gemm);
+    }
+    skive_tensor_free(ctx, &x);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),
@@ -853,6 +924,7 @@ int main(void) {
         cmocka_unit_test(paths_agree_on_changed_models),
         cmocka_unit_test(patterns_are_absorbed),
         cmocka_unit_test(channel_without_weights_keeps_its_bias),
+        cmocka_unit_test(added_bias_joins_its_product),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,14 +79,18 @@ static void move_channels(const extent *e, const side *a, const side *b, size_t 
 static void move(const extent *e, skv_layout from, const char *in, skv_layout to, char *out, size_t item, int threads) {
     enum { CHANNELS = 16, POSITIONS = 256 };
     const side a = {from, stride_of(from, e)}, b = {to, stride_of(to, e)};
-    const int64_t width = from == SKV_C8 || to == SKV_C8 ? 8 : CHANNELS, tiles = (e->c + width - 1) / width;
+    const int64_t width = from == SKV_C8 || to == SKV_C8 ? 8 : CHANNELS;
+    /* Without blocks, channels that fill no tile go with the last one: squares of whole vectors can be made of them. */
+    const bool blocks = skv_layout_block(from) > 1 || skv_layout_block(to) > 1;
+    const int64_t tiles = blocks || e->c < width ? (e->c + width - 1) / width : e->c / width;
     const int64_t parts = (e->s + POSITIONS - 1) / POSITIONS;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < e->n * parts * tiles; i++) {
         const int64_t tile = i % tiles, part = i / tiles % parts, n = i / tiles / parts, c = tile * width;
         const int64_t last = (part + 1) * POSITIONS < e->s ? (part + 1) * POSITIONS : e->s;
-        move_channels(e, &a, &b, item, c, e->c - c < width ? e->c - c : width, part * POSITIONS, last,
-                      in + (size_t)(n * a.step.n) * item, out + (size_t)(n * b.step.n) * item);
+        const int64_t count = tile == tiles - 1 ? e->c - c : width;
+        move_channels(e, &a, &b, item, c, count, part * POSITIONS, last, in + (size_t)(n * a.step.n) * item,
+                      out + (size_t)(n * b.step.n) * item);
     }
 }
 

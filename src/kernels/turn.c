@@ -1,5 +1,7 @@
 /* See turn.h. Squares of 16 bytes a side are turned in registers by rounds of interleaving: each round takes the halves
- * of a list of rows apart and deals them out in turn, and after log2(rows) rounds rows are columns. */
+ * of a list of rows apart and deals them out in turn, and after log2(rows) rounds rows are columns. What is left of
+ * rows and columns is turned once more with those in front of it, or by halves of squares where there are too few for
+ * whole ones. */
 #include "kernels/turn.h"
 
 #include <string.h>
@@ -17,33 +19,47 @@ typedef uint32_t words __attribute__((vector_size(16)));
 #define LOW_32(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
 #define HIGH_32(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
 
-#define TURN(T, V, BITS, N, ROUNDS)                                                                            \
-    SKV_INLINE void square_##BITS(const T *x, int64_t x_step, T *y, int64_t y_step) {                          \
-        V a[N], b[N];                                                                                          \
-        SKV_UNROLL                                                                                             \
-        for (int i = 0; i < N; i++) memcpy(&a[i], x + i * x_step, sizeof(V));                                  \
-        SKV_UNROLL                                                                                             \
-        for (int round = 0; round < ROUNDS; round++) {                                                         \
-            SKV_UNROLL                                                                                         \
-            for (int i = 0; i < N / 2; i++) {                                                                  \
-                b[2 * i] = LOW_##BITS(a[i], a[i + N / 2]);                                                     \
-                b[2 * i + 1] = HIGH_##BITS(a[i], a[i + N / 2]);                                                \
-            }                                                                                                  \
-            SKV_UNROLL                                                                                         \
-            for (int i = 0; i < N; i++) a[i] = b[i];                                                           \
-        }                                                                                                      \
-        SKV_UNROLL                                                                                             \
-        for (int i = 0; i < N; i++) memcpy(y + i * y_step, &a[i], sizeof(V));                                  \
-    }                                                                                                          \
-    static void turn_##BITS(const T *x, int64_t x_step, T *y, int64_t y_step, int64_t rows, int64_t columns) { \
-        const int64_t whole_rows = rows / N * N, whole_columns = columns / N * N;                              \
-        for (int64_t j = 0; j < whole_columns; j += N)                                                         \
-            for (int64_t i = 0; i < whole_rows; i += N)                                                        \
-                square_##BITS(x + i * x_step + j, x_step, y + j * y_step + i, y_step);                         \
-        for (int64_t i = whole_rows; i < rows; i++)                                                            \
-            for (int64_t j = 0; j < whole_columns; j++) y[j * y_step + i] = x[i * x_step + j];                 \
-        for (int64_t j = whole_columns; j < columns; j++)                                                      \
-            for (int64_t i = 0; i < rows; i++) y[j * y_step + i] = x[i * x_step + j];                          \
+/* Of a square the first `rows` rows and `columns` columns, N or N / 2 of each, which are known where it is inlined. */
+#define TURN(T, V, BITS, N, ROUNDS)                                                                                 \
+    SKV_INLINE void square_##BITS(const T *x, int64_t x_step, T *y, int64_t y_step, const int rows,                 \
+                                  const int columns) {                                                              \
+        V a[N] = {{0}}, b[N];                                                                                       \
+        SKV_UNROLL                                                                                                  \
+        for (int i = 0; i < rows; i++) memcpy(&a[i], x + i * x_step, (size_t)columns * sizeof(T));                  \
+        SKV_UNROLL                                                                                                  \
+        for (int round = 0; round < ROUNDS; round++) {                                                              \
+            SKV_UNROLL                                                                                              \
+            for (int i = 0; i < N / 2; i++) {                                                                       \
+                b[2 * i] = LOW_##BITS(a[i], a[i + N / 2]);                                                          \
+                b[2 * i + 1] = HIGH_##BITS(a[i], a[i + N / 2]);                                                     \
+            }                                                                                                       \
+            SKV_UNROLL                                                                                              \
+            for (int i = 0; i < N; i++) a[i] = b[i];                                                                \
+        }                                                                                                           \
+        SKV_UNROLL                                                                                                  \
+        for (int i = 0; i < columns; i++) memcpy(y + i * y_step, &a[i], (size_t)rows * sizeof(T));                  \
+    }                                                                                                               \
+    SKV_INLINE void squares_##BITS(const T *x, int64_t x_step, T *y, int64_t y_step, int64_t rows, int64_t columns, \
+                                   const int high, const int wide) {                                                \
+        for (int64_t j = 0; j < columns; j += wide) {                                                               \
+            if (j > columns - wide) j = columns - wide;                                                             \
+            for (int64_t i = 0; i < rows; i += high) {                                                              \
+                if (i > rows - high) i = rows - high;                                                               \
+                square_##BITS(x + i * x_step + j, x_step, y + j * y_step + i, y_step, high, wide);                  \
+            }                                                                                                       \
+        }                                                                                                           \
+    }                                                                                                               \
+    static void turn_##BITS(const T *x, int64_t x_step, T *y, int64_t y_step, int64_t rows, int64_t columns) {      \
+        if (rows < N / 2 || columns < N / 2 || (rows < N && columns < N)) {                                         \
+            for (int64_t j = 0; j < columns; j++)                                                                   \
+                for (int64_t i = 0; i < rows; i++) y[j * y_step + i] = x[i * x_step + j];                           \
+        } else if (rows < N) {                                                                                      \
+            squares_##BITS(x, x_step, y, y_step, rows, columns, N / 2, N);                                          \
+        } else if (columns < N) {                                                                                   \
+            squares_##BITS(x, x_step, y, y_step, rows, columns, N, N / 2);                                          \
+        } else {                                                                                                    \
+            squares_##BITS(x, x_step, y, y_step, rows, columns, N, N);                                              \
+        }                                                                                                           \
     }
 TURN(uint8_t, bytes, 8, 16, 4)
 TURN(uint16_t, halves, 16, 8, 3)

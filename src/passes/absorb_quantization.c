@@ -1,7 +1,7 @@
-/* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8 weights,
- * Add, AveragePool and GlobalAveragePool, with a following Relu or Clip as limits of the output; without a following
- * QuantizeLinear, products and means give float32. MaxPool and nodes that only move elements run on the integers
- * directly. The arithmetic of the integer nodes is in src/ops/quant/q_conv.c. */
+/* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8 weights
+ * (a MatMul with the sum of its bias), Add, AveragePool and GlobalAveragePool, with a following Relu or Clip as limits
+ * of the output; without a following QuantizeLinear, products and means give float32. MaxPool and nodes that only move
+ * elements run on the integers directly. The arithmetic of the integer nodes is in src/ops/quant/q_conv.c. */
 #include <math.h>
 
 #include "ops/common_activation.h"
@@ -10,8 +10,8 @@
 
 /* The nodes from a node up to its QuantizeLinear. */
 typedef struct tail {
-    skive_node *chain[4]; /* the node itself, up to two activations, QuantizeLinear */
-    size_t n;             /* 1: the result is float */
+    skive_node *chain[5]; /* the node itself, the sum with its bias, up to two activations, QuantizeLinear */
+    size_t heads, n;      /* of the first two; all, or as many: the result is float */
     skv_q_grid y;
     int64_t lo, hi; /* limits set by the activation */
 } tail;
@@ -24,12 +24,15 @@ static int64_t on_grid(const skv_q_grid *g, double x) {
     return q < 0 ? 0 : q > 255 ? 255 : (int64_t)q;
 }
 
-static tail tail_of(const skv_pass_env *env, skive_node *head) {
-    tail t = {.chain = {head}, .n = 1, .lo = 0, .hi = 255};
+static bool is_real(const tail *t) { return t->n == t->heads; }
+
+/* sum: adds the bias to what `head` gives; NULL: `head` does it, or there is none */
+static tail tail_of(const skv_pass_env *env, skive_node *head, skive_node *sum) {
+    tail t = {.chain = {head, sum}, .heads = sum ? 2 : 1, .lo = 0, .hi = 255};
     double lo = -INFINITY, hi = INFINITY;
-    size_t n = 1;
-    skive_node *next = skv_only_reader(env, head->outputs[0]);
-    while (n < 3 && next && next->domain[0] == '\0' &&
+    size_t n = t.n = t.heads;
+    skive_node *next = skv_only_reader(env, t.chain[n - 1]->outputs[0]);
+    while (n < t.heads + 2 && next && next->domain[0] == '\0' &&
            (skv_node_is(next, SKV_OP_RELU) || skv_node_is(next, SKV_OP_CLIP))) {
         double low = 0, high = INFINITY;
         if (skv_node_is(next, SKV_OP_CLIP) &&
@@ -52,7 +55,7 @@ enum { OUTPUT_ATTRS = 4 };
 
 /* y_dtype, y_zero_point and the limits. */
 static size_t output_attrs(const tail *t, const char *zero_point, skv_attr_init *to) {
-    if (t->n == 1) {
+    if (is_real(t)) {
         to[0] = SKV_STR("y_dtype", "float");
         return 1;
     }
@@ -80,13 +83,26 @@ static bool is_product(const skive_node *n) {
     return skv_attr_int(n, "transA", 0) == 0 && skv_attr_float(n, "alpha", 1) == 1 && skv_attr_float(n, "beta", 1) == 1;
 }
 
+/* A MatMul has no bias: what is added to its only result, one number a column, is one. NULL: nothing is. */
+static skive_node *sum_with_bias(const skv_pass_env *env, const skive_node *n, int64_t columns, skive_value **bias) {
+    const skive_value *y = n->outputs[0];
+    if (!skv_node_is(n, SKV_OP_MAT_MUL) || !skv_pass_hidden(env, y)) return NULL;
+    skive_node *sum = y->uses[0].node;
+    if (!skv_node_is(sum, SKV_OP_ADD) || sum->domain[0]) return NULL;
+    skive_value *other = sum->inputs[sum->inputs[0] == y ? 1 : 0];
+    if (other->type.rank != 1 || other->type.dims[0].size != columns) return NULL;
+    *bias = other;
+    return sum;
+}
+
 /* Weights, bias and multipliers; *fits is false if the node has to stay in float. */
-static skive_status prepare_product(skive_context *ctx, const skive_node *n, const tail *t, product *p, bool *fits) {
+static skive_status prepare_product(skive_context *ctx, const skive_node *n, const skive_value *bias, const tail *t,
+                                    product *p, bool *fits) {
     const int64_t dims[2] = {p->w.m, p->w.k};
     const int8_t *rows = p->w.q->data;
     SKV_TRY(skv_storage_create(ctx, SKIVE_I32, 1, &p->w.m, &p->bias));
     SKV_TRY(skv_alloc_array(ctx, (size_t)p->w.m, sizeof *p->multiplier, &p->multiplier));
-    *fits = skv_quantized_bias(n, p->x_grid.scale, &p->w, p->bias->tensor.data);
+    *fits = skv_quantized_bias(bias, p->x_grid.scale, &p->w, p->bias->tensor.data);
     if (!*fits) return SKIVE_OK;
     if (!skv_q_weights_ready(&p->w)) {
         const bool conv = skv_node_is(n, SKV_OP_CONV);
@@ -96,7 +112,7 @@ static skive_status prepare_product(skive_context *ctx, const skive_node *n, con
     }
     for (int64_t m = 0; m < p->w.m; m++) {
         const double step = (double)p->x_grid.scale * skv_q_weight_scale(&p->w, m);
-        p->multiplier[m] = (double)(float)(t->n > 1 ? step / (double)t->y.scale : step);
+        p->multiplier[m] = (double)(float)(is_real(t) ? step : step / (double)t->y.scale);
         *fits = *fits && isfinite(p->multiplier[m]);
     }
     *fits = *fits && skv_q_sums_fit(p->x_grid.zero_point, rows, p->w.m, p->w.k, p->bias->tensor.data, NULL);
@@ -128,13 +144,12 @@ static skive_status put_product(skive_graph *g, const skive_node *n, const tail 
     return skv_fuse(g, &f);
 }
 
-static skive_status absorb_product(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
-    product p = {0};
-    p.x = skv_dequantized(n->inputs[0], &p.x_grid);
-    if (!p.x || !is_product(n) || !skv_quantized_weights(n, &p.w)) return SKIVE_OK;
-    const tail t = tail_of(env, n);
+/* With the sum (NULL: without), as far as the numbers fit. */
+static skive_status absorb_with(const skv_pass_env *env, skive_graph *g, skive_node *n, skive_node *sum,
+                                const skive_value *bias, product p, bool *done) {
+    const tail t = tail_of(env, n, sum);
     bool fits = false;
-    skive_status status = prepare_product(env->ctx, n, &t, &p, &fits);
+    skive_status status = prepare_product(env->ctx, n, bias, &t, &p, &fits);
     if (status == SKIVE_OK && fits) {
         status = put_product(g, n, &t, &p);
         *done = true;
@@ -145,14 +160,24 @@ static skive_status absorb_product(const skv_pass_env *env, skive_graph *g, skiv
     return status;
 }
 
+static skive_status absorb_product(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    product p = {0};
+    p.x = skv_dequantized(n->inputs[0], &p.x_grid);
+    if (!p.x || !is_product(n) || !skv_quantized_weights(n, &p.w)) return SKIVE_OK;
+    skive_value *bias = NULL;
+    skive_node *sum = sum_with_bias(env, n, p.w.m, &bias);
+    if (sum) SKV_TRY(absorb_with(env, g, n, sum, bias, p, done));
+    return *done ? SKIVE_OK : absorb_with(env, g, n, NULL, skv_node_in(n, 2), p, done);
+}
+
 /* ---- sums and means ---- */
 
 static skive_status absorb_add(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
     skv_q_grid a, b;
     skive_value *x = skv_dequantized(n->inputs[0], &a), *y = skv_dequantized(n->inputs[1], &b);
     if (!x || !y || !skv_type_same_static(&x->type, &y->type)) return SKIVE_OK;
-    const tail t = tail_of(env, n);
-    if (t.n == 1 || !isfinite((float)((double)a.scale / (double)t.y.scale)) ||
+    const tail t = tail_of(env, n, NULL);
+    if (is_real(&t) || !isfinite((float)((double)a.scale / (double)t.y.scale)) ||
         !isfinite((float)((double)b.scale / (double)t.y.scale)))
         return SKIVE_OK;
     skv_attr_init attrs[5 + OUTPUT_ATTRS] = {
@@ -196,9 +221,9 @@ static skive_status absorb_mean(const skv_pass_env *env, skive_graph *g, skive_n
     skive_value *x = skv_dequantized(n->inputs[0], &grid);
     if (!x) return SKIVE_OK;
     const int64_t count = global ? plane_count(&x->type) : window_count(n);
-    const tail t = tail_of(env, n);
+    const tail t = tail_of(env, n, NULL);
     const double step = count ? (double)grid.scale / (double)count : 0;
-    const float multiplier = (float)(t.n > 1 ? step / (double)t.y.scale : step);
+    const float multiplier = (float)(is_real(&t) ? step : step / (double)t.y.scale);
     if (!(multiplier > 0) || !isfinite(multiplier)) return SKIVE_OK;
     skv_attr_init attrs[2 + OUTPUT_ATTRS] = {SKV_INT("x_zero_point", grid.zero_point),
                                              SKV_FLT("multiplier", (double)multiplier)};

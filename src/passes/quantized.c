@@ -99,8 +99,7 @@ void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows) {
     }
 }
 
-bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights *w, int32_t *bias) {
-    const skive_value *v = skv_node_in(n, 2);
+bool skv_quantized_bias(const skive_value *v, float x_scale, const skv_q_weights *w, int32_t *bias) {
     memset(bias, 0, (size_t)w->m * sizeof *bias);
     if (!v) return true;
     const skive_tensor *real = skv_value_tensor(v), *integer = NULL, *scale = NULL;

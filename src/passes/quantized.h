@@ -43,9 +43,9 @@ static inline bool skv_q_weights_ready(const skv_q_weights *w) {
     return w->q->dtype == SKIVE_I8 && w->zero_point == 0 && !w->columns;
 }
 
-/* Input 2 of the node in steps of x_scale times the weights' scale, [m]. False: it has another form, or is too large
- * for int32. Zeros if there is none. */
-bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights *w, int32_t *bias);
+/* The bias `v` in steps of x_scale times the weights' scale, [m]. False: it has another form, or is too large for
+ * int32. Zeros if there is none (NULL). */
+bool skv_quantized_bias(const skive_value *v, float x_scale, const skv_q_weights *w, int32_t *bias);
 
 /* ---- training ---- */
 

@@ -118,7 +118,7 @@ static skive_status bias_to_integer(skive_graph *g, skive_node *n) {
     if (!skv_dequantized(n->inputs[0], &x) || !skv_quantized_weights(n, &w)) return SKIVE_OK;
     SKV_TRY(skv_storage_create(g->ctx, SKIVE_I32, 1, &w.m, &codes));
     skive_status status = skv_storage_create(g->ctx, SKIVE_F32, w.n_scales > 1 ? 1 : 0, &w.m, &scale);
-    if (status != SKIVE_OK || !skv_quantized_bias(n, x.scale, &w, codes->tensor.data)) {
+    if (status != SKIVE_OK || !skv_quantized_bias(skv_node_in(n, 2), x.scale, &w, codes->tensor.data)) {
         skv_storage_release(codes);
         skv_storage_release(scale);
         return status;

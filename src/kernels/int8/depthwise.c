@@ -196,6 +196,17 @@ static const uint8_t *line_under(const depthwise_state *d, const uint8_t *line, 
         for (int64_t i = 0; i < count; i++) memcpy(to + (size_t)i * c, line + (size_t)(first + i * stride) * c, c);
         return to;
     }
+    if (stride == 1) { /* what lies inside is one piece */
+        const int64_t lo = first < 0 ? -first : 0, hi = g->in[2] - first < count ? g->in[2] - first : count;
+        if (!line || lo >= hi) {
+            memset(to, d->zero, (size_t)count * c);
+            return to;
+        }
+        memset(to, d->zero, (size_t)lo * c);
+        memcpy(to + (size_t)lo * c, line + (size_t)(first + lo) * c, (size_t)(hi - lo) * c);
+        memset(to + (size_t)hi * c, d->zero, (size_t)(count - hi) * c);
+        return to;
+    }
     for (int64_t i = 0; i < count; i++) {
         const int64_t iw = first + i * stride;
         if (line && iw >= 0 && iw < g->in[2])

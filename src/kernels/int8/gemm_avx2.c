@@ -17,7 +17,21 @@ static inline vector multiply_add(vector acc, vector x, vector w) {
 #include "kernels/int8/gemm_store256.h"
 #include "kernels/int8/gemm_tile.h"
 
-static const skv_q8_gemm gemm = {.mr = MR, .nr = NR, .k_group = 2, .wide = true, .tile = tile, .copy = copy};
+#define HALF_OF(n) \
+    static __attribute__((noinline)) void half_##n(const skv_q8_tile *t) { body_of(t, n, 1); }
+#define HALF_ENTRY(n) half_##n,
+ROWS(HALF_OF)
+
+/* Few channels, or the last ones, often fill half a panel only. */
+static void either_tile(const skv_q8_tile *t) {
+    static void (*const by_rows[])(const skv_q8_tile *) = {ROWS(HALF_ENTRY)};
+    if (t->columns > NR / 2)
+        tile(t);
+    else
+        by_rows[t->rows - 1](t);
+}
+
+static const skv_q8_gemm gemm = {.mr = MR, .nr = NR, .k_group = 2, .wide = true, .tile = either_tile, .copy = copy};
 const skv_q8_gemm *skv_q8_gemm_avx2(void) { return &gemm; }
 
 /* For one or two rows: large weights come from memory, and as bytes there are half as many. */

@@ -10,20 +10,37 @@ static inline __attribute__((always_inline)) __m256i narrow16(const __m256i *a, 
     return _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(t0), _mm256_cvtps_epi32(t1)), zero);
 }
 
-static inline void put(void *to, __m128i v, size_t n) {
-    if (n >= 16) {
-        _mm_storeu_si128(to, v);
-        return;
+/* Copies of so few bytes are put together of two of a constant size, which may overlap: one of a size that is not known
+ * is a call. */
+static inline void copy_few(uint8_t *to, const uint8_t *from, size_t n) {
+    if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++) to[i] = from[i];
     }
-    uint8_t bytes[16];
-    _mm_storeu_si128((void *)bytes, v);
-    memcpy(to, bytes, n);
+}
+
+static inline void put(uint8_t *to, __m128i v, size_t n) {
+    if (n >= 16) {
+        _mm_storeu_si128((void *)to, v);
+    } else if (n == 8) {
+        _mm_storel_epi64((void *)to, v);
+    } else {
+        uint8_t bytes[16];
+        _mm_storeu_si128((void *)bytes, v);
+        copy_few(to, bytes, n);
+    }
 }
 
 static inline __m128i get(const uint8_t *from, size_t n) {
-    uint8_t bytes[16] = {0};
     if (n >= 16) return _mm_loadu_si128((const void *)from);
-    memcpy(bytes, from, n);
+    if (n == 8) return _mm_loadl_epi64((const void *)from);
+    uint8_t bytes[16] = {0};
+    copy_few(bytes, from, n);
     return _mm_loadu_si128((const void *)bytes);
 }
 

@@ -9,7 +9,8 @@ enum {
     HELD = 4,       /* pointers to rows in registers, the others are read at each step */
 };
 
-static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, const int rows) {
+/* halves: 1 where the tile has NR / 2 columns at most; the sums of the others are not read. */
+static inline __attribute__((always_inline)) void body_of(const skv_q8_tile *t, const int rows, const int halves) {
     vector acc[MR][2];
     const vector i0 = load_vector(t->init), i1 = load_vector(t->init + NR / 2);
 #pragma GCC unroll 14
@@ -30,17 +31,19 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
         for (size_t k = 0; k < bytes; k += STEP_BYTES, b += STEP_BYTES * NR) {
             __builtin_prefetch((const void *)next, 0, 2);
             next += 64;
-            const vector b0 = load_vector(b), b1 = load_vector(b + STEP_BYTES * NR / 2);
+            const vector b0 = load_vector(b), b1 = halves > 1 ? load_vector(b + STEP_BYTES * NR / 2) : b0;
 #pragma GCC unroll 14
             for (int r = 0; r < rows; r++) {
                 const vector v = broadcast4((r < HELD ? x[r] : (const char *)a[r]) + k);
                 acc[r][0] = multiply_add(acc[r][0], v, b0);
-                acc[r][1] = multiply_add(acc[r][1], v, b1);
+                if (halves > 1) acc[r][1] = multiply_add(acc[r][1], v, b1);
             }
         }
     }
     store(t, rows, acc);
 }
+
+static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, const int rows) { body_of(t, rows, 2); }
 
 #include "kernels/int8/gemm_rows.h"
 

@@ -1,6 +1,6 @@
 /* The loops of struct skv_q8_loops in plain C. Each loops_<isa>.c compiles this text with its instructions; float steps
  * are rounded one by one (no contraction), so that every copy gives the same bits. LOOPS names the table; with
- * OWN_ADD_TAPS, OWN_MAX and OWN_DEPTHWISE_BYTES the file has these itself. */
+ * OWN_ADD_TAPS or all of OWN_DEPTHWISE, OWN_MAX and OWN_DEPTHWISE_BYTES the file has these itself. */
 #ifndef SKV_INT8_LOOPS_BODY_H
 #define SKV_INT8_LOOPS_BODY_H
 
@@ -67,6 +67,7 @@ static void sum(const uint8_t *x, int32_t *total, size_t n) {
     for (size_t i = 0; i < n; i++) total[i] += x[i];
 }
 
+#ifndef OWN_DEPTHWISE
 #ifndef OWN_ADD_TAPS
 /* The running sums wrap where the true ones would not; see int8.h. */
 static inline __attribute__((always_inline)) void add_taps(const uint8_t *const *x, const int taps, const int16_t *w,
@@ -79,7 +80,6 @@ static inline __attribute__((always_inline)) void add_taps(const uint8_t *const 
         total[i] = v;
     }
 }
-
 #endif
 
 static void depthwise(const uint8_t *const *x, size_t taps, const int16_t *w, size_t w_stride, const int32_t *init,
@@ -90,6 +90,7 @@ static void depthwise(const uint8_t *const *x, size_t taps, const int16_t *w, si
     for (; t + 3 <= taps; t += 3) add_taps(x + t, 3, w + t * w_stride, w_stride, (uint32_t *)total, n);
     for (; t < taps; t++) add_taps(x + t, 1, w + t * w_stride, w_stride, (uint32_t *)total, n);
 }
+#endif
 
 static void requant(const int32_t *total, const float *multiplier, size_t step, void *y, size_t n,
                     const skv_requant *r) {
