@@ -402,10 +402,13 @@ static void resized(void **unused) {
                                 SKV_INT("antialias", mode > 0 && size == 2), SKV_INT("exclude_outside", size == 3))));
         check(ctx, g, size == 5 ? NULL : mode ? "resample_f32" : "pick", 1e-5, 2e-5);
     }
-    for (size_t t = 0; t < SKV_COUNT(types); t++) { /* one axis, twice as long */
-        for (int axis = 0; axis < 3; axis++) {
+    for (size_t t = 0; t < SKV_COUNT(types); t++) { /* one axis, or the last two, twice as long */
+        for (int axis = 0; axis < 4; axis++) {
             float scale[3] = {1, 1, 1};
-            scale[axis] = 2;
+            if (axis < 3)
+                scale[axis] = 2;
+            else
+                scale[1] = scale[2] = 2;
             const skive_tensor scales = skv_tensor_view(SKIVE_F32, 1, (int64_t[]){3}, scale);
             skive_value *v = NULL;
             skive_graph *g = graph(ctx);

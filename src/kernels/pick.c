@@ -23,6 +23,7 @@ typedef struct pick_state {
     size_t n_runs, item, piece; /* bytes of an element, of a piece */
     bool pads, scattered;       /* scattered: pieces of 1, 2, 4 or 8 bytes one by one */
     bool doubled;               /* each of them twice */
+    bool rows_doubled;          /* and each row */
     int threads;
 } pick_state;
 
@@ -216,6 +217,9 @@ static skive_status prepare(skv_kernel_node *n) {
     st->doubled = st->scattered && st->dims[st->axes - 1] == 2 * st->in[st->axes - 1];
     for (int64_t i = 0; st->doubled && i < st->dims[st->axes - 1]; i++)
         st->doubled = st->source[st->axes - 1][i] == i / 2;
+    const int above = st->axes - 2;
+    st->rows_doubled = st->doubled && above >= 0 && st->dims[above] == 2 * st->in[above];
+    for (int64_t i = 0; st->rows_doubled && i < st->dims[above]; i++) st->rows_doubled = st->source[above][i] == i / 2;
     for (size_t i = 1; i < n->n_in && i < SKV_OP_MAX_IO; i++) n->skips_input_data[i] = !(st->pads && i == 2);
     const size_t bytes = (size_t)(st->outer * st->dims[st->axes - 1]) * st->piece;
     st->threads = bytes < PARALLEL_BYTES ? 1 : n->threads;
@@ -250,6 +254,29 @@ SCATTERED(uint8_t)
 SCATTERED(uint16_t)
 SCATTERED(uint32_t)
 SCATTERED(uint64_t)
+
+/* Both rows that show each element of x twice. */
+#define TWICE(T)                                                                                  \
+    static void twice_##T(const void *x_data, int64_t n, void *first_row, void *second_row) {     \
+        const T *restrict x = x_data;                                                             \
+        T *restrict y = first_row, *restrict z = second_row;                                      \
+        for (int64_t i = 0; i < n; i++) y[2 * i] = y[2 * i + 1] = z[2 * i] = z[2 * i + 1] = x[i]; \
+    }
+TWICE(uint8_t)
+TWICE(uint16_t)
+TWICE(uint32_t)
+TWICE(uint64_t)
+
+static void copy_twice(const pick_state *st, const char *x, char *y) {
+    const int64_t n = st->in[st->axes - 1];
+    char *next = y + 2 * (size_t)n * st->piece;
+    switch (st->piece) {
+    case 1: twice_uint8_t(x, n, y, next); break;
+    case 2: twice_uint16_t(x, n, y, next); break;
+    case 4: twice_uint32_t(x, n, y, next); break;
+    default: twice_uint64_t(x, n, y, next); break;
+    }
+}
 
 static void copy_scattered(const pick_state *st, const char *x, char *y) {
     const int last = st->axes - 1;
@@ -297,6 +324,7 @@ static void copy_row(const pick_state *st, int64_t base, const char *x, const ch
 /* A row that is the one before once more is copied from there. */
 static void some_rows(const pick_state *st, int64_t first, int64_t last, const char *x, const char *value, char *y) {
     const size_t bytes = (size_t)st->dims[st->axes - 1] * st->piece;
+    const int above = st->axes - 2;
     int64_t before = -1, at[SKV_STRIDES_RANK], rest = first;
     for (int d = st->axes - 2; d >= 0; d--) {
         at[d] = rest % st->dims[d];
@@ -305,7 +333,11 @@ static void some_rows(const pick_state *st, int64_t first, int64_t last, const c
     for (int64_t o = first; o < last; o++) {
         const int64_t base = row_base(st, at);
         char *row = y + (size_t)o * bytes;
-        if (base >= 0 && base == before)
+        if (st->rows_doubled && base >= 0 && at[above] % 2 == 0 && o + 1 < last) {
+            copy_twice(st, x + (size_t)base * st->piece, row);
+            at[above]++; /* which is not the last of its axis */
+            o++;
+        } else if (base >= 0 && base == before)
             memcpy(row, row - bytes, bytes);
         else
             copy_row(st, base, x, value, row);

@@ -2,6 +2,7 @@
  * and POOL_SUM, the names of the two tables. Loops over taps are written out where they are few; more are taken some at
  * a time. The largest of what holds NaN is NaN, whichever comes first. */
 #include <math.h>
+#include <string.h>
 
 #include "kernels/pool_window.h"
 #include "kernels/unroll.h"
@@ -112,6 +113,11 @@ SKV_INLINE float all(const bool max, const float *x, int64_t n) {
 #pragma omp simd
         for (int c = 0; c < LANES; c++) part[c] = join(max, part[c], x[i + c]);
     }
+    if (max && i < n && n >= LANES) { /* the last whole vector: some elements twice */
+#pragma omp simd
+        for (int c = 0; c < LANES; c++) part[c] = join(max, part[c], x[n - LANES + c]);
+        i = n;
+    }
     for (int c = 0; i < n; i++, c++) part[c] = join(max, part[c], x[i]);
     SKV_UNROLL
     for (int c = 0; c < 8; c++) part[c] = join(max, part[c], part[c + 8]);
@@ -121,6 +127,55 @@ SKV_INLINE float all(const bool max, const float *x, int64_t n) {
     return part[0];
 }
 
+/* Short lines by vectors: the last one begins where it ends with the line, and does some elements twice. Compilers make
+ * calls of memmove of such loops, which take longer than the lines; vectors of 32 bytes are two where they are shorter. */
+typedef float eight __attribute__((vector_size(32)));
+
+SKV_INLINE void eight_of(const float *x, const float *share, float *y) {
+    eight v, by;
+    memcpy(&v, x, sizeof v);
+    if (share) {
+        memcpy(&by, share, sizeof by);
+        v = v * by;
+    }
+    memcpy(y, &v, sizeof v);
+}
+
+SKV_INLINE void short_line(const float *x, const float *share, float *y, int64_t n) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) eight_of(x + i, share ? share + i : NULL, y + i);
+    if (i == n) return;
+    if (n >= 8) {
+        eight_of(x + n - 8, share ? share + n - 8 : NULL, y + n - 8);
+        return;
+    }
+    SKV_UNROLL
+    for (int c = 0; c < 7; c++)
+        if (c < n) y[c] = share ? x[c] * share[c] : x[c];
+}
+
+static void spread(const float *x, int64_t lines, int64_t n, float *y, int64_t low, int64_t all, float nothing) {
+    for (int64_t i = 0; i < low; i++) y[i] = nothing;
+    y += low;
+    const int64_t high = all - n; /* to the next line's first element */
+    for (int64_t h = 0; h < lines; h++, x += n, y += all) {
+        const int64_t behind = h + 1 < lines ? high : high - low;
+        short_line(x, NULL, y, n);
+        if (behind == 2) { /* of windows of three */
+            y[n] = y[n + 1] = nothing;
+            continue;
+        }
+        for (int64_t i = 0; i < behind; i++) y[n + i] = nothing;
+    }
+}
+
+static void collect(const float *x, int64_t lines, int64_t all, const float *share, float *y, int64_t n) {
+    if (share)
+        for (int64_t h = 0; h < lines; h++, x += all, y += n) short_line(x, share + h * n, y, n);
+    else
+        for (int64_t h = 0; h < lines; h++, x += all, y += n) short_line(x, NULL, y, n);
+}
+
 static void rows_max(const float *const *x, size_t n, float *y, int64_t width) { rows(true, x, n, y, width); }
 static void rows_sum(const float *const *x, size_t n, float *y, int64_t width) { rows(false, x, n, y, width); }
 static void line_max(const skv_pool_line *l, const float *x, float *y) { line(true, l, x, y); }
@@ -128,5 +183,5 @@ static void line_sum(const skv_pool_line *l, const float *x, float *y) { line(fa
 static float all_max(const float *x, int64_t n) { return all(true, x, n); }
 static float all_sum(const float *x, int64_t n) { return all(false, x, n); }
 
-const skv_pool_loops POOL_MAX = {rows_max, line_max, all_max};
-const skv_pool_loops POOL_SUM = {rows_sum, line_sum, all_sum};
+const skv_pool_loops POOL_MAX = {rows_max, line_max, all_max, spread, collect};
+const skv_pool_loops POOL_SUM = {rows_sum, line_sum, all_sum, spread, collect};

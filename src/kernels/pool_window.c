@@ -27,6 +27,7 @@ typedef struct pool_state {
     bool together;                  /* all lines of a plane at once */
     pool_span *spans[2];            /* of the first two axes, at each output position */
     int32_t *divisors[SKV_SPATIAL]; /* of the mean, at each output position of an axis; their product counts */
+    float *shares;                  /* of planes taken together: 1 / elements of the window at each output position */
     int threads;
     size_t thread_bytes, rows_at; /* of scratch: a line, and behind it the rows of a window */
 } pool_state;
@@ -61,6 +62,7 @@ static void destroy(skive_context *ctx, void *state) {
     if (!st) return;
     for (int a = 0; a < SKV_SPATIAL; a++) skv_free(ctx, st->divisors[a]);
     for (int a = 0; a < 2; a++) skv_free(ctx, st->spans[a]);
+    skv_free(ctx, st->shares);
     skv_free(ctx, st);
 }
 
@@ -104,6 +106,17 @@ static bool takes_together(const pool_state *st) {
     return reach(g) <= MOST_FLOATS && (2 * g->in[1] + g->out[1]) * reach(g) <= MOST_FLOATS;
 }
 
+/* There the first axis has windows of a single element. */
+static skive_status list_shares(skive_context *ctx, pool_state *st) {
+    const int64_t lines = st->g.out[1], width = st->g.out[2];
+    SKV_TRY(skv_alloc_array(ctx, (size_t)(lines * width), sizeof *st->shares, &st->shares));
+    for (int64_t i = 0; st->shares && i < lines * width; i++) {
+        const int64_t count = (int64_t)st->divisors[1][i / width] * st->divisors[2][i % width];
+        st->shares[i] = count > 0 ? 1.0f / (float)count : 0.0f;
+    }
+    return SKIVE_OK;
+}
+
 /* One window, which is the whole plane. */
 static bool covers_all(const skv_geometry *g) {
     for (int a = 0; a < SKV_SPATIAL; a++)
@@ -133,6 +146,7 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
     SKV_TRY(list_spans(n->ctx, st));
     st->padded = reach(&st->g) > st->g.in[2];
     st->together = takes_together(st);
+    if (st->together && st->mean) SKV_TRY(list_shares(n->ctx, st));
     size_t line;
     if (!skv_mul_size((size_t)reach(&st->g), (size_t)st->x.lanes * sizeof(float), &line)) return SKIVE_ERR_LIMIT;
     if (st->together) line *= (size_t)(2 * st->g.in[1] + st->g.out[1]);
@@ -230,12 +244,7 @@ static void take_across(const pool_state *st, const float *x, float *copy, float
                                    .lanes = 1,
                                    .tap_step = g->dilation[2],
                                    .out_step = 1};
-    float *line = copy;
-    for (int64_t h = 0; h < g->in[1]; h++, line += all) {
-        for (int64_t i = 0; i < low; i++) line[i] = nothing;
-        memcpy(line + low, x + h * width, (size_t)width * sizeof *line);
-        for (int64_t i = low + width; i < all; i++) line[i] = nothing;
-    }
+    st->loops->spread(x, g->in[1], width, copy, low, all, nothing);
     st->loops->line(&windows, copy, to);
 }
 
@@ -261,22 +270,10 @@ static void pool_together(const pool_state *st, const float *x, float *y, char *
     const skv_geometry *g = &st->g;
     const int64_t all = reach(g), out = g->out[2];
     float *copy = (float *)(void *)scratch, *across = copy + g->in[1] * all, *down = across + g->in[1] * all;
-    float share[SHORT_LINE];
-    int64_t taps = -1; /* of the line that `share` is for */
-    for (int64_t d = 0; d < g->out[0]; d++, x += g->in[1] * g->in[2]) {
+    for (int64_t d = 0; d < g->out[0]; d++, x += g->in[1] * g->in[2], y += g->out[1] * out) {
         take_across(st, x, copy, across);
         take_down(st, across, (const float **)(void *)(scratch + st->rows_at), down);
-        for (int64_t h = 0; h < g->out[1]; h++, y += out) {
-            memcpy(y, down + h * all, (size_t)out * sizeof *y);
-            if (!st->mean) continue;
-            const int64_t here = (int64_t)st->divisors[0][d] * st->divisors[1][h];
-            for (int64_t o = 0; here != taps && o < out; o++) {
-                const int64_t count = here * st->divisors[2][o];
-                share[o] = count > 0 ? 1.0f / (float)count : 0.0f;
-            }
-            taps = here;
-            for (int64_t o = 0; o < out; o++) y[o] *= share[o];
-        }
+        st->loops->collect(down, g->out[1], all, st->shares, y, out);
     }
 }
 

@@ -20,6 +20,10 @@ typedef struct skv_pool_loops {
     void (*line)(const skv_pool_line *l, const float *x, float *y);
     /* of n numbers */
     float (*all)(const float *x, int64_t n);
+    /* Lines of n floats to lines of `all`, of which `low` come before: what is around them becomes `nothing`. */
+    void (*spread)(const float *x, int64_t lines, int64_t n, float *y, int64_t low, int64_t all, float nothing);
+    /* The first n floats of lines of `all`, times share[line][n] unless that is NULL. */
+    void (*collect)(const float *x, int64_t lines, int64_t all, const float *share, float *y, int64_t n);
 } skv_pool_loops;
 extern const skv_pool_loops skv_pool_max_scalar, skv_pool_max_avx2, skv_pool_max_avx512, skv_pool_max_neon;
 extern const skv_pool_loops skv_pool_sum_scalar, skv_pool_sum_avx2, skv_pool_sum_avx512, skv_pool_sum_neon;

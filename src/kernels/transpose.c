@@ -123,10 +123,21 @@ SQUARE(uint64_t, 2)
             y[3 * i + 2] = c[i];                                                                                 \
         }                                                                                                        \
     }                                                                                                            \
+    static void two_##T(const T *restrict x, T *restrict y, int64_t to, int64_t n) {                             \
+        T *restrict z = y + to;                                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                                        \
+            y[i] = x[2 * i];                                                                                     \
+            z[i] = x[2 * i + 1];                                                                                 \
+        }                                                                                                        \
+    }                                                                                                            \
     static void move_##T(const T *x, int64_t from, T *y, int64_t to, int64_t across, int64_t along) {            \
         enum { N = 16 / sizeof(T) };                                                                             \
         if (along == 3 && to == 3) {                                                                             \
             three_##T(x, from, y, across);                                                                       \
+            return;                                                                                              \
+        }                                                                                                        \
+        if (across == 2 && from == 2) { /* every second element: SpaceToDepth */                                 \
+            two_##T(x, y, to, along);                                                                            \
             return;                                                                                              \
         }                                                                                                        \
         const int64_t whole_i = across / N * N, whole_j = along / N * N;                                         \
