@@ -29,6 +29,8 @@ static bool has_option(const cli_command *c, const char *name) {
 static skive_status check_own(cli_args *a) {
     for (size_t i = 0; i < CLI_COUNT(own); i++) {
         if (!cli_has(a, own[i][0]) || cli_has(a, own[i][1]) || !has_option(a->command, own[i][1])) continue;
+        /* Where a teacher teaches by terms too, its soft labels have a weight by default (factorize). */
+        if (strcmp(own[i][0], "teacher") == 0 && has_option(a->command, "term")) continue;
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", own[i][0], own[i][1]);
     }
     return SKIVE_OK;

@@ -741,10 +741,11 @@ static void a_dry_run_lists_and_changes_nothing(void **state) {
         by_name += row->by_name;
         if (!row->by_name) continue;
         assert_true(!row->chosen && !row->unknown && row->error > 0 && row->seconds > 0);
-        assert_true(row->parameters < row->parameters_before && row->macs <= row->macs_before);
+        assert_true(row->macs <= row->macs_before);
+        assert_true(row->parameters < row->parameters_before || strcmp(row->method, "sparse") == 0);
     }
     assert_int_equal(chosen, 1);
-    assert_true(by_name >= 2);
+    assert_true(by_name >= 3); /* cp, grouped, sparse */
     skive_factorize_report_free(ctx, &r);
     /* What is asked for by name is no such row. */
     o.method = "cp";
@@ -781,10 +782,10 @@ static void large_layers_are_not_looked_at_unasked(void **state) {
         if (!r.rows[i].by_name) continue;
         assert_non_null(strstr(r.rows[i].unknown, "ask for it by name"));
         assert_true(isnan(r.rows[i].error) && r.rows[i].parameters > 0);
-        assert_true(r.rows[i].parameters < r.rows[i].parameters_before);
+        assert_true(r.rows[i].macs < r.rows[i].macs_before);
         unknown++;
     }
-    assert_true(unknown >= 2);
+    assert_true(unknown >= 3); /* tt, grouped, sparse */
     skive_factorize_report_free(ctx, &r);
     skive_graph_free(g);
     skv_test_context_end(ctx);

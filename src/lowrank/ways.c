@@ -81,13 +81,22 @@ static bool pays(const skv_site *s, const skv_factorization *m, int64_t a) {
     return (macs <= macs_now || s->kind == SKV_SITE_TABLE) && parameters < parameters_now;
 }
 
-/* The largest rank that pays; 0: none does. */
-static int64_t most_that_pays(const skv_site *s, const skv_factorization *m) {
+/* What adds factors to the layer keeps all of its weights, most of them zero: it is less work only. */
+static bool is_less_work(const skv_site *s, const skv_factorization *m, int64_t a) {
+    int64_t macs, parameters, macs_now;
+    skv_lowrank_cost(s, NULL, (skv_rank){0}, &macs_now, &parameters);
+    skv_lowrank_cost(s, m, with_second(s, m, a), &macs, &parameters);
+    return macs < macs_now;
+}
+
+/* The largest rank that is worth it; 0: none is. */
+static int64_t most_that(bool (*is_worth)(const skv_site *, const skv_factorization *, int64_t), const skv_site *s,
+                         const skv_factorization *m) {
     int64_t low = 0, high = m->full(s);
-    if (high < 1 || !pays(s, m, 1)) return 0;
+    if (high < 1 || !is_worth(s, m, 1)) return 0;
     while (low < high) {
         const int64_t middle = low + (high - low + 1) / 2;
-        if (pays(s, m, middle))
+        if (is_worth(s, m, middle))
             low = middle;
         else
             high = middle - 1;
@@ -95,8 +104,10 @@ static int64_t most_that_pays(const skv_site *s, const skv_factorization *m) {
     return low;
 }
 
+static int64_t most_that_pays(const skv_site *s, const skv_factorization *m) { return most_that(pays, s, m); }
+
 skv_rank skv_lowrank_rank_within(const skv_site *s, const skv_factorization *m, double most) {
-    int64_t low = 1, high = most_that_pays(s, m), macs, parameters;
+    int64_t low = 1, high = most_that(m->beside ? is_less_work : pays, s, m), macs, parameters;
     if (high < 1) return (skv_rank){0};
     while (low < high) {
         const int64_t middle = low + (high - low + 1) / 2;
