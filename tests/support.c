@@ -90,8 +90,8 @@ void skv_test_context_end(skive_context *ctx) {
     if (left != 0) fail_msg("%ld blocks were not freed", left);
 }
 
-/* CTest sets the variable where it runs a program once for each level of instructions. The processor's highest is that of
- * the run without a level, and one that it lacks would be a lower one once more. */
+/* CTest sets the variable where it runs a program once for each level of instructions. The processor's highest is
+ * that of the run without a level, and one that it lacks would be a lower one once more. */
 __attribute__((constructor)) static void skip_level(void) {
     const char *level = getenv("SKIVE_ISA");
     if (!getenv("SKIVE_LEVEL_ONLY") || !level) return;

@@ -81,7 +81,8 @@ static void stack_stays(void **state) {
     if (skv_cpu_isa() >= SKV_ISA_AVX2) assert_true(found > N_FORMS * 3);
 }
 
-/* AMX may be announced by a processor whose hypervisor hides what oneDNN reads of it; its instructions end the process. */
+/* AMX may be announced by a processor whose hypervisor hides what oneDNN reads of it; its instructions end the
+ * process. */
 static void amx_is_left_out(void **state) {
     (void)state;
     if (!skv_dnnl_engine()) skip();

@@ -1,8 +1,8 @@
 /* exp in float32 as plain arithmetic, which compilers turn into vector code. The argument is split into n ln 2 + r,
- * |r| at most ln(2)/2, exp(r) is a polynomial of degree 6 fitted for the least relative error (3e-9 off) with exp(0) and
- * its slope exact, 2^n goes into the exponent. Within 2 units in the last place where the result is a normal number; 0
- * for n below -126; inf above 88.37 (n = 128); NaN stays NaN. The limits come before the power and not behind it:
- * exponents below zero become zero, and 128 is infinity. */
+ * |r| at most ln(2)/2, exp(r) is a polynomial of degree 6 fitted for the least relative error (3e-9 off) with exp(0)
+ * and its slope exact, 2^n goes into the exponent. Within 2 units in the last place where the result is a normal
+ * number; 0 for n below -126; inf above 88.37 (n = 128); NaN stays NaN. The limits come before the power and not
+ * behind it: exponents below zero become zero, and 128 is infinity. */
 #ifndef SKV_EXP_F32_H
 #define SKV_EXP_F32_H
 

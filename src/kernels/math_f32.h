@@ -6,8 +6,8 @@
 
 #include "kernels/exp_f32.h"
 
-/* x P(x^2) / Q(x^2), both of degree 5, fitted for the least relative error (3e-8) up to 3.95, where erf is 1 in float32.
- * All terms are positive, so that nothing cancels. Within 4e-7 of the result. */
+/* x P(x^2) / Q(x^2), both of degree 5, fitted for the least relative error (3e-8) up to 3.95, where erf is 1 in
+ * float32. All terms are positive, so that nothing cancels. Within 4e-7 of the result. */
 static inline float erf_f32(float x) {
     const float edge = 3.95f;
     float c = edge < x ? edge : x; /* NaN stays NaN */

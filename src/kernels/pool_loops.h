@@ -127,8 +127,9 @@ SKV_INLINE float all(const bool max, const float *x, int64_t n) {
     return part[0];
 }
 
-/* Short lines by vectors: the last one begins where it ends with the line, and does some elements twice. Compilers make
- * calls of memmove of such loops, which take longer than the lines; vectors of 32 bytes are two where they are shorter. */
+/* Short lines by vectors: the last one begins where it ends with the line, and does some elements twice. Compilers
+ * make calls of memmove of such loops, which take longer than the lines; vectors of 32 bytes are two where they are
+ * shorter. */
 typedef float eight __attribute__((vector_size(32)));
 
 SKV_INLINE void eight_of(const float *x, const float *share, float *y) {

@@ -4,8 +4,8 @@
 
 #include <skive/context.h>
 
-/* Chooses by a budget of `aim` seconds for the parts, and measures the model that comes out. ERR_GOAL: no choice is that
- * fast. */
+/* Chooses by a budget of `aim` seconds for the parts, and measures the model that comes out. ERR_GOAL: no choice is
+ * that fast. */
 typedef skive_status (*skv_reach_fn)(void *user, double aim, double *seconds);
 
 typedef struct skv_reached {
@@ -14,10 +14,10 @@ typedef struct skv_reached {
     double seconds; /* of the model */
 } skv_reached;
 
-/* The times of the parts do not quite add up to the model's, and choices come in steps: the aim begins at the budget and
- * is changed until the model takes the time that was asked for. The result is the slowest model that does, or without
- * one the fastest, which a note tells. `most`: an aim from which on nothing is changed. Errors: those of the first
- * try; of a later one all but ERR_GOAL. */
+/* The times of the parts do not quite add up to the model's, and choices come in steps: the aim begins at the budget
+ * and is changed until the model takes the time that was asked for. The result is the slowest model that does, or
+ * without one the fastest, which a note tells. `most`: an aim from which on nothing is changed. Errors: those of the
+ * first try; of a later one all but ERR_GOAL. */
 skive_status skv_reach_time(skive_context *ctx, double budget, double most, skv_reach_fn try, void *user,
                             skv_reached *out);
 

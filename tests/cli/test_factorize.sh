@@ -48,7 +48,7 @@ expect 0 'wrote' "$skive" pack tuned.onnx -o packed.skv
 expect 0 'fc1 .*svd' "$skive" factorize packed.skv --rank 2 --no-measure -o d.onnx
 expect 0 'rule nuclear|nuclear' "$skive" train model.onnx --data $data --epochs 1 --rule 'nuclear:0.5,every=5' -o low.onnx
 
-expect 0 'wrote taught.onnx' "$skive" factorize model.onnx --macs 0.5 --data $data --samples 64 --no-measure --finetune 1 --batch 32 --teacher tuned.onnx --term hint:auto -o taught.onnx
+expect 0 'wrote taught.onnx' "$skive" factorize model.onnx --macs 0.5 --data $data --samples 64 --no-measure --finetune 1 --batch 32 --teacher tuned.onnx --term relation:auto -o taught.onnx
 expect 2 '--teacher is for fine-tuning' "$skive" factorize model.onnx --macs 0.5 --data $data --no-measure --teacher tuned.onnx -o x.onnx
 expect 2 '--term is for fine-tuning' "$skive" factorize model.onnx --macs 0.5 --data $data --no-measure --term hint -o x.onnx
 expect 2 '--term is empty' "$skive" factorize model.onnx --macs 0.5 --data $data --no-measure --finetune 1 --term '' -o x.onnx
