@@ -11,9 +11,9 @@ all: build
 help:
 	@echo "make build      the command and the library, in $(BUILD)/"
 	@echo "make install    both, with headers, man page and completions, below PREFIX=$(PREFIX) (DESTDIR is honoured)"
-	@echo "make demo       trains and compresses a network on Fashion-MNIST; under five minutes on two cores"
+	@echo "make demo       trains and compresses a network on Fashion-MNIST; about five minutes on two cores"
 	@echo "make demo-full  the same with a larger teacher; about ten minutes"
-	@echo "make test       builds with warnings as errors and runs every test; under eight minutes on two cores"
+	@echo "make test       builds with warnings as errors and runs every test; about ten minutes on two cores"
 	@echo "make test-all   test, then clang, sanitizers and a fixed number of fuzzing runs a target"
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
