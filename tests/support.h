@@ -28,7 +28,8 @@ long skv_test_walk_allocations(skv_test_body body, void *user, long step);
 /* Built with the address sanitizer, which makes everything ten times slower: what another build has shown to be right
  * is run there for its memory accesses only, with as little data as that takes. */
 bool skv_test_sanitized(void);
-/* How many of `n` random cases a test tries: all of them, or a fifth in a sanitized build. */
+/* How many of `n` random cases a test tries: all of them, or a fifth in a sanitized build and with SKIVE_FEW_CASES in
+ * the environment (under emulators). */
 uint64_t skv_test_rounds(uint64_t n);
 
 /* |a - b| <= atol + rtol |b|, both NaN, or the same infinity. */
