@@ -175,7 +175,7 @@ static void test_hard(void **state) {
     large *p = &the_large;
     skive_allocation r;
     (void)state;
-    for (int kind = 0; kind < (skv_test_sanitized() ? 1 : 2); kind++) {
+    for (int kind = 0; kind < 2; kind++) {
         double sum[2] = {0};
         uint64_t at = 0;
         for (size_t i = 0; i < LARGE_LAYERS; i++) {
@@ -192,6 +192,7 @@ static void test_hard(void **state) {
             skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, sum, 1, p->chosen, &r));
             assert_true(r.exact && r.cost[0] == sum[0] && r.harm == 1e6 * LARGE_LAYERS - sum[0]);
         }
+        if (skv_test_sanitized()) continue; /* it looks at as many allocations as it may */
         skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, sum, 2, p->chosen, &r));
         assert_true(r.cost[0] <= sum[0] && r.cost[1] <= sum[1] && r.bound <= r.harm);
     }
