@@ -1,14 +1,9 @@
 /* The row loops, compiled for AVX2. */
-#include <immintrin.h>
 #include <stdint.h>
 
-typedef __m256 vec;
-enum { LANES = 8 };
-#define vec_load(p)      _mm256_loadu_ps(p)
-#define vec_store(p, v)  _mm256_storeu_ps(p, v)
-#define vec_all(x)       _mm256_set1_ps(x)
-#define vec_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define vec_max(a, b)    _mm256_max_ps(a, b)
+#include "kernels/vector256.h"
+
+#define vec_max(a, b) _mm256_max_ps(a, b)
 
 /* The first n lanes. */
 static inline __m256i lanes(int64_t n) {

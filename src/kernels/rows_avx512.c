@@ -1,16 +1,11 @@
 /* The row loops, compiled for AVX-512. */
-#include <immintrin.h>
 #include <stdint.h>
 
-typedef __m512 vec;
-enum { LANES = 16 };
-#define vec_load(p)      _mm512_loadu_ps(p)
-#define vec_store(p, v)  _mm512_storeu_ps(p, v)
-#define vec_all(x)       _mm512_set1_ps(x)
-#define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define vec_max(a, b)    _mm512_max_ps(a, b)
-#define vec_largest(v)   _mm512_reduce_max_ps(v)
-#define vec_total(v)     _mm512_reduce_add_ps(v)
+#include "kernels/vector512.h"
+
+#define vec_max(a, b)  _mm512_max_ps(a, b)
+#define vec_largest(v) _mm512_reduce_max_ps(v)
+#define vec_total(v)   _mm512_reduce_add_ps(v)
 
 static inline __mmask16 lanes(int64_t n) { return (__mmask16)((1u << n) - 1); }
 

@@ -210,7 +210,7 @@ static const char *why_not(const skv_lowrank *l, const skv_site *s, const skv_fa
     if (s->kind == SKV_SITE_TABLE) return "it reads indices, which no layer before it changes";
     if (!s->moments) return "its second moments were not taken";
     if (!n || skive_graph_find_value(l->work, s->data)->type.dtype != SKIVE_F32) return "its input is not float32";
-    if (strcmp(m->name, "tt") == 0 || m->beside) return "its method has no last factor to solve for";
+    if (m->beside) return "its method has no last factor to solve for";
     return NULL;
 }
 
