@@ -21,7 +21,6 @@ set(SKIVE_FILES_avx2
   kernels/depthwise_avx2.c
   kernels/elements_avx2.c
   kernels/fake_quantize_avx2.c
-  kernels/hashed_avx2.c
   kernels/int8/few_avx2.c
   kernels/int8/gemm_avx2.c
   kernels/int8/loops_avx2.c
@@ -42,7 +41,8 @@ set(SKIVE_FILES_avx2
   kernels/unary_avx2.c
   kernels/winograd_conv_avx2.c
   probe/loops_avx2.c
-  quant/loops_avx2.c)
+  quant/loops_avx2.c
+  share/hashed/indices_avx2.c)
 
 set(SKIVE_PROCESSOR_avx512 x86_64)
 set(SKIVE_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c)
@@ -53,7 +53,6 @@ set(SKIVE_FILES_avx512
   kernels/depthwise_avx512.c
   kernels/elements_avx512.c
   kernels/fake_quantize_avx512.c
-  kernels/hashed_avx512.c
   kernels/int8/few_avx512.c
   kernels/int8/gemm_avx512.c
   kernels/int8/loops_avx512.c
@@ -73,7 +72,8 @@ set(SKIVE_FILES_avx512
   kernels/winograd_conv_avx512.c
   kernels/winograd_weight_avx512.c
   probe/loops_avx512.c
-  quant/loops_avx512.c)
+  quant/loops_avx512.c
+  share/hashed/indices_avx512.c)
 
 # gcc 12 copies the head of a loop whose sums fill the registers and then writes all of them to memory at every step.
 set(SKIVE_PROCESSOR_avx512_vnni x86_64)

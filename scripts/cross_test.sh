@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 usage="usage: cross_test.sh [--files] aarch64|riscv64|s390x [SKIVE]"
 files_only=0
 [ "${1:-}" = --files ] && { files_only=1; shift; }
-top=$PWD processor=${1:-}
+top=$PWD processor=${1:-} jobs=$(nproc) # nproc heeds OMP_NUM_THREADS, which is set below
 native=$(realpath "${2:-build-ci/skive}")
 case $processor in
     aarch64) debian=arm64 triple=aarch64-linux-gnu levels=(i8mm dotprod neon) cpu=max ;;
@@ -27,14 +27,15 @@ done
 root=$(scripts/cross_root.sh "$debian") || { echo "cross_test: $processor is skipped, there are no libraries"; exit 77; }
 
 # Integer kernels have code of their own at each level, float kernels at the least; readers, writers and coders once.
-integers=(test_int8 test_fixed)
-floats=(test_sgemm test_attention test_sparse test_kernels test_pool_window test_pool_forms test_conv_plain test_packed_weights)
+# The longest come first.
 files=(test_pack test_endian test_tensor test_onnx test_onnx_fields test_data)
+floats=(test_sparse test_sgemm test_kernels test_conv_plain test_pool_window test_attention test_packed_weights test_pool_forms)
+integers=(test_int8 test_fixed)
 optimize=-O3
 [ $files_only = 1 ] && integers=() floats=() optimize=-O1 # the kernels are compiled in half the time and hardly run
 build=build-$processor
 SKIVE_ROOT=$root cmake --preset "$processor" -DSKIVE_OPTIMIZE="$optimize" >/dev/null || exit 1
-cmake --build "$build" -j "$(nproc)" --target skive "${integers[@]}" "${floats[@]}" "${files[@]}" || exit 1
+cmake --build "$build" -j "$jobs" --target skive "${integers[@]}" "${floats[@]}" "${files[@]}" || exit 1
 
 export OMP_NUM_THREADS=1 GOMP_SPINCOUNT=1000
 emulator=("qemu-$processor" -L "$root" -cpu "$cpu")
@@ -53,13 +54,14 @@ one() { # NAME LEVEL
 failed=0 running=0
 start() { # NAME LEVEL: as many at once as there are processors
     one "$1" "$2" &
-    [ $((++running)) -lt "$(nproc)" ] || { wait -n || failed=1; running=$((running - 1)); }
+    [ $((++running)) -lt "$jobs" ] || { wait -n || failed=1; running=$((running - 1)); }
 }
+start "${files[0]}" "${levels[0]}"
+for name in "${floats[@]}"; do start "$name" "${levels[-1]}"; done
 for name in "${integers[@]}"; do
     for level in "${levels[@]}"; do start "$name" "$level"; done
 done
-for name in "${floats[@]}"; do start "$name" "${levels[-1]}"; done
-for name in "${files[@]}"; do start "$name" "${levels[0]}"; done
+for name in "${files[@]:1}"; do start "$name" "${levels[0]}"; done
 while [ $running -gt 0 ]; do wait -n || failed=1; running=$((running - 1)); done
 
 # The same files, and the same integer results, at every level.

@@ -13,7 +13,7 @@ command -v qemu-x86_64 >/dev/null || { echo "old_x86: skipped, no qemu-x86_64 (D
 tests=(test_int8 test_sgemm test_quant test_share_hash test_ops test_gradient test_kernels test_suite test_conv_plain
     test_session test_share test_attention test_passes test_data test_image test_onnx test_tensor test_graph)
 commands=(test_commands test_quantize)
-work=$(mktemp -d)
+work=$(mktemp -d) jobs=$(nproc) # nproc heeds OMP_NUM_THREADS, which is set below
 trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=1 GOMP_SPINCOUNT=1000 work
 
@@ -41,7 +41,7 @@ for build in "$@"; do
     {
         for name in "${commands[@]}"; do printf '%s\0%s\0' "tests/cli/$name.sh" "$work$build/skive"; done
         for name in "${tests[@]}"; do printf '%s\0%s\0' "$work/emulated" "$build/$name"; done
-    } | xargs -0 -n 2 -P "$(nproc)" bash -c 'one "$@"' one || failed=1
+    } | xargs -0 -n 2 -P "$jobs" bash -c 'one "$@"' one || failed=1
 done
 [ $failed = 0 ] && echo "old_x86: the command and the tests run on $cpu, in $*"
 exit $failed

@@ -4,7 +4,7 @@
 #include <skive/zoo.h>
 
 #include "graph/shared.h"
-#include "kernels/hashed.h"
+#include "share/hashed/indices.h"
 #include "train_fixtures.h"
 
 /* python: xxhash.xxh32(struct.pack('<I', x), seed) */

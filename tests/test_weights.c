@@ -93,6 +93,23 @@ static void normalisation_masks_and_positions_are_constants(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* The bias that the list names with a weight. */
+static void expect_bias(skive_context *ctx, const skive_graph *g, const char *weight, const char *bias) {
+    skv_weight *w;
+    size_t n;
+    skv_test_ok(ctx, skv_weights(ctx, g, &w, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(w[i].value->name, weight) != 0) continue;
+        if (bias)
+            assert_string_equal(w[i].bias ? w[i].bias->name : "none", bias);
+        else
+            assert_null(w[i].bias);
+        skv_free(ctx, w);
+        return;
+    }
+    fail_msg("%s is not listed", weight);
+}
+
 /* Linear layers over sequences, LayerNormalization written out, a scale per channel (LayerScale), a bias after a
  * Reshape. */
 static void biases_and_scales_by_structure(void **state) {
@@ -120,6 +137,9 @@ static void biases_and_scales_by_structure(void **state) {
     expect_role(ctx, g, "out.bias", SKV_ROLE_BIAS);
     expect_role(ctx, g, "layer_scale", SKV_ROLE_SCALE);
     expect_role(ctx, g, "one.bias", SKV_ROLE_BIAS);
+    expect_bias(ctx, g, "fc.weight", "fc.bias");
+    expect_bias(ctx, g, "out", NULL);
+    expect_bias(ctx, g, "one", "one.bias");
     skive_graph_free(g);
     skv_test_context_end(ctx);
 }
@@ -137,6 +157,8 @@ static void biases_behind_groups(void **state) {
     finish(ctx, g, &b, EMIT("Add", y, P(&b, "up.bias", 8, 1, 1)));
     expect_role(ctx, g, "conv.bias", SKV_ROLE_BIAS);
     expect_role(ctx, g, "up.bias", SKV_ROLE_BIAS);
+    expect_bias(ctx, g, "conv", "conv.bias");
+    expect_bias(ctx, g, "up", "up.bias");
     skive_graph_free(g);
     skv_test_context_end(ctx);
 }

@@ -96,12 +96,25 @@ bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out) {
     return true;
 }
 
-static skive_value *bias_of(const skive_node *n) {
+/* What the only reader of the result adds, where that is a parameter of one number an output channel. */
+static skive_value *added_bias(const skive_node *n, const skv_weight_view *view) {
+    const skive_value *y = n->n_outputs > 0 ? n->outputs[0] : NULL;
+    if (!y || view->result_axis < 0 || y->n_uses != 1 || y->output_uses) return NULL;
+    const skive_node *add = y->uses[0].node;
+    if (!skv_node_is(add, SKV_OP_ADD)) return NULL;
+    skive_value *b = add->inputs[1 - y->uses[0].index];
+    const int axis = b->type.rank - (y->type.rank - view->result_axis);
+    if (b == y || !from_parameters(b, DEEP) || axis < 0 || b->type.rank > y->type.rank) return NULL;
+    const int64_t channels = size_at(&y->type, view->result_axis);
+    return size_at(&b->type, axis) == channels && skv_type_count(&b->type) == channels ? b : NULL;
+}
+
+static skive_value *bias_of(const skive_node *n, const skv_weight_view *view) {
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         const skv_input_spec *s = skv_input_spec_of(n, i);
         if (s && s->role == SKV_ROLE_BIAS && !s->either) return n->inputs[i];
     }
-    return NULL;
+    return added_bias(n, view);
 }
 
 static bool is_listed(const skive_node *n, size_t i) {
@@ -147,9 +160,9 @@ static void add_weight(listing *l, skive_node *node, uint32_t i) {
                                .data = -1,
                                .data_axis = -1,
                                .result_axis = -1},
-                      .bias = bias_of(node),
                       .channels = s->channels ? s->channels : "channels"};
     (void)skv_weight_view_of(node, i, &w->view);
+    w->bias = bias_of(node, &w->view);
 }
 
 static void list_weights(listing *l, const skive_graph *g) {

@@ -45,7 +45,7 @@ typedef struct skv_weight {
     int input;
     skv_role role; /* SKV_ROLE_WEIGHT or SKV_ROLE_TABLE */
     skv_weight_view view;
-    skive_value *bias;    /* added to the same output channels by the same node; NULL: none */
+    skive_value *bias;    /* added to the same output channels, by the node or by an Add behind it; NULL: none */
     const char *channels; /* what the output channels are called: "filters" */
 } skv_weight;
 

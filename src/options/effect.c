@@ -139,7 +139,7 @@ void skv_method_lacks(const skv_method *m, const skv_structs *s, const skv_secti
     const site at = {m, s, in};
     const skv_table *t = in->table;
     const bool is_row = among(t->options, t->n, skv_option_known_as(o));
-    if (!o->always) lacks(&at, t->needs, out);
+    if (!o->always) lacks(&at, in->needs ? in->needs : t->needs, out);
     for (size_t i = 0; i < t->n && !out->length; i++) {
         if (!t->options[i].family || (int)t->options[i].field != SKV_FIELD_TEXT) continue;
         if (is_row)

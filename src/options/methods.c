@@ -15,8 +15,9 @@
 #include "share/share.h"
 #include "train/train.h"
 
-#define SECTION(name) \
-    { &skv_##name##_table, offsetof(skv_structs, name) }
+#define SECTION_IF(name, needs) \
+    { &skv_##name##_table, offsetof(skv_structs, name), needs }
+#define SECTION(name) SECTION_IF(name, NULL)
 
 static void train_defaults(skv_structs *s) { s->train = skive_train_options_default(); }
 
@@ -61,7 +62,8 @@ static void simplify_defaults(skv_structs *s) { s->simplify = skive_simplify_opt
 static void data_defaults(skv_structs *s) { s->data = skive_dataset_options_default(); }
 
 static const skv_method train = {"train", {SECTION(train)}, train_defaults};
-static const skv_method prune = {"prune", {SECTION(prune), SECTION(train)}, prune_defaults};
+static const skv_method prune = {
+    "prune", {SECTION(prune), SECTION_IF(train, "epochs|prune.criterion=movement")}, prune_defaults};
 static const skv_method share = {"share", {SECTION(share), SECTION(train)}, share_defaults};
 static const skv_method distill = {"distill", {SECTION(distill), SECTION(train)}, distill_defaults};
 static const skv_method quantize = {

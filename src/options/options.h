@@ -27,6 +27,7 @@ enum { SKV_MOST_SECTIONS = 4 };
 typedef struct skv_section_of_method {
     const skv_table *table; /* NULL after the last */
     size_t at;              /* of its struct in skv_structs */
+    const char *needs;      /* in this method, instead of what the table says (skv_table.needs); NULL: nothing else */
 } skv_section_of_method;
 
 typedef struct skv_method {

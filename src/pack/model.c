@@ -5,7 +5,7 @@
 
 #include "base/magic.h"
 #include "pack/file.h"
-#include "passes/hashed.h"
+#include "share/hashed/forms.h"
 
 bool skive_pack_is_packed(const char *path) {
     if (!path) return false;

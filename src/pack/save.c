@@ -7,7 +7,7 @@
 #include "graph/unknown.h"
 #include "graph/weights.h"
 #include "pack/file.h"
-#include "passes/hashed.h"
+#include "share/hashed/forms.h"
 #include "tensor/grid.h"
 
 static const skv_option options_of_packing[] = {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "passes/hashed.h"
+#include "share/hashed/forms.h"
 #include "graph/shared.h"
 #include "share/share.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "passes/hashed.h"
+#include "share/hashed/forms.h"
 #include "passes/quantized.h"
 #include "graph/left_out.h"
 #include "graph/shared.h"

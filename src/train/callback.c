@@ -12,10 +12,11 @@ skive_status skv_callbacks_check(skive_context *ctx, const skive_train_options *
     return SKIVE_OK;
 }
 
-bool skv_callbacks_need_length(const skive_train_options *o) {
+const char *skv_callbacks_need_length(const skive_train_options *o) {
     for (size_t i = 0; i < SKV_COUNT(callbacks); i++)
-        if (callbacks[i]->needs_length && callbacks[i]->asked(o) && callbacks[i]->needs_length(o)) return true;
-    return false;
+        if (callbacks[i]->needs_length && callbacks[i]->asked(o) && callbacks[i]->needs_length(o))
+            return callbacks[i]->name;
+    return NULL;
 }
 
 skive_status skv_callbacks_start(const skv_callback_site *at, skv_bound_callback **out, size_t *n) {

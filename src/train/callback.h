@@ -56,8 +56,8 @@ typedef struct skv_bound_callback {
 /* Those that the options ask for: *out [*n]. skv_callbacks_end(*out) in any case. */
 skive_status skv_callbacks_start(const skv_callback_site *at, skv_bound_callback **out, size_t *n);
 void skv_callbacks_end(skive_context *ctx, skv_bound_callback *c, size_t n);
-/* Does one that is asked for depend on the length of the run? */
-bool skv_callbacks_need_length(const skive_train_options *o);
+/* The name of one that is asked for and depends on the length of the run; NULL: none. */
+const char *skv_callbacks_need_length(const skive_train_options *o);
 skive_status skv_callbacks_check(skive_context *ctx, const skive_train_options *o);
 
 /* For the loop: all functions of the trainer's callbacks. */

@@ -394,11 +394,10 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 
 /* ---- the run ---- */
 
-bool skv_fit_may_extend(const skv_fit *fit) {
-    if (skv_callbacks_need_length(fit->options)) return false;
+const char *skv_fit_counts_steps(const skv_fit *fit) {
     for (size_t i = 0; i < fit->n_watchers; i++)
-        if (fit->watchers[i].needs_length) return false;
-    return true;
+        if (fit->watchers[i].needs_length) return fit->watchers[i].name;
+    return skv_callbacks_need_length(fit->options);
 }
 
 /* Do the transforms mix labels? Then a row has a number for each score of the model. */
@@ -470,7 +469,7 @@ static skive_status set_up(fit_state *s) {
     skv_growth_settings(&s->growth, &s->settings);
     s->point = (skv_checkpoint){.settings = s->settings.data,
                                 .epochs = o->epochs,
-                                .may_extend = skv_fit_may_extend(s->fit) && !o->curriculum && !o->progressive};
+                                .may_extend = !skv_fit_counts_steps(s->fit) && !o->curriculum && !o->progressive};
     SKV_TRY(weigh_classes(s));
     SKV_TRY(scale_goals(s));
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));

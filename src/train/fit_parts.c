@@ -11,10 +11,10 @@ skive_status skv_fit_set_up_growth(fit_state *s) {
                                     .seed = s->o->seed,
                                     .batch = s->batch,
                                     .epochs = s->o->epochs};
-    if (s->o->curriculum && !skv_fit_may_extend(s->fit))
-        return skv_fail_at(
-            s->ctx, SKIVE_ERR_ARGUMENT, "curriculum",
-            "a curriculum cannot be combined with what counts the steps of a run (surgery, some regularizers)");
+    const char *counts = skv_fit_counts_steps(s->fit);
+    if (s->o->curriculum && counts)
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "curriculum",
+                           "a curriculum cannot be combined with %s, which counts the steps of the run", counts);
     SKV_TRY(skv_growth_create(s->ctx, &setup, &s->growth));
     skv_growth_tell(&s->growth);
     return SKIVE_OK;
@@ -28,8 +28,10 @@ skive_status skv_fit_set_up_stages(fit_state *s) {
     if (!s->stages.n) return SKIVE_OK;
     if (fit->n_hooks || fit->n_watchers || fit->objective->n_teachers)
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "progressive",
-                           "progressive is for training by labels; it cannot be combined with teachers or with what "
-                           "watches each step (surgery, searches)");
+                           "progressive is for training by labels; it cannot be combined with %s",
+                           fit->n_watchers ? fit->watchers[0].name
+                           : fit->n_hooks  ? fit->hooks[0].name
+                                           : "teachers");
     for (int64_t stage = 0; stage < s->stages.n; stage++) { /* what one refuses is refused before the first step */
         SKV_TRY(skv_stages_model(s->ctx, &s->stages, stage, s->current, &s->feeds, &small));
         skive_graph_free(small);

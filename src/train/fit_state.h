@@ -58,8 +58,8 @@ skive_status skv_fit_check_views(fit_state *s);
 skive_status skv_fit_make_loaders(fit_state *s);
 /* Between the problem and the trainer. */
 skive_status skv_fit_make_answers(fit_state *s);
-/* May a finished run be made longer? Not where something counts its steps. */
-bool skv_fit_may_extend(const skv_fit *fit);
+/* The name of what counts the steps of the run, which cannot be made longer then; NULL: nothing does. */
+const char *skv_fit_counts_steps(const skv_fit *fit);
 /* The samples of the epochs by the option `curriculum`; before the settings are collected. */
 skive_status skv_fit_set_up_growth(fit_state *s);
 /* Whether and how images grow by the option `progressive`. Errors: ARGUMENT, DATA, UNSUPPORTED. */

@@ -258,7 +258,7 @@ static const skv_option options[] = {
      .brief = "seed for all random choices"},
 };
 
-const skv_table skv_train_table = {"train", options, SKV_LENGTH(options), "epochs|prune.criterion=movement"};
+const skv_table skv_train_table = {"train", options, SKV_LENGTH(options), "epochs"};
 
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o) {
     skive_train_options copy = *o;

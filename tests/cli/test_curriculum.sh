@@ -33,7 +33,7 @@ expect 0 "note: curriculum 'random'" "$skive" prune m.onnx -s 0.5 --finetune 3 -
 expect 2 'needs a teacher: give the file of a trained model' "$skive" train mlp:16 --data $data --epochs 3 --curriculum margin -q -o x.onnx
 one_line
 expect 4 'none.onnx' "$skive" train mlp:16 --data $data --epochs 3 --curriculum margin:teacher=none.onnx -q -o x.onnx
-expect 2 'cannot be combined with what counts the steps' "$skive" prune m.onnx -s 0.5 --surgery --finetune 3 --data $data --curriculum random -q -o x.onnx
+expect 2 'cannot be combined with surgery, which counts the steps' "$skive" prune m.onnx -s 0.5 --surgery --finetune 3 --data $data --curriculum random -q -o x.onnx
 expect 2 "curriculum" "$skive" train mlp:16 --data $data --epochs 3 --curriculum easy -q -o x.onnx
 absent x.onnx
 no_leftovers

@@ -84,7 +84,7 @@ kernels/elements_scalar          where_uint32_t             pand|pandn|por|andps
 kernels/fake_quantize_scalar     fake_round                 divps 1
 kernels/fake_quantize_scalar     fake_pass                  divps 1
 kernels/fake_quantize_scalar     fake_learn                 divps 1
-kernels/hashed_scalar            skv_hashed_indices_scalar  pmuludq 4
+share/hashed/indices_scalar     skv_hashed_indices_scalar  pmuludq 4
 kernels/pool_conv_weight_scalar  gather_rows                addps|mulps|movups|movaps 4
 kernels/pool_conv_weight_scalar  pool                       cmp[a-z]+ps 2
 kernels/pool_window_scalar       line_max                   maxps|cmp[a-z]+ps 8

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
-#include "kernels/hashed.h"
+#include "share/hashed/indices.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
 

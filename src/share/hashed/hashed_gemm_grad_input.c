@@ -1,5 +1,5 @@
 /* HashedGemmGradInput(dY [m][rows], buckets [k]) {rows, columns, seed} -> dX [m][columns] = dY W. */
-#include "ops/matrix/common_hashed.h"
+#include "share/hashed/matrix.h"
 
 static const skv_attr_spec attrs[] = {SKV_HASHED_ATTRS};
 

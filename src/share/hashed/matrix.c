@@ -1,5 +1,5 @@
-/* The virtual matrix of HashedNets; see common_hashed.h. */
-#include "ops/matrix/common_hashed.h"
+/* The virtual matrix of HashedNets; see matrix.h. */
+#include "share/hashed/matrix.h"
 
 enum { MAX_BUCKETS = 1 << 30 };
 

@@ -1,6 +1,6 @@
 /* A hashed layer in the form of standard ONNX is trained as the HashedGemm it stands for: as entries of a codebook its
  * values and their negatives would part. */
-#include "passes/hashed.h"
+#include "share/hashed/forms.h"
 #include "train/train.h"
 
 const skv_recast skv_recast_hashed = {

@@ -1,6 +1,6 @@
 /* HashedGemm(x [m][columns], buckets [k], bias [rows]) {rows, columns, seed} -> y [m][rows]: y = x W' + bias with the
- * virtual matrix W of common_hashed.h. */
-#include "ops/matrix/common_hashed.h"
+ * virtual matrix W of matrix.h. */
+#include "share/hashed/matrix.h"
 
 static const skv_attr_spec attrs[] = {SKV_HASHED_ATTRS};
 

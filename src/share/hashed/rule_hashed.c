@@ -1,6 +1,6 @@
 /* A value of a hashed layer (HashedNets, Chen et al. 2015) is many weights, all of which decay pulls. */
 #include "graph/graph.h"
-#include "ops/matrix/common_hashed.h"
+#include "share/hashed/matrix.h"
 #include "train/train.h"
 
 static const skive_node *layer_of(const skv_param *p) {

@@ -1,3 +1,3 @@
 /* Places of hashed weights, compiled for this instruction set. */
 #define HASHED_INDICES skv_hashed_indices_scalar
-#include "kernels/hashed_loops.h"
+#include "share/hashed/indices_loops.h"

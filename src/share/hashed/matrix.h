@@ -1,8 +1,8 @@
 /* The virtual matrix of HashedNets (Chen et al. 2015): W[i][j] = sign(n) * buckets[bucket(n)] with n = i * columns + j,
  * both by hashes of n. It is never stored: a few rows at a time are computed when needed. An entry encodes both: b for
  * bucket b, and buckets + b if the sign is minus. */
-#ifndef SKV_OPS_COMMON_HASHED_H
-#define SKV_OPS_COMMON_HASHED_H
+#ifndef SKV_SHARE_HASHED_MATRIX_H
+#define SKV_SHARE_HASHED_MATRIX_H
 
 #include "ops/common_nn.h"
 

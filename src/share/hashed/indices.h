@@ -1,8 +1,8 @@
 /* The places of a row of HashedNets' virtual matrix, for each instruction set. */
-#ifndef SKV_KERNEL_HASHED_H
-#define SKV_KERNEL_HASHED_H
+#ifndef SKV_SHARE_HASHED_INDICES_H
+#define SKV_SHARE_HASHED_INDICES_H
 
-#include "ops/matrix/common_hashed.h"
+#include "share/hashed/matrix.h"
 
 /* at[i] = skv_hashed_index(h, first + i) for i in 0 .. n-1. */
 typedef void (*skv_hashed_indices_fn)(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);

@@ -1,6 +1,6 @@
 /* HashedGemmGradBuckets(dY [m][rows], X [m][columns], buckets [k]) {rows, columns, seed} -> [k]: the elements of dY'
  * X, with the signs of the virtual matrix, added up by bucket. */
-#include "ops/matrix/common_hashed.h"
+#include "share/hashed/matrix.h"
 
 static const skv_attr_spec attrs[] = {SKV_HASHED_ATTRS};
 

@@ -1,10 +1,10 @@
 /* Hashed layers (HashedNets) and their two forms: HashedGemm, which computes entries as it goes, and standard ONNX, a
  * Gemm whose weight is gathered from the values and their negatives by indices. */
-#ifndef SKV_HASHED_H
-#define SKV_HASHED_H
+#ifndef SKV_SHARE_HASHED_FORMS_H
+#define SKV_SHARE_HASHED_FORMS_H
 
 #include "graph/graph.h"
-#include "ops/matrix/common_hashed.h"
+#include "share/hashed/matrix.h"
 
 /* Why the weights of a layer cannot be hashed; NULL when they can. */
 const char *skv_why_not_hashed(const skive_node *n);
