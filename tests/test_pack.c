@@ -459,6 +459,13 @@ static void a_lenet_graph_takes_less_than_300_bytes(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Where a test takes ten times as long, a fifth of the models is read. */
+static bool is_spared(const char *name) {
+    unsigned sum = 0;
+    while (*name) sum = sum * 31 + (unsigned char)*name++;
+    return skv_test_rounds(5) < 5 && sum % 5 != 0;
+}
+
 /* Every model of the ONNX backend suite: loops, branches, strings, sequences' neighbours, unknown operators. */
 static int folder_comes_back(skive_context *ctx, const char *folder) {
     DIR *d = opendir(folder);
@@ -467,7 +474,7 @@ static int folder_comes_back(skive_context *ctx, const char *folder) {
         char path[1024];
         skive_graph *g = NULL;
         snprintf(path, sizeof path, "%s/%s/model.onnx", folder, e->d_name);
-        if (e->d_name[0] == '.' || skive_onnx_load(ctx, path, NULL, &g) != SKIVE_OK) continue;
+        if (e->d_name[0] == '.' || is_spared(e->d_name) || skive_onnx_load(ctx, path, NULL, &g) != SKIVE_OK) continue;
         round_trip(ctx, g);
         skive_graph_free(g);
         skive_context_clear_notes(ctx);
@@ -491,7 +498,7 @@ static void the_onnx_suite_comes_back(void **state) {
     }
     skv_test_context_end(ctx);
     if (n == 0) skip();
-    assert_true(n > 600);
+    assert_true(n > (int)skv_test_rounds(600));
 }
 
 static void tied_parameters_stay_one(void **state) {

@@ -131,17 +131,19 @@ typedef struct large {
     size_t chosen[LARGE_LAYERS], again[LARGE_LAYERS];
 } large;
 static large the_large;
+static size_t layers_of_large(void) { return skv_test_sanitized() ? LARGE_LAYERS / 4 : LARGE_LAYERS; }
 
 /* As many layers as the largest networks have, of very different sizes; random harms are the hardest. */
 static void test_large(void **state) {
     skive_context *ctx = skv_test_context();
     large *p = &the_large;
+    const size_t n = layers_of_large();
     skive_allocation r, same;
     (void)state;
     for (int kind = 0; kind < 3; kind++) {
         double low = 0, high = 0;
         uint64_t at = 0;
-        for (size_t i = 0; i < LARGE_LAYERS; i++) {
+        for (size_t i = 0; i < n; i++) {
             const double size = 100 + (double)pick((uint64_t)kind, &at, 3000000);
             p->layers[i] = (skive_choices){"layer", p->items[i], LARGE_CHOICES};
             for (size_t j = 0; j < LARGE_CHOICES; j++) {
@@ -156,11 +158,11 @@ static void test_large(void **state) {
         }
         for (int share = skv_test_sanitized() ? 3 : 1; share <= (skv_test_sanitized() ? 3 : 5); share += 2) {
             const double budget = floor(low + (high - low) * share / 8);
-            skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, &budget, 1, p->chosen, &r));
-            skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, &budget, 1, p->again, &same));
+            skv_test_ok(ctx, skive_allocate(ctx, p->layers, n, &budget, 1, p->chosen, &r));
+            skv_test_ok(ctx, skive_allocate(ctx, p->layers, n, &budget, 1, p->again, &same));
             assert_true(r.exact);
             assert_true(r.cost[0] <= budget);
-            assert_memory_equal(p->chosen, p->again, sizeof p->chosen);
+            assert_memory_equal(p->chosen, p->again, n * sizeof *p->chosen);
             printf("kind %d, %d/8: %zu states, harm %g, %.0f of %.0f\n", kind, share, r.states, r.harm, r.cost[0],
                    budget);
         }
@@ -173,12 +175,13 @@ static void test_large(void **state) {
 static void test_hard(void **state) {
     skive_context *ctx = skv_test_context();
     large *p = &the_large;
+    const size_t n = layers_of_large();
     skive_allocation r;
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
         double sum[2] = {0};
         uint64_t at = 0;
-        for (size_t i = 0; i < LARGE_LAYERS; i++) {
+        for (size_t i = 0; i < n; i++) {
             const size_t planted = pick(20, &at, LARGE_CHOICES);
             p->layers[i] = (skive_choices){"layer", p->items[i], LARGE_CHOICES};
             for (size_t j = 0; j < LARGE_CHOICES; j++) {
@@ -189,11 +192,11 @@ static void test_hard(void **state) {
             for (size_t b = 0; b < 2; b++) sum[b] += p->items[i][planted].cost[b];
         }
         if (kind == 0) {
-            skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, sum, 1, p->chosen, &r));
-            assert_true(r.exact && r.cost[0] == sum[0] && r.harm == 1e6 * LARGE_LAYERS - sum[0]);
+            skv_test_ok(ctx, skive_allocate(ctx, p->layers, n, sum, 1, p->chosen, &r));
+            assert_true(r.exact && r.cost[0] == sum[0] && r.harm == 1e6 * (double)n - sum[0]);
         }
         if (skv_test_sanitized()) continue; /* it looks at as many allocations as it may */
-        skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, sum, 2, p->chosen, &r));
+        skv_test_ok(ctx, skive_allocate(ctx, p->layers, n, sum, 2, p->chosen, &r));
         assert_true(r.cost[0] <= sum[0] && r.cost[1] <= sum[1] && r.bound <= r.harm);
     }
     skv_test_context_end(ctx);
