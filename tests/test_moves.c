@@ -378,6 +378,14 @@ static void transposed(void **unused) {
                   : skv_emit(&b, "SpaceToDepth", SKV_IN(x), SKV_ATTRS(SKV_INT("blocksize", n))));
         check(ctx, g, "transpose", 0, 0);
     }
+    for (int which = 0; which < 2 * 2 * 3; which++) { /* in the layout of a convolution */
+        const int64_t n = 2 + which % 2, c = (which / 4 + 1) * n * n * (which % 4 < 2 ? 1 : 8);
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = tensor_of(ctx, g, c, true);
+        give(ctx, g, &b, skv_emit(&b, "DepthToSpace", SKV_IN(x), SKV_ATTRS(SKV_INT("blocksize", n))));
+        check(ctx, g, "transpose", 1e-5, 1e-5);
+    }
     skv_test_context_end(ctx);
 }
 

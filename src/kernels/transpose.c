@@ -41,14 +41,32 @@ static int read_axes(const skv_kernel_node *n, int64_t *dims, int *perm) {
     return x->rank;
 }
 
+/* With the channels last, those of one position stay together: [N][H][W][b][b][C] to [N][H][b][W][b][C]. */
+static bool in_positions(const skv_kernel_node *n) {
+    return skv_node_is(n->node, SKV_OP_DEPTH_TO_SPACE) && n->in[0].layout == SKV_NHWC && n->in[0].type.rank == 4 &&
+           strcmp(skv_attr_string(n->node, "mode", "DCR"), "DCR") == 0;
+}
+
+static int position_axes(const skv_kernel_node *n, int64_t *dims, int *perm) {
+    enum { RANK = 6 };
+    static const int order[RANK] = {0, 1, 3, 2, 4, 5};
+    const skive_dim *x = n->in[0].type.dims;
+    const int64_t block = skv_attr_int(n->node, "blocksize", 1);
+    const int64_t sizes[RANK] = {x[0].size, x[2].size, x[3].size, block, block, x[1].size / (block * block)};
+    memcpy(dims, sizes, sizeof sizes);
+    memcpy(perm, order, sizeof order);
+    return RANK;
+}
+
 static skive_status prepare(skv_kernel_node *n) {
     int perm[SKIVE_MAX_RANK] = {0}, before = -2;
     int64_t dims[SKIVE_MAX_RANK] = {0}, strides[SKIVE_MAX_RANK] = {0}, stride = 1;
     transpose_state *st = NULL;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
-    n->in[0].layout = SKV_PLAIN;
-    const int rank = read_axes(n, dims, perm);
+    if (!in_positions(n)) n->in[0].layout = SKV_PLAIN;
+    n->out[0].layout = n->in[0].layout;
+    const int rank = n->in[0].layout == SKV_PLAIN ? read_axes(n, dims, perm) : position_axes(n, dims, perm);
     for (int d = rank - 1; d >= 0; d--) {
         strides[d] = stride;
         stride *= dims[d];

@@ -1,7 +1,8 @@
 /* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8 weights
  * (a MatMul with the sum of its bias), Add, AveragePool and GlobalAveragePool, with a following Relu or Clip as limits
  * of the output; without a following QuantizeLinear, products and means give float32. MaxPool and nodes that only move
- * elements run on the integers directly. The arithmetic of the integer nodes is in src/ops/quant/q_conv.c. */
+ * elements run on the integers directly, a Concat on bytes of one grid; a function of one element, and the step to
+ * another grid, are tables of 256 bytes. The arithmetic of the integer nodes is in src/ops/quant/q_conv.c. */
 #include <math.h>
 
 #include "ops/common_activation.h"
@@ -246,16 +247,49 @@ static bool same_grid(const skv_q_grid *a, const skv_q_grid *b) {
     return a->scale == b->scale && a->zero_point == b->zero_point;
 }
 
+enum { ENTRIES = 256 };
+
+/* Of each byte on grid `from` the byte on grid `to`, through the function (NULL: none). False: it is not known, or gives
+ * NaN. */
+static bool fill_table(const skv_q_grid *from, const skive_node *function, const skv_q_grid *to, uint8_t *table) {
+    const skv_pointwise kind = function ? skv_pointwise_of(function) : SKV_PW_NONE;
+    const skv_pointwise_fn *f = skv_pointwise_at(kind);
+    double p[2] = {0};
+    if (function && !f) return false;
+    if (f) skv_pointwise_params(function, f, p);
+    if (kind == SKV_PW_CLIP &&
+        (!skv_clip_bound(function, 1, -INFINITY, &p[0]) || !skv_clip_bound(function, 2, INFINITY, &p[1])))
+        return false;
+    for (int i = 0; i < ENTRIES; i++) {
+        const double real = (double)((float)(i - from->zero_point) * from->scale);
+        const double y = f ? (double)(float)f->value(real, p) : real;
+        if (isnan(y)) return false;
+        table[i] = (uint8_t)on_grid(to, y);
+    }
+    return true;
+}
+
+static skive_value *look_up(skv_builder *b, skive_value *x, const uint8_t *table) {
+    const int64_t entries = ENTRIES;
+    skv_storage *s = NULL;
+    if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, SKIVE_U8, 1, &entries, &s);
+    if (b->status != SKIVE_OK) return NULL;
+    memcpy(s->tensor.data, table, ENTRIES);
+    return skv_emit(b, "QLookup", SKV_IN(x, skv_emit_param(b, NULL, s)), SKV_NONE);
+}
+
 static bool moves_elements(const skive_node *n) {
-    const bool moves = skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_TRANSPOSE);
+    const bool moves = skv_node_moves(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_SLICE);
     return moves && n->n_outputs == 1;
 }
 
 static skive_status absorb_move(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    enum { MOST = 5 };
     skv_q_grid before, after;
-    skive_value *x = skv_dequantized(n->inputs[0], &before), *inputs[2] = {x, skv_node_in(n, 1)};
+    skive_value *x = skv_dequantized(n->inputs[0], &before), *inputs[MOST] = {x};
     skive_node *q = x ? skv_only_reader(env, n->outputs[0]) : NULL;
-    if (!q || n->n_inputs > 2 || !skv_quantizes(q, &after) || !same_grid(&before, &after)) return SKIVE_OK;
+    if (!q || n->n_inputs > MOST || !skv_quantizes(q, &after) || !same_grid(&before, &after)) return SKIVE_OK;
+    for (uint32_t i = 1; i < n->n_inputs; i++) inputs[i] = n->inputs[i];
     const skv_fusion f = {.chain = (skive_node *const[]){n, q},
                           .n_chain = 2,
                           .op = n->op_type,
@@ -267,23 +301,69 @@ static skive_status absorb_move(const skv_pass_env *env, skive_graph *g, skive_n
     return skv_fuse(g, &f);
 }
 
-/* QuantizeLinear of a value dequantized from the same grid restores the integers. */
-static skive_status absorb_round_trip(const skv_pass_env *env, skive_node *n, bool *done) {
+/* QuantizeLinear of a value dequantized from the same grid restores the integers; from another grid, and through a
+ * function of one element, each of the 256 has its result. */
+static skive_status absorb_bytes(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    const skive_value *real = n->inputs[0];
+    const skive_node *function = real->producer;
     skv_q_grid before, after;
-    skive_value *x = skv_dequantized(n->inputs[0], &before);
-    if (!x || !skv_quantizes(n, &after) || !same_grid(&before, &after) || skv_pass_keeps(env, n->outputs[0]))
-        return SKIVE_OK;
+    skive_value *x = skv_dequantized(real, &before);
+    if (skv_pass_keeps(env, n->outputs[0]) || !skv_quantizes(n, &after)) return SKIVE_OK;
+    uint8_t table[ENTRIES];
+    if (x) {
+        function = NULL;
+    } else if (function && function->n_inputs > 0 && skv_pass_hidden(env, real)) {
+        x = skv_dequantized(function->inputs[0], &before);
+    }
+    if (!x || !fill_table(&before, function, &after, table)) return SKIVE_OK;
     *done = true;
+    if (function || !same_grid(&before, &after)) {
+        skv_builder b = skv_build(g);
+        x = look_up(&b, x, table);
+        SKV_TRY(b.status);
+    }
     SKV_TRY(skv_value_replace_uses(n->outputs[0], x, false));
     return skv_graph_remove_node(n);
 }
 
+/* A Concat of dequantized values, only read by a QuantizeLinear, joins bytes on the grid of the result. */
+static skive_status absorb_join(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    skive_node *q = skv_only_reader(env, n->outputs[0]);
+    skv_q_grid before, after;
+    if (!q || !skv_quantizes(q, &after) || n->n_inputs == 0) return SKIVE_OK;
+    for (uint32_t i = 0; i < n->n_inputs; i++)
+        if (!skv_dequantized(n->inputs[i], &before)) return SKIVE_OK;
+    skive_value **inputs = NULL;
+    uint8_t table[ENTRIES];
+    skv_builder b = skv_build(g);
+    SKV_TRY(skv_alloc_array(env->ctx, n->n_inputs, sizeof *inputs, &inputs));
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        inputs[i] = skv_dequantized(n->inputs[i], &before);
+        if (same_grid(&before, &after)) continue;
+        (void)fill_table(&before, NULL, &after, table);
+        inputs[i] = look_up(&b, inputs[i], table);
+    }
+    const skv_fusion f = {.chain = (skive_node *const[]){n, q},
+                          .n_chain = 2,
+                          .op = "Concat",
+                          .domain = "",
+                          .inputs = inputs,
+                          .n_inputs = n->n_inputs,
+                          .keep_attrs = true};
+    skive_status status = b.status;
+    if (status == SKIVE_OK) status = skv_fuse(g, &f);
+    skv_free(env->ctx, inputs);
+    *done = true;
+    return status;
+}
+
 static skive_status absorb(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
     if (n->domain[0] || !n->op || n->n_inputs == 0 || !n->inputs[0]) return SKIVE_OK;
-    if (skv_node_is(n, SKV_OP_QUANTIZE_LINEAR)) return absorb_round_trip(env, n, done);
+    if (skv_node_is(n, SKV_OP_QUANTIZE_LINEAR)) return absorb_bytes(env, g, n, done);
     if (skv_node_is(n, SKV_OP_ADD)) return absorb_add(env, g, n, done);
     if (skv_node_is(n, SKV_OP_AVERAGE_POOL) || skv_node_is(n, SKV_OP_GLOBAL_AVERAGE_POOL))
         return absorb_mean(env, g, n, done);
+    if (skv_node_is(n, SKV_OP_CONCAT)) return absorb_join(env, g, n, done);
     if (moves_elements(n)) return absorb_move(env, g, n, done);
     return absorb_product(env, g, n, done);
 }

@@ -34,6 +34,27 @@ static void mark(const skv_points *p, const skive_value *v, bool *wanted) {
     }
 }
 
+/* What a wanted Concat joins, unless that would round what is not rounded without it. */
+static void mark_joined(const skv_points *p, bool *wanted) {
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        for (size_t i = 0; i < p->n; i++) {
+            const skive_node *n = wanted[i] ? p->items[i].value->producer : NULL;
+            bool fits = skv_node_is(n, SKV_OP_CONCAT);
+            for (uint32_t k = 0; fits && k < n->n_inputs; k++) {
+                const size_t at = point_of(p, n->inputs[k]);
+                fits = at < p->n &&
+                       (wanted[at] || wanted[p->items[at].source] || p->items[at].source == p->items[i].source);
+            }
+            for (uint32_t k = 0; fits && k < n->n_inputs; k++) {
+                changed = changed || !wanted[point_of(p, n->inputs[k])];
+                mark(p, n->inputs[k], wanted);
+            }
+        }
+    }
+}
+
 skive_status skv_quant_part(skive_context *ctx, const skive_graph *work, const bool *chosen, const skv_points *points,
                             const skive_graph *target, skv_points *out) {
     bool *wanted = NULL;
@@ -47,6 +68,7 @@ skive_status skv_quant_part(skive_context *ctx, const skive_graph *work, const b
         mark(points, work->nodes[i]->inputs[0], wanted);
         if (skv_node_is(work->nodes[i], SKV_OP_ADD)) mark(points, work->nodes[i]->inputs[1], wanted);
     }
+    if (status == SKIVE_OK) mark_joined(points, wanted);
     for (size_t k = 0; status == SKIVE_OK && k < points->n; k++) {
         if (!wanted[k]) continue;
         out->items[out->n] = points->items[k];

@@ -485,6 +485,7 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
     SKV_GO(status, done, choose_codes(&w));
     if (w.codes.per == SKV_PER_TENSOR && o.weights) o.per_channel = false;
     SKV_GO(status, done, skv_data_free_open(&w, graph));
+    SKV_GO(status, done, skv_quant_turn_transposed(w.g, w.o));
     SKV_GO(status, done, make_all_dynamic(&d, w.g));
     if (w.report.n_quantized == 0) {
         status = skv_quant_refuse_model(ctx, &w.report,

@@ -100,11 +100,12 @@ static bool is_limit(const skive_node *n, const bool *chosen) {
 }
 
 skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
-                                    const bool *chosen, const bool *named) {
+                                    const skive_quantize_options *o, const bool *chosen, const bool *named) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const skive_node *n = g->nodes[i];
+        skive_node *n = g->nodes[i];
         if (chosen[i] || named[i] || skv_quant_passes_through(n) || is_limit(n, chosen) || !computes_float(n)) continue;
-        SKV_TRY(skv_quant_leave(ctx, r, n, "no 8-bit form of this operator is supported"));
+        const char *why = skv_quant_skipped(o, n) ? "it is excluded by --skip" : skv_quant_why_transposed(ctx, n);
+        SKV_TRY(skv_quant_leave(ctx, r, n, why ? why : "no 8-bit form of this operator is supported"));
     }
     return SKIVE_OK;
 }

@@ -7,7 +7,8 @@
 
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n) {
-    return skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_TRANSPOSE);
+    return skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_TRANSPOSE, SKV_OP_DEPTH_TO_SPACE,
+                                                   SKV_OP_SPACE_TO_DEPTH, SKV_OP_SLICE);
 }
 
 /* An operator that is executed in integers. */
@@ -79,6 +80,35 @@ static size_t add_point(skv_points *p, skive_value *v) {
     return at;
 }
 
+static bool has_point(const skv_points *p, const skive_value *v) { return find_point(p, v) < p->n; }
+
+/* The value has a grid already, or nothing but this node reads it and what it is passed through from, so that its grid
+ * is for the node to say. */
+static bool is_for(const skv_points *p, skive_value *v, const skive_node *reader) {
+    if (has_point(p, v)) return true;
+    if (!computed_float(v) || v->output_uses || skv_value_is_captured(v)) return false;
+    for (uint32_t i = 0; i < v->n_uses; i++)
+        if (v->uses[i].node != reader) return false;
+    const skive_node *n = v->producer;
+    return !n || !skv_quant_passes_through(n) || is_for(p, n->inputs[0], n);
+}
+
+/* A Concat whose result gets a grid joins bytes where nothing is rounded for it that was not before: an input has a grid
+ * already, or is only for the Concat and gets that of the result. */
+static void add_joins(skv_points *p, bool *joined) {
+    for (size_t i = 0; i < p->n; i++) {
+        const skive_node *n = p->items[i].value->producer;
+        bool fits = skv_node_is(n, SKV_OP_CONCAT);
+        for (uint32_t k = 0; fits && k < n->n_inputs; k++) fits = is_for(p, n->inputs[k], n);
+        if (!fits) continue;
+        joined[n->id] = true;
+        for (uint32_t k = 0; k < n->n_inputs; k++) {
+            const size_t before = p->n, own = p->items[add_point(p, n->inputs[k])].source;
+            for (size_t m = before; own >= before && m < p->n; m++) p->items[m].source = p->items[i].source;
+        }
+    }
+}
+
 /* Where the target's average pooling keeps scale and zero point, its result has those of its input: no mean is outside
  * the range of what it is of. */
 static void share_pools(const skive_quantize_options *o, const bool *chosen, skv_points *p) {
@@ -114,8 +144,11 @@ skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_qu
         add_point(out, n->inputs[0]);
         if (skv_node_is(n, SKV_OP_ADD)) add_point(out, n->inputs[1]);
     }
-    if (status == SKIVE_OK) share_pools(o, chosen, out);
-    if (status == SKIVE_OK) status = skv_quant_leave_others(ctx, report, g, chosen, named);
+    if (status == SKIVE_OK) {
+        add_joins(out, named);
+        share_pools(o, chosen, out);
+    }
+    if (status == SKIVE_OK) status = skv_quant_leave_others(ctx, report, g, o, chosen, named);
     skv_free(ctx, named);
     skv_free(ctx, order);
     return status;

@@ -59,6 +59,11 @@ void skv_quant_hand_over(skive_context *ctx, skive_status status, skive_quantize
 skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
 /* A copy in inference mode, cleaned and folded, with dense weights. Errors: NUMERIC (a weight that is not finite). */
 skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out);
+/* Transposed convolutions of a prepared copy become a Conv and DepthToSpace with the same sums (transposed.c); node,
+ * weight and bias keep their names. */
+skive_status skv_quant_turn_transposed(skive_graph *g, const skive_quantize_options *o);
+/* Why this one does not; NULL: it does, or is none. */
+const char *skv_quant_why_transposed(skive_context *ctx, skive_node *n);
 /* Has the option `multiplier` an effect on activations of this grid? ERR_ARGUMENT. */
 skive_status skv_quant_check_multiplier(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q);
 /* The form of the multipliers, in the metadata of a graph that is quantized. */
@@ -84,7 +89,7 @@ skive_status skv_quant_refuse_model(skive_context *ctx, const skive_quantize_rep
 skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *reason);
 /* The same for all nodes that compute floats and are neither chosen nor already reported (both by node id). */
 skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
-                                    const bool *chosen, const bool *named);
+                                    const skive_quantize_options *o, const bool *chosen, const bool *named);
 
 /* A model that needs several plans, split in two: the nodes that one plan can run are quantized as a separate model,
  * the part; those whose shape or control flow depends on data, and the nodes after them, are the rest. */
@@ -113,7 +118,7 @@ typedef struct skv_extent {
 /* The positions of Q/DQ pairs: values of the cleaned graph that quantized nodes read. */
 typedef struct skv_point {
     skive_value *value;
-    size_t source;      /* index of the point whose grid it uses (itself, or one before a MaxPool or Reshape) */
+    size_t source;      /* index of the point whose grid it uses: itself, or one before a move or behind a Concat */
     skv_histogram seen; /* if it is its own source: counts of the calibration runs */
     skv_histogram held; /* the same for the runs held out, with relative bins */
     skv_extent *runs;   /* [SKV_MOST_RUNS] range of each run */

@@ -28,6 +28,7 @@ static skive_status prepare(skv_qat_plan *p, const skive_graph *graph) {
     SKV_TRY(skv_pass_run(skv_pass_find("plain-products"), &env, p->work, &changes));
     (void)skv_graph_sweep(p->work);
     SKV_TRY(skive_graph_infer(p->work));
+    SKV_TRY(skv_quant_turn_transposed(p->work, p->how));
     SKV_TRY(skive_graph_copy(p->ctx, p->work, &p->dense));
     SKV_TRY(skv_shared_inflate_all(p->dense));
     return skive_graph_infer(p->dense);
