@@ -93,9 +93,8 @@ typedef struct search {
     measure by;
     double wanted; /* for time: of that of `dense` */
     double before; /* of `dense` */
-    /* Of a budget of time: */
-    skive_costs *costs;
-    double nodes; /* of `dense`: the sum of their times */
+    skive_costs *costs; /* measured once a machine, so that a second run chooses as the first did; NULL: not needed yet */
+    double nodes;       /* of a budget of time: the sum of the times of the nodes of `dense` */
     /* Of the exact choice, and of the lowest first: the sums of the scores that go. */
     double exact, ordered;
 } search;
@@ -211,6 +210,18 @@ static skive_status refuse(search *s, double budget, double least) {
 
 /* ---- one step ---- */
 
+static skive_status need_costs(search *s) {
+    return s->costs ? SKIVE_OK : skive_costs_open(s->p->ctx, NULL, &s->costs);
+}
+
+/* Of each graph the sum of the measured times of its nodes. */
+static skive_status sum_times(search *s, const skive_graph *const *graphs, size_t n, double *seconds) {
+    const skive_plan_options o = plan_options(s->p);
+    SKV_TRY(need_costs(s));
+    for (size_t i = 0; i < n; i++) SKV_TRY(skv_costs_of_nodes(s->costs, graphs[i], &o, &seconds[i]));
+    return SKIVE_OK;
+}
+
 /* Of the multiples to which widths may be rounded that whose model is fastest; finer ones first when it is a tie. */
 static skive_status fastest(search *s, double budget, skive_graph **out, int64_t *multiple, size_t *gone) {
     static const int64_t multiples[] = {1, 4, 8, 16};
@@ -234,7 +245,7 @@ static skive_status fastest(search *s, double budget, skive_graph **out, int64_t
         timed[n] = g[i];
         index[n++] = i;
     }
-    if (status == SKIVE_OK && time_graphs(s->p, timed, n, seconds) == SKIVE_OK) {
+    if (status == SKIVE_OK && sum_times(s, timed, n, seconds) == SKIVE_OK) {
         for (size_t k = 1; k < n; k++)
             if (seconds[k] < 0.97 * seconds[best]) best = k;
     } else if (status == SKIVE_OK) {
@@ -429,7 +440,7 @@ static skive_status take_budget(search *s) {
     if (s->by == LATENCY) {
         const skive_plan_options plan = plan_options(s->p);
         SKV_TRY(time_graphs(s->p, &s->dense, 1, &s->before));
-        SKV_TRY(skive_costs_open(s->p->ctx, NULL, &s->costs));
+        SKV_TRY(need_costs(s));
         SKV_TRY(skv_costs_of_nodes(s->costs, s->dense, &plan, &s->nodes));
     } else {
         SKV_TRY(cost_of(s, s->dense, &s->before));

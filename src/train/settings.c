@@ -91,6 +91,40 @@ static uint64_t hash_of_rules(const skv_fit *fit) {
     return key;
 }
 
+enum { LOOKED_AT = 256 };
+
+/* Of some samples all over the set, and of all classes and targets, which are in memory. */
+static skive_status hash_of_data(skive_context *ctx, const skive_dataset *set, uint64_t *key) {
+    const size_t step = set->count > LOOKED_AT ? set->count / LOOKED_AT : 1;
+    skive_dataset_info info;
+    float *x = NULL, *y = NULL;
+    skive_status status = SKIVE_OK;
+    skive_dataset_get_info(set, &info);
+    for (size_t i = 0; i < skv_dataset_input_count(set); i++) {
+        const skive_dataset *one = skv_dataset_input(set, i);
+        SKV_GO(status, done, skv_alloc_array(ctx, one->size, sizeof *x, &x));
+        for (size_t k = 0; k < set->count; k += step) {
+            SKV_GO(status, done, skive_dataset_read(ctx, one, k, x, NULL));
+            *key = skv_hash64(x, one->size * sizeof *x, *key);
+        }
+        skv_free(ctx, x);
+        x = NULL;
+    }
+    if (!info.labelled && info.target_size) SKV_GO(status, done, skv_alloc_array(ctx, info.target_size, sizeof *y, &y));
+    for (size_t k = 0; k < set->count && (y || (info.labelled && !info.label_rank)); k++) {
+        int64_t label = -1;
+        if (y)
+            SKV_GO(status, done, skive_dataset_read_target(ctx, set, k, y));
+        else
+            SKV_GO(status, done, skive_dataset_read(ctx, set, k, NULL, &label));
+        *key = y ? skv_hash64(y, info.target_size * sizeof *y, *key) : skv_hash64(&label, sizeof label, *key);
+    }
+done:
+    skv_free(ctx, x);
+    skv_free(ctx, y);
+    return status;
+}
+
 skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skive_graph *model, skv_text *out) {
     const skive_train_options *o = fit->options;
     skive_dataset_info train, validation = {0};
@@ -105,6 +139,12 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
     skv_settings_text(out, "data set (--data)", train.spec);
     skv_settings_number(out, "number of training samples (--limit, --no-validation)", (double)train.count);
     skv_settings_number(out, "number of validation samples (--no-validation)", (double)validation.count);
+    if (o->checkpoint || o->resume) {
+        uint64_t key = 1;
+        SKV_TRY(hash_of_data(ctx, fit->train, &key));
+        if (fit->validation) SKV_TRY(hash_of_data(ctx, fit->validation, &key));
+        skv_settings_hash(out, "contents of the data set", key);
+    }
     skv_settings_table(out, &skv_train_table, o, without);
     skv_objective_settings(fit->objective, out);
     for (size_t i = 0; i < fit->n_watchers; i++) skv_settings_text(out, "watcher", fit->watchers[i].name);

@@ -8,6 +8,7 @@
 enum { TRIES = 8 };
 #define OVER  1.02 /* of the time that was asked for */
 #define UNDER 0.96
+#define MISSED 1.1 /* what takes longer than this is not what was asked for */
 
 /* The next aim: in proportion, but between those that are known to be too low, or out of reach, and too high. */
 static bool next_aim(double *aim, double share, double low, double high, double most) {
@@ -51,6 +52,11 @@ skive_status skv_reach_time(skive_context *ctx, double budget, double most, skv_
                             skv_reached *out) {
     *out = (skv_reached){0};
     SKV_TRY(approach(ctx, budget, most, try, user, out));
+    if (out->seconds > MISSED * budget)
+        return skv_fail_at(ctx, SKIVE_ERR_GOAL, "latency",
+                           "%.3g ms cannot be reached: the fastest model that was found takes %.3g ms, more than the "
+                           "times of its parts say (other programs that run now make such times uncertain)",
+                           1e3 * budget, 1e3 * out->seconds);
     if (out->seconds > OVER * budget)
         skv_note(ctx,
                  "the time asked for is not quite reached: the model takes %.3g ms, asked %.3g ms; as a whole it is "

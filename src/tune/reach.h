@@ -16,8 +16,8 @@ typedef struct skv_reached {
 
 /* The times of the parts do not quite add up to the model's, and choices come in steps: the aim begins at the budget
  * and is changed until the model takes the time that was asked for. The result is the slowest model that does, or
- * without one the fastest, which a note tells. `most`: an aim from which on nothing is changed. Errors: those of the
- * first try; of a later one all but ERR_GOAL. */
+ * without one the fastest if it takes at most a tenth more, which a note tells. `most`: an aim from which on nothing is
+ * changed. Errors: GOAL (the fastest takes longer); those of the first try; of a later one all but ERR_GOAL. */
 skive_status skv_reach_time(skive_context *ctx, double budget, double most, skv_reach_fn try, void *user,
                             skv_reached *out);
 

@@ -11,6 +11,18 @@ const skive_graph *skv_flow_graph(const skive_node *n, const char *attribute) {
     return a ? a->graph : NULL;
 }
 
+/* An open dimension of a body has a name outside when the inputs of a graph around it have one of that name. */
+static skive_dim named_outside(const skive_graph *body, const skive_dim *dim) {
+    for (const skive_graph *g = dim->symbol ? body->parent : NULL; g; g = g->parent) {
+        for (uint32_t i = 0; i < g->n_inputs; i++) {
+            const skive_type *t = &g->inputs[i]->type;
+            for (int d = 0; d < t->rank; d++)
+                if (t->dims[d].symbol && strcmp(t->dims[d].symbol, dim->symbol) == 0) return t->dims[d];
+        }
+    }
+    return skv_dim_unknown();
+}
+
 skive_type skv_flow_output_type(const skive_graph *body, size_t index, int added) {
     skive_type t = {.rank = -1};
     if (!body || index >= body->n_outputs) return t;
@@ -20,7 +32,8 @@ skive_type skv_flow_output_type(const skive_graph *body, size_t index, int added
     t.rank = from->rank + added;
     for (int d = 0; d < added; d++) t.dims[d] = skv_dim_unknown();
     for (int d = 0; d < from->rank; d++)
-        t.dims[d + added] = from->dims[d].size >= 0 ? skv_dim(from->dims[d].size) : skv_dim_unknown();
+        t.dims[d + added] =
+            from->dims[d].size >= 0 ? skv_dim(from->dims[d].size) : named_outside(body, &from->dims[d]);
     return t;
 }
 

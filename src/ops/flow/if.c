@@ -16,7 +16,7 @@ static skive_status infer(skv_infer *c) {
         if (a.dtype == SKIVE_DTYPE_NONE) a.dtype = b.dtype;
         if (a.rank != b.rank) a.rank = -1;
         for (int d = 0; d < a.rank; d++)
-            if (a.dims[d].size != b.dims[d].size) a.dims[d] = skv_dim_unknown();
+            if (a.dims[d].size != b.dims[d].size || a.dims[d].symbol != b.dims[d].symbol) a.dims[d] = skv_dim_unknown();
         c->out[o] = a;
     }
     return SKIVE_OK;

@@ -111,13 +111,24 @@ static skive_status run(skv_answers *a, const skive_batch *batch) {
     return SKIVE_OK;
 }
 
+/* Of all numbers of a sample that the teacher sees. */
+static uint64_t sample_of(const skv_answers *a, const skive_batch *batch, size_t k) {
+    uint64_t hash = 1;
+    for (size_t i = 0; i < a->apart->graph->n_inputs; i++) {
+        const size_t each = skive_tensor_bytes(&batch->inputs[i]) / batch->count;
+        hash = skv_hash64((const char *)batch->inputs[i].data + k * each, each, hash);
+    }
+    return hash;
+}
+
 /* Rows that the file has; *missing: are there others? */
 static skive_status look_up(skv_answers *a, const skive_batch *batch, uint64_t view, bool *missing) {
     *missing = !a->cache;
     memset(a->known, 0, (size_t)a->batch);
     for (size_t k = 0; a->cache && k < batch->count; k++) {
         bool found;
-        SKV_TRY(skv_answer_cache_get(a->cache, view, batch->indices[k], a->rows + k * a->bytes, &found));
+        SKV_TRY(skv_answer_cache_get(a->cache, view, batch->indices[k], sample_of(a, batch, k), a->rows + k * a->bytes,
+                                     &found));
         a->known[k] = found;
         a->asked++;
         a->found += found;
@@ -135,7 +146,7 @@ skive_status skv_answers_feed(skv_answers *a, const skive_batch *batch, uint64_t
     SKV_TRY(look_up(a, batch, view, &missing));
     if (missing) SKV_TRY(run(a, batch));
     for (size_t k = 0; a->cache && missing && k < batch->count; k++)
-        if (!a->known[k]) skv_answer_cache_put(a->cache, view, batch->indices[k], a->rows + k * a->bytes);
+        if (!a->known[k]) skv_answer_cache_put(a->cache, view, batch->indices[k], sample_of(a, batch, k), a->rows + k * a->bytes);
     for (size_t i = 0; i < a->apart->n; at += a->each[i++]) {
         skive_tensor y;
         SKV_TRY(skive_exec_output(a->exec, i, &y));

@@ -33,9 +33,11 @@ typedef struct skv_answer_cache skv_answer_cache;
 skive_status skv_answer_cache_open(skive_context *ctx, const char *path, const char *key, size_t samples, size_t bytes,
                                    skv_answer_cache **out);
 void skv_answer_cache_free(skv_answer_cache *c);
-/* The row of sample `index` in this view; *found false where it is not there or damaged. */
-skive_status skv_answer_cache_get(skv_answer_cache *c, uint64_t view, size_t index, void *row, bool *found);
+/* The row of sample `index` in this view; *found false where it is not there, damaged, or the answer to other numbers:
+ * `sample` is a hash of those that the teacher sees. */
+skive_status skv_answer_cache_get(skv_answer_cache *c, uint64_t view, size_t index, uint64_t sample, void *row,
+                                  bool *found);
 /* Keeps a row. A disk that is full ends the writing, with a note, and not the run. */
-void skv_answer_cache_put(skv_answer_cache *c, uint64_t view, size_t index, const void *row);
+void skv_answer_cache_put(skv_answer_cache *c, uint64_t view, size_t index, uint64_t sample, const void *row);
 
 #endif

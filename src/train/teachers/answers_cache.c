@@ -3,10 +3,11 @@
  *   8 bytes   "SKVANSW1"
  *   8 + 8 + 8 bytes: length of the settings, samples, bytes of an answer (little-endian, as all numbers here)
  *   the settings, as lines of a name and a value
- *   [views][samples] rows: 4 bytes of a checksum, which is never 0, and the answer
+ *   [views][samples] rows: 4 bytes of a checksum, which is never 0, of the answer and of the sample that was seen, and
+ *   the answer
  *
- * A row that was never written reads as zeros, and one that was written in part has a wrong checksum: both are computed
- * again. So a run may end at any moment. Views are added at the end. */
+ * A row that was never written reads as zeros, and one that was written in part, or for a sample with other numbers,
+ * has a wrong checksum: they are computed again. So a run may end at any moment. Views are added at the end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -147,18 +148,19 @@ static uint64_t place(const skv_answer_cache *c, uint64_t view, size_t index) {
     return c->start + (view * c->samples + index) * (uint64_t)(CHECK + c->bytes);
 }
 
-/* Never 0, and another for each place. */
-static uint32_t checksum(const skv_answer_cache *c, uint64_t at) {
-    const uint64_t hash = skv_hash64(c->row + CHECK, c->bytes, at);
+/* Never 0, and another for each place and each sample. */
+static uint32_t checksum(const skv_answer_cache *c, uint64_t at, uint64_t sample) {
+    const uint64_t hash = skv_hash64(c->row + CHECK, c->bytes, at ^ sample);
     return (uint32_t)(hash ^ (hash >> 32)) | 1;
 }
 
-skive_status skv_answer_cache_get(skv_answer_cache *c, uint64_t view, size_t index, void *row, bool *found) {
+skive_status skv_answer_cache_get(skv_answer_cache *c, uint64_t view, size_t index, uint64_t sample, void *row,
+                                  bool *found) {
     const uint64_t at = place(c, view, index);
     *found = false;
     if (index >= c->samples) return SKV_FAIL(c->ctx, SKIVE_ERR_ARGUMENT, "%s: there is no sample %zu", c->path, index);
     if (!read_at(c->fd, at, c->row, CHECK + c->bytes)) return SKIVE_OK;
-    const uint32_t sum = checksum(c, at);
+    const uint32_t sum = checksum(c, at, sample);
     for (int i = 0; i < CHECK; i++)
         if (c->row[i] != (unsigned char)(sum >> (8 * i))) return SKIVE_OK;
     memcpy(row, c->row + CHECK, c->bytes);
@@ -166,11 +168,11 @@ skive_status skv_answer_cache_get(skv_answer_cache *c, uint64_t view, size_t ind
     return SKIVE_OK;
 }
 
-void skv_answer_cache_put(skv_answer_cache *c, uint64_t view, size_t index, const void *row) {
+void skv_answer_cache_put(skv_answer_cache *c, uint64_t view, size_t index, uint64_t sample, const void *row) {
     const uint64_t at = place(c, view, index);
     if (c->full) return;
     memcpy(c->row + CHECK, row, c->bytes);
-    const uint32_t sum = checksum(c, at);
+    const uint32_t sum = checksum(c, at, sample);
     for (int i = 0; i < CHECK; i++) c->row[i] = (unsigned char)(sum >> (8 * i));
     if (write_at(c->fd, at, c->row, CHECK + c->bytes)) return;
     c->full = true;
