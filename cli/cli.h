@@ -377,6 +377,7 @@ const char *cli_short(const char *name, char *buffer, size_t size);
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path); /* -1 if there is no such file; includes external data */
+void cli_forget_files(void);              /* at the end: what is known of external data */
 /* `graph` is the model in the file, or NULL to read it. */
 skive_status cli_sizes_of(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out);
 /* "wrote FILE: weights 1.2 KiB, were 4.8 KiB (3.91x); file ..."; the ratio is that of the weights. */

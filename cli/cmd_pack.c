@@ -83,6 +83,7 @@ static skive_status run(cli_args *a) {
                         "--output %s: a packed model is not an ONNX file; give it another name, such as %.*s.skv",
                         output, (int)(length - 5), output);
     skive_status status = cli_method_options(a, &given);
+    if (status == SKIVE_OK) status = cli_check_effects(a, given);
     if (status == SKIVE_OK) o = *skive_options_pack(given);
     if (status == SKIVE_OK) status = choices(a, list, names, &o.n_choices);
     o.choices = list;

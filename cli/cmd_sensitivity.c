@@ -203,6 +203,7 @@ static skive_status run(cli_args *a) {
     if (cli_has(a, "weights-only") && cli_has(a, "activations"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--weights-only and --activations cannot be combined");
     skive_status status = cli_method_options(a, &given);
+    if (status == SKIVE_OK) status = cli_check_effects(a, given);
     if (status == SKIVE_OK) o = *skive_options_sensitivity(given);
     if (status == SKIVE_OK && strcmp(o.by, "hessian") == 0 && (cli_has(a, "activations") || cli_has(a, "calibration")))
         status = cli_fail(a, SKIVE_ERR_ARGUMENT,

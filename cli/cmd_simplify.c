@@ -125,6 +125,7 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
     const bool checked = !cli_has(a, "no-check");
     skive_status status = cli_number_in(a, "tolerance", 0, 1e30, &tolerance);
     if (status == SKIVE_OK) status = cli_method_options(a, &given);
+    if (status == SKIVE_OK) status = cli_check_effects(a, given);
     if (status == SKIVE_OK) status = skive_simplify(a->ctx, g, skive_options_simplify(given), &r);
     if (status == SKIVE_OK && checked) status = check(a, before, g, &d);
     if (status == SKIVE_OK && checked && d.broken)

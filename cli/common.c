@@ -8,7 +8,45 @@
 
 #include "cli.h"
 
-skive_status cli_load(cli_args *a, const char *path, skive_graph **out) { return skive_model_load(a->ctx, path, out); }
+/* Files whose weights lie in others, as the models read from them say. */
+enum { MOST_EXTERNAL = 16 };
+static struct {
+    char *path;
+    uint64_t bytes;
+} external[MOST_EXTERNAL];
+
+static void forget_external(size_t i) {
+    free(external[i].path);
+    external[i].path = NULL;
+}
+
+static void keep_external(const char *path, uint64_t bytes) {
+    size_t at = 0;
+    for (size_t i = 0; i < MOST_EXTERNAL; i++) {
+        if (external[i].path && strcmp(external[i].path, path) == 0) forget_external(i);
+        if (!external[i].path) at = i;
+    }
+    forget_external(at);
+    if (bytes) external[at].path = strdup(path);
+    external[at].bytes = bytes;
+}
+
+static uint64_t external_of(const char *path) {
+    for (size_t i = 0; i < MOST_EXTERNAL; i++)
+        if (external[i].path && strcmp(external[i].path, path) == 0) return external[i].bytes;
+    return 0;
+}
+
+void cli_forget_files(void) {
+    for (size_t i = 0; i < MOST_EXTERNAL; i++) forget_external(i);
+}
+
+skive_status cli_load(cli_args *a, const char *path, skive_graph **out) {
+    const skive_status status = skive_model_load(a->ctx, path, out);
+    if (status != SKIVE_OK) return status;
+    keep_external(path, skive_graph_external_bytes(*out));
+    return SKIVE_OK;
+}
 
 static skive_status refuse_unsupported(cli_args *a, const char *path, skive_status status, skive_graph **out) {
     char *missing = NULL;
@@ -69,7 +107,10 @@ void cli_tell_training_mode(const cli_args *a, const skive_graph *g) {
              a->positional[0]);
 }
 
-skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) { return skive_model_save(a->ctx, g, path); }
+skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) {
+    keep_external(path, 0);
+    return skive_model_save(a->ctx, g, path);
+}
 
 static char *folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -147,7 +188,8 @@ int64_t cli_file_bytes(const char *path) {
     struct stat s;
     if (stat(path, &s) != 0) return -1;
     int64_t bytes = s.st_size;
-    char *data = cli_format("%s.data", path);
+    if (external_of(path)) return bytes + (int64_t)external_of(path);
+    char *data = cli_format("%s.data", path); /* as skive writes it */
     if (data && stat(data, &s) == 0) bytes += s.st_size;
     free(data);
     return bytes;

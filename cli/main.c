@@ -213,5 +213,6 @@ static int command_line(int argc, char **argv) {
 int main(int argc, char **argv) {
     const int status = command_line(argc, argv);
     cli_options_free();
+    cli_forget_files();
     return status;
 }

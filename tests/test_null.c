@@ -416,6 +416,7 @@ static void graph_cases(fixture *f) {
     IGNORED(skive_graph_take, graph, skive_graph_take(NULL, f->g));
     IGNORED(skive_graph_take, other, skive_graph_take(f->g, NULL));
     GIVES(skive_graph_name, graph, !skive_graph_name(NULL));
+    GIVES(skive_graph_external_bytes, graph, !skive_graph_external_bytes(NULL));
     GIVES(skive_graph_node_count, graph, !skive_graph_node_count(NULL));
     GIVES(skive_graph_node, graph, !skive_graph_node(NULL, 0));
     GIVES(skive_graph_value_count, graph, !skive_graph_value_count(NULL));

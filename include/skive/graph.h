@@ -51,6 +51,8 @@ SKIVE_API void skive_graph_take(skive_graph *graph, skive_graph *other);
 
 SKIVE_API const char *skive_graph_name(const skive_graph *graph);
 SKIVE_API size_t skive_graph_node_count(const skive_graph *graph);
+/* Bytes of the other files that a model was read from (ONNX's external data); 0: there are none, or it is a copy. */
+SKIVE_API uint64_t skive_graph_external_bytes(const skive_graph *graph);
 SKIVE_API skive_node *skive_graph_node(const skive_graph *graph, size_t index); /* in order of insertion */
 SKIVE_API size_t skive_graph_value_count(const skive_graph *graph);
 SKIVE_API skive_value *skive_graph_value(const skive_graph *graph, size_t index);

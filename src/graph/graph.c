@@ -83,6 +83,7 @@ void skive_graph_take(skive_graph *graph, skive_graph *other) {
 /* ---- reading ---- */
 
 const char *skive_graph_name(const skive_graph *g) { return g ? g->name : NULL; }
+uint64_t skive_graph_external_bytes(const skive_graph *g) { return g ? g->external_bytes : 0; }
 size_t skive_graph_node_count(const skive_graph *g) { return g ? g->n_nodes : 0; }
 skive_node *skive_graph_node(const skive_graph *g, size_t i) { return g && i < g->n_nodes ? g->nodes[i] : NULL; }
 size_t skive_graph_value_count(const skive_graph *g) { return g ? g->n_values : 0; }

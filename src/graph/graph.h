@@ -109,9 +109,10 @@ struct skive_graph {
     bool nests;         /* a node has, or had, a subgraph */
     /* Who says the normalisation and the scale of the input: SKV_SAID_BY_FILE and so on. */
     uint8_t mean_from, scale_from;
-    void *name_index; /* hash from name to value */
-    void *node_index; /* hash from name to node */
-    uint32_t holds;   /* see skv_graph_hold */
+    uint64_t external_bytes; /* of the other files that it was read from */
+    void *name_index;        /* hash from name to value */
+    void *node_index;        /* hash from name to node */
+    uint32_t holds;          /* see skv_graph_hold */
 };
 
 #define SKV_DOMAIN "ai.skive" /* of ops that exist only inside: gradients, fused and integer forms */

@@ -93,6 +93,8 @@ static skive_status read_model(skv_onnx_source *source, skive_graph **out) {
     const skv_budget budget = skv_budget_begin(source->ctx, source->n);
     skive_status status = skv_onnx_source_open(source, SKV_ONNX_MODEL, &message);
     if (status == SKIVE_OK) status = skv_onnx_import(source, (Onnx__ModelProto *)(void *)message, out);
+    for (size_t i = 0; status == SKIVE_OK && i < source->n_external; i++)
+        (*out)->external_bytes += skv_map_size(source->external[i].map);
     skv_onnx_source_close(source);
     skv_budget_end(source->ctx, budget);
     if (status == SKIVE_OK) return SKIVE_OK;

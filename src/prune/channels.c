@@ -93,8 +93,9 @@ typedef struct search {
     measure by;
     double wanted; /* for time: of that of `dense` */
     double before; /* of `dense` */
-    skive_costs *costs; /* measured once a machine, so that a second run chooses as the first did; NULL: not needed yet */
-    double nodes;       /* of a budget of time: the sum of the times of the nodes of `dense` */
+    skive_costs
+        *costs;   /* measured once a machine, so that a second run chooses as the first did; NULL: not needed yet */
+    double nodes; /* of a budget of time: the sum of the times of the nodes of `dense` */
     /* Of the exact choice, and of the lowest first: the sums of the scores that go. */
     double exact, ordered;
 } search;
@@ -210,9 +211,7 @@ static skive_status refuse(search *s, double budget, double least) {
 
 /* ---- one step ---- */
 
-static skive_status need_costs(search *s) {
-    return s->costs ? SKIVE_OK : skive_costs_open(s->p->ctx, NULL, &s->costs);
-}
+static skive_status need_costs(search *s) { return s->costs ? SKIVE_OK : skive_costs_open(s->p->ctx, NULL, &s->costs); }
 
 /* Of each graph the sum of the measured times of its nodes. */
 static skive_status sum_times(search *s, const skive_graph *const *graphs, size_t n, double *seconds) {

@@ -5,9 +5,9 @@
 
 #include "quant/gridded.h"
 
-skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph) {
+skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph, bool smallest) {
     SKV_TRY(skv_quant_check_model(w->ctx, graph, w->o));
-    return skv_quant_prepare(w->ctx, graph, &w->g);
+    return skv_quant_prepare(w->ctx, graph, smallest, &w->g);
 }
 
 skive_status skv_data_free_close(skv_data_free *w, skive_graph *graph, skive_quantize_report *report,
@@ -25,6 +25,7 @@ skive_status skv_data_free_close(skv_data_free *w, skive_graph *graph, skive_qua
 skive_status skv_data_free_finish(skv_data_free *w) {
     skive_cost cost;
     skv_quant_sweep(w->g);
+    SKV_TRY(skv_quant_merge_equal(w->g));
     SKV_TRY(skive_graph_infer(w->g));
     SKV_TRY(skive_graph_cost(w->g, &cost));
     w->report.expected_bytes = cost.parameter_bytes;
@@ -74,7 +75,7 @@ skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, cons
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_TRY(skv_quantizer_parse(ctx, grid, &q));
     SKV_TRY(skv_gridded_check(ctx, grid, &q));
-    SKV_GO(status, done, skv_data_free_open(&w, graph));
+    SKV_GO(status, done, skv_data_free_open(&w, graph, true));
     SKV_GO(status, done, skv_weights(ctx, w.g, &weights, &n));
     for (size_t i = 0; i < n; i++) {
         const skive_value *v = weights[i].value;

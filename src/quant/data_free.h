@@ -13,7 +13,7 @@ typedef struct skv_data_free {
     skv_quantizer codes; /* of dynamic quantization: what weights are on */
 } skv_data_free;
 
-skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph);
+skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph, bool smallest);
 /* The weight in codes behind a node that makes float32 of them; a row of the report. */
 skive_status skv_data_free_weight(skv_data_free *w, const skv_quantizer *q, const skv_weight *from);
 /* Takes out what nothing reads any longer, in bodies too, and counts the bytes. */

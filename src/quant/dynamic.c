@@ -77,6 +77,7 @@ static const char *why_not(const skv_data_free *w, const skive_node *n) {
     if (!cell && !SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL, SKV_OP_GEMM, SKV_OP_CONV))
         return "its operator has no integer form whose inputs are quantized while the model runs";
     if (!x || x->storage || x->type.dtype != SKIVE_F32) return "its first input is not a float32 that is computed";
+    if (skv_node_is(n, SKV_OP_MAT_MUL) && m && !skv_value_is_param(m)) return "both of its factors are computed";
     if (!skv_value_is_param(m) || m->type.dtype != SKIVE_F32 || skv_value_coded(m))
         return "its weights are not a float parameter";
     if (cell) return why_no_cell(n);
@@ -484,7 +485,7 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_GO(status, done, choose_codes(&w));
     if (w.codes.per == SKV_PER_TENSOR && o.weights) o.per_channel = false;
-    SKV_GO(status, done, skv_data_free_open(&w, graph));
+    SKV_GO(status, done, skv_data_free_open(&w, graph, false));
     SKV_GO(status, done, skv_quant_turn_transposed(w.g, w.o));
     SKV_GO(status, done, make_all_dynamic(&d, w.g));
     if (w.report.n_quantized == 0) {

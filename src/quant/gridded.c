@@ -88,6 +88,16 @@ void skv_gridded_encode(skv_gridded *c, const float *x) {
     }
 }
 
+void skv_gridded_widen(skv_gridded *c, int64_t group, double factor) {
+    const skv_grid_params before = c->params[group];
+    skv_grid_params *p = &c->params[group];
+    p->scale = (float)((double)p->scale * (c->q.power_of_two ? exp2(ceil(log2(factor))) : factor));
+    for (int64_t i = c->first[group]; i < c->first[group + 1]; i++) {
+        int32_t *code = &c->code[c->member[i]];
+        *code = skv_grid_encode(&c->q, p, skv_grid_decode(&c->q, &before, *code));
+    }
+}
+
 void skv_gridded_decode(const skv_gridded *c, float *y) {
     for (int64_t k = 0; k < c->groups; k++) {
         for (int64_t i = c->first[k]; i < c->first[k + 1]; i++)

@@ -26,6 +26,8 @@ void skv_gridded_lay_out(skv_gridded *c, const skv_quantizer *q, const skv_weigh
 skive_status skv_gridded_make(skive_context *ctx, skv_gridded *c);
 /* The nearest codes of the numbers x[n], with the scales as they are. */
 void skv_gridded_encode(skv_gridded *c, const float *x);
+/* A scale larger by a factor of at least this, and the codes nearest to what the codes stand for now. */
+void skv_gridded_widen(skv_gridded *c, int64_t group, double factor);
 /* What the codes stand for, y[n]. */
 void skv_gridded_decode(const skv_gridded *c, float *y);
 /* The sums of squares of the codes as they are, against the weight as it is. */

@@ -213,11 +213,14 @@ void skv_quant_weights_free(skive_context *ctx, skv_points *points) {
 }
 
 /* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
-static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
+static bool are_multiples(const skv_gridded *c, const skv_quantizer *x) {
     /* levels are whole numbers times a step */
     const bool multiples = c->q.grid->uniform || skv_grid_whole(c->q.grid) || c->q.grid == &skv_grid_ternary;
-    return c->q.per != SKV_PER_GROUP && multiples && c->q.grid->bits <= 8 && !skv_gridded_has_zeros(c) &&
-           x->grid->bits <= 8;
+    return c->q.per != SKV_PER_GROUP && multiples && c->q.grid->bits <= 8 && x->grid->bits <= 8;
+}
+
+static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
+    return are_multiples(c, x) && !skv_gridded_has_zeros(c);
 }
 
 /* A bias of more steps than a quarter of 32 bits stays float. */
@@ -245,13 +248,31 @@ static skive_status shift_bias(skv_builder *b, skive_node *n, const float *shift
     return skv_node_set_input(n, 2, bias);
 }
 
-static skive_status codes_pair(skv_builder *b, skive_node *n, const skv_gridded *c, const skv_quantizer *activations,
+/* As widen_for_bias: runtimes round a float bias to 32 bits by themselves, and it would not fit. */
+static void widen_codes(skv_gridded *c, const skive_tensor *bias, float input_scale) {
+    const double most = 1 << 29;
+    const int64_t count = skive_tensor_count(bias), each = c->groups == count ? 1 : count;
+    if (c->groups != 1 && c->groups != count) return;
+    for (int64_t k = 0; k < c->groups; k++) {
+        double largest = 0;
+        for (int64_t i = k * each; i < (k + 1) * each; i++) {
+            const double size = fabs((double)((const float *)bias->data)[i]);
+            largest = size > largest ? size : largest;
+        }
+        const double need = largest / ((double)input_scale * most), step = (double)skv_gridded_step(c, k);
+        if (isfinite(need) && need > step) skv_gridded_widen(c, k, need / step * (1 + 1e-6));
+    }
+    skv_gridded_measure(c);
+}
+
+static skive_status codes_pair(skv_builder *b, skive_node *n, skv_gridded *c, const skv_quantizer *activations,
                                const skv_point *input, bool int_bias, skive_quantize_report *report) {
     skive_context *ctx = b->graph->ctx;
     skive_value *w = skv_quant_parameter(n, 1), *real = NULL;
     if (c->shift) SKV_TRY(shift_bias(b, n, c->shift, c->t->dims[c->out_axis]));
     const skive_tensor *bias = skv_value_tensor(skv_quant_parameter(n, 2));
     float *scales = NULL;
+    if (bias && input && are_multiples(c, activations)) widen_codes(c, bias, input->grid.scale);
     skive_quantize_row row = {.is_parameter = true, .grid = c->q.grid->name, .sqnr = skv_gridded_sqnr(c)};
     for (int64_t k = 0; k < c->groups; k++) {
         double low, high;
@@ -301,5 +322,6 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
     }
     for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->q, &points->items[i]));
     skv_graph_sweep(g);
+    SKV_TRY(skv_quant_merge_equal(g));
     return skive_graph_infer(g);
 }

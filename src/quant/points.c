@@ -36,6 +36,7 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
     const skv_input_spec *spec = skv_input_spec_of(n, 1);
     if (!spec || spec->role != SKV_ROLE_WEIGHT) return NULL; /* by the record: data may stand there */
     const skive_value *w = skv_quant_parameter(n, 1), *b = skv_quant_parameter(n, 2);
+    if (skv_node_is(n, SKV_OP_MAT_MUL) && computed_float(skv_node_in(n, 1))) return "both of its factors are computed";
     if (!skv_value_is_param(w) || w->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
     if (w->type.rank < 2) return "its weights have fewer than two dimensions";
     const char *choice = skv_quant_choice(o, w->name);

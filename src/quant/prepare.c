@@ -75,8 +75,8 @@ void skv_quant_sweep(skive_graph *g) {
     (void)skv_graph_sweep(g);
 }
 
-skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out) {
-    const skv_pass_env env = {.ctx = ctx};
+skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, bool smallest, skive_graph **out) {
+    const skv_pass_env env = {.ctx = ctx, .for_file = smallest};
     skive_graph *g = NULL;
     size_t changes;
     skive_status status;

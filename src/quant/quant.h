@@ -57,8 +57,9 @@ void skv_quant_hand_over(skive_context *ctx, skive_status status, skive_quantize
 /* Refuses a model that computes with integers already, and names in `skip` that no node has. Errors: ARGUMENT,
  * NOT_FOUND. */
 skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
-/* A copy in inference mode, cleaned and folded, with dense weights. Errors: NUMERIC (a weight that is not finite). */
-skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out);
+/* A copy in inference mode, cleaned and folded, with dense weights. `smallest`: what is computed from a weight that
+ * others read too (its transpose) stays computed. Errors: NUMERIC (a weight that is not finite). */
+skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, bool smallest, skive_graph **out);
 /* Transposed convolutions of a prepared copy become a Conv and DepthToSpace with the same sums (transposed.c); node,
  * weight and bias keep their names. */
 skive_status skv_quant_turn_transposed(skive_graph *g, const skive_quantize_options *o);
@@ -196,6 +197,8 @@ skive_status skv_quant_report_point(skive_context *ctx, const skv_quantizer *q, 
 /* The grids of all points from their sources' ranges. */
 void skv_quant_set_grids(skv_points *points, double (*range)[2]);
 void skv_quant_points_free(skive_context *ctx, skv_points *points);
+/* Parameters of equal numbers and two axes or more become one. */
+skive_status skv_quant_merge_equal(skive_graph *g);
 /* Removes what nothing reads, in bodies first: what only they read goes too. */
 void skv_quant_sweep(skive_graph *g);
 

@@ -281,7 +281,7 @@ static bool goes_by_layers(const quantization *q) {
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
     size_t changes;
-    SKV_TRY(skv_quant_prepare(q->ctx, graph, &q->work));
+    SKV_TRY(skv_quant_prepare(q->ctx, graph, false, &q->work));
     SKV_TRY(skv_quant_turn_transposed(q->work, q->o));
     SKV_TRY(skv_quant_set_multiplier(q->work, q->o));                         /* before anything is measured */
     SKV_TRY(skv_pass_find("fold-dequantized")->run(&env, q->work, &changes)); /* constants stored as integers */

@@ -281,7 +281,7 @@ static skive_status sense(skv_sensing *s, const skive_graph *graph) {
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "calibration",
                            "activations can only be quantized with calibration samples");
     SKV_TRY(skv_quant_check_model(s->ctx, graph, &skip));
-    SKV_TRY(skv_quant_prepare(s->ctx, graph, &s->g));
+    SKV_TRY(skv_quant_prepare(s->ctx, graph, false, &s->g));
     SKV_TRY(skv_quant_turn_transposed(s->g, &skip));
     SKV_TRY(list_layers(s, &skip));
     SKV_TRY(open_rows(s));

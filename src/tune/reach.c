@@ -6,8 +6,8 @@
 #include "base/context.h"
 
 enum { TRIES = 8 };
-#define OVER  1.02 /* of the time that was asked for */
-#define UNDER 0.96
+#define OVER   1.02 /* of the time that was asked for */
+#define UNDER  0.96
 #define MISSED 1.1 /* what takes longer than this is not what was asked for */
 
 /* The next aim: in proportion, but between those that are known to be too low, or out of reach, and too high. */

@@ -32,8 +32,7 @@ skive_type skv_flow_output_type(const skive_graph *body, size_t index, int added
     t.rank = from->rank + added;
     for (int d = 0; d < added; d++) t.dims[d] = skv_dim_unknown();
     for (int d = 0; d < from->rank; d++)
-        t.dims[d + added] =
-            from->dims[d].size >= 0 ? skv_dim(from->dims[d].size) : named_outside(body, &from->dims[d]);
+        t.dims[d + added] = from->dims[d].size >= 0 ? skv_dim(from->dims[d].size) : named_outside(body, &from->dims[d]);
     return t;
 }
 

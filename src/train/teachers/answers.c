@@ -146,7 +146,8 @@ skive_status skv_answers_feed(skv_answers *a, const skive_batch *batch, uint64_t
     SKV_TRY(look_up(a, batch, view, &missing));
     if (missing) SKV_TRY(run(a, batch));
     for (size_t k = 0; a->cache && missing && k < batch->count; k++)
-        if (!a->known[k]) skv_answer_cache_put(a->cache, view, batch->indices[k], sample_of(a, batch, k), a->rows + k * a->bytes);
+        if (!a->known[k])
+            skv_answer_cache_put(a->cache, view, batch->indices[k], sample_of(a, batch, k), a->rows + k * a->bytes);
     for (size_t i = 0; i < a->apart->n; at += a->each[i++]) {
         skive_tensor y;
         SKV_TRY(skive_exec_output(a->exec, i, &y));
