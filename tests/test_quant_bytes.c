@@ -315,6 +315,74 @@ static void functions_are_tables(void **unused) {
     }
 }
 
+/* ---- weights ---- */
+
+/* A channel with next to no weights and a bias, as training with weight decay leaves behind: on every grid of integers
+ * the bias fits the steps of the sums, which runtimes round it to. */
+static void empty_channels_keep_their_bias(void **unused) {
+    static const char *const grids[] = {NULL, "int7", "uint8", "int4", "int7:tensor"};
+    const int64_t dims[] = {1, 3, 6, 6}, w[] = {4, 3, 3, 3}, m[] = {4};
+    (void)unused;
+    for (size_t k = 0; k < SKV_COUNT(grids); k++) {
+        skive_context *ctx = skv_test_context();
+        skive_quantize_options o = skive_quantize_options_default();
+        skive_value *x = NULL;
+        int64_t runs = 6;
+        skive_graph *g = graph_of(ctx, SKIVE_F32, 4, dims, &x);
+        skv_builder b = skv_build(g);
+        skive_value *weight = param(&b, "w", 4, w, 1), *bias = param(&b, "bias", 1, m, 1);
+        for (int i = 27; i < 54; i++) ((float *)weight->storage->tensor.data)[i] *= 1e-6f;
+        ((float *)bias->storage->tensor.data)[1] = 5;
+        finish(ctx, g, &b, skv_emit(&b, "Conv", SKV_IN(x, weight, bias), SKV_NONE));
+        o.weights = grids[k];
+        skv_test_ok(ctx, skive_quantize_feed(ctx, g, feed, &runs, &o, NULL));
+        const skive_node *conv = NULL;
+        for (uint32_t i = 0; i < g->n_nodes; i++)
+            if (strcmp(skive_node_op(g->nodes[i]), "Conv") == 0) conv = g->nodes[i];
+        assert_non_null(conv);
+        const skive_node *dq = conv->inputs[1]->producer, *in = conv->inputs[0]->producer;
+        const skive_tensor *scales = skv_value_tensor(dq->inputs[1]), *sx = skv_value_tensor(in->inputs[1]);
+        const double step = skive_tensor_get(scales, skive_tensor_count(scales) > 1 ? 1 : 0) * skive_tensor_get(sx, 0);
+        assert_true(5 / step < 2147483647.0 / 2);
+        skive_tensor image = skv_test_random(ctx, SKIVE_F32, 4, dims, 3, -1, 1), y = run(ctx, g, &image);
+        for (int i = 16; i < 32; i++) assert_true(fabs(skive_tensor_get(&y, i) - 5) < 0.01);
+        skive_tensor_free(ctx, &image);
+        skive_tensor_free(ctx, &y);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+/* A matrix that three products read, and its transpose that two do, are one parameter each. */
+static void tied_weights_are_kept_once(void **unused) {
+    const int64_t dims[] = {2, 32}, w[] = {32, 32};
+    (void)unused;
+    for (int dynamic = 0; dynamic < 2; dynamic++) {
+        skive_context *ctx = skv_test_context();
+        skive_quantize_options o = skive_quantize_options_default();
+        skive_value *x = NULL;
+        int64_t runs = 6;
+        skive_graph *g = graph_of(ctx, SKIVE_F32, 2, dims, &x);
+        skv_builder b = skv_build(g);
+        skive_value *weight = param(&b, "w", 2, w, 0.3), *y = x;
+        for (int i = 0; i < 5; i++) {
+            skive_value *m = i < 3 ? weight : skv_emit(&b, "Transpose", SKV_IN(weight), SKV_NONE);
+            y = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(y, m), SKV_NONE)), SKV_NONE);
+        }
+        finish(ctx, g, &b, y);
+        skv_test_ok(ctx, dynamic ? skive_quantize_dynamic(ctx, g, &o, NULL)
+                                 : skive_quantize_feed(ctx, g, feed, &runs, &o, NULL));
+        size_t matrices = 0;
+        for (uint32_t i = 0; i < g->n_values; i++) {
+            const skive_value *v = g->values[i];
+            matrices += v->storage && v->n_uses > 0 && v->type.rank == 2;
+        }
+        assert_int_equal(matrices, 2);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transposed_convolutions_keep_their_sums),
@@ -322,6 +390,8 @@ int main(void) {
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(concat_joins_bytes),
         cmocka_unit_test(functions_are_tables),
+        cmocka_unit_test(empty_channels_keep_their_bias),
+        cmocka_unit_test(tied_weights_are_kept_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,10 @@
 
 #include <skive/onnx.h>
 #include <skive/pack.h>
+#include <skive/prune.h>
 
 #include "graph/weights.h"
+#include "passes/pass.h"
 
 static skive_graph *new_graph(skive_context *ctx, int rank, const int64_t *dims, skive_value **x) {
     skive_graph *g = NULL;
@@ -142,6 +144,37 @@ static void biases_and_scales_by_structure(void **state) {
     expect_bias(ctx, g, "one", "one.bias");
     skive_graph_free(g);
     skv_test_context_end(ctx);
+}
+
+/* What only a Transpose reads is stored transposed; a matrix that is read as it is too stays. */
+static void transposed_parameters_are_turned(void **state) {
+    (void)state;
+    for (int prunes = 0; prunes < 2; prunes++) {
+        skive_context *ctx = skv_test_context();
+        skive_prune_options o = skive_prune_options_default();
+        skive_value *x;
+        skive_graph *g = new_graph(ctx, 2, (const int64_t[]){3, 4}, &x);
+        skv_builder b = skv_build(g);
+        skive_value *w = P(&b, "w", 6, 4), *tied = P(&b, "tied", 6, 6);
+        for (int64_t i = 0; i < 24; i++) skive_tensor_set(&w->storage->tensor, i, (double)i);
+        skive_value *y = EMIT("MatMul", x, EMIT("Transpose", w));
+        finish(ctx, g, &b, EMIT("MatMul", EMIT("MatMul", y, tied), EMIT("Transpose", tied)));
+        o.sparsity = 0.5;
+        skv_test_ok(ctx, prunes ? skive_prune(ctx, g, NULL, NULL, &o, NULL) : skv_pass_turn_parameters(g, NULL));
+        size_t transposes = 0;
+        for (uint32_t i = 0; i < g->n_nodes; i++) transposes += strcmp(skive_node_op(g->nodes[i]), "Transpose") == 0;
+        assert_int_equal(transposes, 1);
+        const skive_tensor *t = skv_value_tensor(skive_graph_find_value(g, "w"));
+        assert_int_equal(t->dims[0], 4);
+        for (int64_t i = 0; i < 24; i++) {
+            const double now = skive_tensor_get(t, i);
+            assert_true(now == (double)(i % 6 * 4 + i / 6) || (prunes && now == 0));
+        }
+        expect_bias(ctx, g, "w", NULL);         /* it is listed */
+        skv_test_ok(ctx, skive_graph_infer(g)); /* the sizes fit */
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
 }
 
 /* The filters of a grouped convolution count those of all groups, those of a transposed one of one group. */
@@ -290,6 +323,7 @@ int main(void) {
         cmocka_unit_test(normalisation_masks_and_positions_are_constants),
         cmocka_unit_test(biases_and_scales_by_structure),
         cmocka_unit_test(biases_behind_groups),
+        cmocka_unit_test(transposed_parameters_are_turned),
         cmocka_unit_test(roles_reach_through_formulas),
         cmocka_unit_test(views),
         cmocka_unit_test(files_keep_marks),

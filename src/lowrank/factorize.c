@@ -7,6 +7,7 @@
 #include "graph/left_out.h"
 #include "graph/unknown.h"
 #include "lowrank/lowrank.h"
+#include "passes/pass.h"
 #include "train/teachers/lesson.h"
 #include "train/train.h"
 
@@ -287,6 +288,7 @@ skive_status skive_factorize(skive_context *ctx, skive_graph *graph, skive_datas
         skv_note(ctx, "LAPACKE cannot be loaded: matrices are factorized by skive's own code, slower");
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &l.work));
+    SKV_GO(status, done, skv_pass_turn_parameters(l.work, NULL));
     SKV_GO(status, done, skive_graph_to_inference(l.work));
     status = l.o.merge ? merge(&l, &made) : factorize(&l, l.work, &made);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && l.tuned)) {

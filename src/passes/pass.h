@@ -59,6 +59,10 @@ skive_status skv_passes_run(const skv_pass_env *env, skive_graph *g, unsigned wh
  * are inferred. */
 skive_status skv_pass_plain_channels(skive_context *ctx, skive_graph *g);
 
+/* Matrices that only a Transpose reads are stored transposed, under their name, so that methods see weights; a note tells
+ * of it. *n (may be NULL): how many were turned. */
+skive_status skv_pass_turn_parameters(skive_graph *g, size_t *n);
+
 /* Of skive_simplify (simplify.c). */
 extern const skv_table skv_simplify_table;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "graph/meta_keys.h"
+#include "passes/pass.h"
 #include "passes/quantized.h"
 
 void skive_prune_report_free(skive_context *ctx, skive_prune_report *r) {
@@ -144,7 +145,12 @@ static void commit(skv_pruning *p, skive_graph *g) {
         skive_value *v = p->layers[i].value;
         for (int64_t k = 0; k < p->layers[i].n && !v->keeps_zeros; k++) v->keeps_zeros = !p->layers[i].keep[k];
     }
-    take_storages(g, p->work);
+    if (p->turned) { /* other values than the caller's */
+        skive_graph_take(g, p->work);
+        p->work = NULL;
+    } else {
+        take_storages(g, p->work);
+    }
 }
 
 /* The same on a copy, at once and without training. */
@@ -233,8 +239,10 @@ static skive_status prune(skive_context *ctx, skive_graph *graph, skive_dataset 
                  p.criterion->name);
     SKV_GO(status, done, prepare_objective(&p, &t, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &p.work));
+    SKV_GO(status, done, skv_pass_turn_parameters(p.work, &p.turned));
     if (o.rewind) {
         SKV_GO(status, done, skive_graph_copy(ctx, o.rewind, &p.rewind));
+        SKV_GO(status, done, skv_pass_turn_parameters(p.rewind, NULL));
         SKV_GO(status, done, skive_graph_to_inference(p.rewind));
     }
     status = p.granularity->removal ? prune_channels(&p, graph, &t) : prune_elements(&p, graph, &t);

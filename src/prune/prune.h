@@ -246,6 +246,7 @@ struct skv_pruning {
     const skv_granularity *granularity;
     skv_option_values granularity_options;
     skive_graph *work;
+    size_t turned;        /* weights that `work` has transposed */
     skive_graph *rewind;  /* that fine-tuning goes back to, of the same structure; NULL: none */
     skv_prunable *layers; /* those with a sparsity of their own come last */
     skive_mask *masks;    /* of the layers, in their order */

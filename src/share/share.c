@@ -11,6 +11,7 @@
 #include "graph/shared.h"
 #include "graph/unknown.h"
 #include "graph/weights.h"
+#include "passes/pass.h"
 #include "train/train.h"
 
 skive_share_options skive_share_options_default(void) {
@@ -269,6 +270,7 @@ static skive_status share(skv_sharing *s, const skive_graph *graph, skive_datase
     if (s->o.finetune->epochs < 1 && train && !skv_share_chooses(&s->o))
         skv_note(s->ctx, "the data set is not used: there is no fine-tuning");
     SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
+    SKV_TRY(skv_pass_turn_parameters(s->work, NULL));
     SKV_TRY(find_layers(s));
     SKV_TRY(skv_share_choose_bits(s, train));
     SKV_TRY((s->o.hash > 0 ? skv_share_by_hash : skv_share_by_clusters)(s));

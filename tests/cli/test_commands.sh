@@ -85,6 +85,14 @@ expect 0 'resumed after epoch 4|wrote' "$skive" train mlp:8 --data $data --epoch
 expect 0 '' cmp whole.onnx first.onnx
 expect 0 '' cmp whole.onnx second.onnx
 
+# It is refused for a data set that has other contents now, under the same names.
+cp images.idx i2.idx
+cp labels.idx l2.idx
+expect 0 'wrote' "$skive" train mlp:8 --data idx:i2.idx,l2.idx --epochs 1 --batch 32 -q --checkpoint c2.ckpt -o second.onnx
+{ head -c 8 labels.idx; tail -c +9 labels.idx | LC_ALL=C tr '\0\1\2' '\1\2\0'; } >l2.idx
+expect 2 'another contents of the data set' \
+    "$skive" train mlp:8 --data idx:i2.idx,l2.idx --epochs 2 --batch 32 -q --resume c2.ckpt -o second.onnx
+
 # Help for people, for machines, for man.
 expect 0 'Usage: skive SUBCOMMAND' "$skive" --help
 expect 0 'Exit status' "$skive" --help

@@ -81,6 +81,13 @@ expect 2 'of another number of training samples .--limit, --no-validation.' \
     "$skive" distill --teacher a.onnx --student mlp:12 $small --no-validation --cache answers -o s.onnx
 expect 2 'of another set of samples .--data, --no-validation.' \
     "$skive" distill --teacher a.onnx --student mlp:12 --data idx:other.idx,labels.idx --epochs 1 --cache answers -o s.onnx
+# An answer belongs to the numbers of its sample: one that changed is asked anew.
+cp images.idx one.idx
+head -c 180 /dev/zero | LC_ALL=C tr '\0' '\377' | dd of=one.idx bs=1 seek=80 conv=notrunc 2>/dev/null # samples 1 to 3
+one="--data idx:one.idx,labels.idx --epochs 1 --batch 50"
+expect 0 'wrote' "$skive" distill --teacher a.onnx --student mlp:12 $one --cache answers -o s.onnx
+expect 0 'wrote' "$skive" distill --teacher a.onnx --student mlp:12 $one -o first.onnx
+expect 0 '' cmp s.onnx first.onnx
 expect 0 'of student 1, epoch' "$skive" distill --mutual 2 --student mlp:12 $small -o s.onnx
 cp out.txt mutual.txt
 expect 0 'ensemble of 2' cat mutual.txt

@@ -21,6 +21,8 @@ refused '.-find-lr-steps needs --find-lr' $train --find-lr-steps 50
 expect 0 'wrote w.onnx' "$skive" $train --momentum 0 --no-nesterov -o w.onnx
 expect 0 'warm-up of 5 epochs is longer than the run of 2' "$skive" $train --warmup 5 -o w.onnx
 expect 0 'without effect on --find-lr: --epochs, --lr' "$skive" $train --lr 0.1 --find-lr --find-lr-steps 20
+expect 2 '.-vectors has no effect with --by loss; it is for hessian' "$skive" sensitivity m.onnx --data $data --vectors 3
+one_line
 # Without fine-tuning.
 for option in '--lr 0.1' '--optimizer adam' '--augment flip' '--momentum 0.5' '--checkpoint c' '--distill-alpha 0.5' --surgery; do
     refused 'needs --finetune' prune m.onnx -s 0.5 $option
