@@ -9,6 +9,7 @@
 
 #include "graph/graph.h"
 #include "passes/pass.h"
+#include "quant/moments.h"
 #include "quant/quant.h"
 #include "support.h"
 #include "tensor/tensor.h"
@@ -383,6 +384,40 @@ static void tied_weights_are_kept_once(void **unused) {
     }
 }
 
+/* Without samples: means and variances through Slice, Concat and DepthToSpace. The input is even in [0, 1]: mean 1/2,
+ * variance 1/12. k x has k/2 and k k / 12; four of them in one channel the mean 5/4 and E[y y] = 15/2 (1/12 + 1/4). */
+static void moments_follow_moves(void **unused) {
+    const int64_t dims[] = {1, 4, 4, 4}, w[] = {4, 4, 1, 1}, starts[] = {1}, ends[] = {3}, axes[] = {2};
+    const skv_normals none = {0};
+    skive_context *ctx = skv_test_context();
+    skive_value *x = NULL;
+    skv_moments *m = NULL;
+    (void)unused;
+    skive_graph *g = graph_of(ctx, SKIVE_F32, 4, dims, &x);
+    skv_builder b = skv_build(g);
+    skive_value *weight = param(&b, "w", 4, w, 1);
+    for (int i = 0; i < 16; i++) ((float *)weight->storage->tensor.data)[i] = i % 5 == 0 ? (float)(i / 5 + 1) : 0;
+    skive_value *y = skv_emit(&b, "Conv", SKV_IN(x, weight), SKV_NONE);
+    skive_value *cut = skv_emit(
+        &b, "Slice", SKV_IN(y, skv_emit_ints(&b, starts, 1), skv_emit_ints(&b, ends, 1), skv_emit_ints(&b, axes, 1)),
+        SKV_NONE);
+    skive_value *both = skv_emit(&b, "Concat", SKV_IN(y, x), SKV_ATTRS(SKV_INT("axis", 1)));
+    skive_value *deep = skv_emit(&b, "DepthToSpace", SKV_IN(y), SKV_ATTRS(SKV_INT("blocksize", 2)));
+    finish(ctx, g, &b, deep);
+    skv_test_ok(ctx, skv_moments_follow(ctx, g, &none, 0, 1, &m));
+    assert_int_equal(m[cut->id].n, 4);
+    assert_true(fabs(m[cut->id].mean[2] - 1.5) < 1e-12);
+    assert_int_equal(m[both->id].n, 8);
+    assert_true(fabs(m[both->id].variance[3] - 16.0 / 12) < 1e-12);
+    assert_true(fabs(m[both->id].mean[7] - 0.5) < 1e-12);
+    assert_int_equal(m[deep->id].n, 1);
+    assert_true(fabs(m[deep->id].mean[0] - 1.25) < 1e-12);
+    assert_true(fabs(m[deep->id].variance[0] - (2.5 - 1.5625)) < 1e-12);
+    skv_moments_free(ctx, m, g->n_values);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transposed_convolutions_keep_their_sums),
@@ -392,6 +427,7 @@ int main(void) {
         cmocka_unit_test(functions_are_tables),
         cmocka_unit_test(empty_channels_keep_their_bias),
         cmocka_unit_test(tied_weights_are_kept_once),
+        cmocka_unit_test(moments_follow_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

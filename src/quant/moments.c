@@ -198,6 +198,51 @@ static skive_status product(following *f, const skive_node *n, const skv_moments
     return SKIVE_OK;
 }
 
+/* The channels of all inputs, one behind the other. */
+static skive_status join(following *f, const skive_node *n) {
+    int64_t channels = 0, c = 0;
+    skv_moments *m;
+    if (skv_axis(skv_attr_int(n, "axis", 0), n->outputs[0]->type.rank) != 1) return SKIVE_OK;
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        if (!n->inputs[i] || f->m[n->inputs[i]->id].n == 0) return SKIVE_OK;
+        channels += f->m[n->inputs[i]->id].n;
+    }
+    SKV_TRY(set(f, n->outputs[0], channels, &m));
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        const skv_moments *x = &f->m[n->inputs[i]->id];
+        for (int64_t k = 0; k < x->n; k++, c++) {
+            m->mean[c] = x->mean[k];
+            m->variance[c] = x->variance[k];
+        }
+        m->low = i == 0 || x->low < m->low ? x->low : m->low;
+        m->high = i == 0 || x->high > m->high ? x->high : m->high;
+        m->from = i == 0 || x->from < m->from ? x->from : m->from;
+        m->to = i == 0 || x->to > m->to ? x->to : m->to;
+    }
+    return SKIVE_OK;
+}
+
+/* Channels that several of the input, phase by phase, spread over. */
+static skive_status mix(following *f, const skive_node *n, const skv_moments *x, int64_t phases) {
+    skv_moments *m;
+    SKV_TRY(set(f, n->outputs[0], x->n / phases, &m));
+    for (int64_t c = 0; c < m->n; c++) {
+        double mean = 0, square = 0;
+        for (int64_t p = 0; p < phases; p++) {
+            const double one = x->mean[p * m->n + c];
+            mean += one / (double)phases;
+            square += (x->variance[p * m->n + c] + one * one) / (double)phases;
+        }
+        m->mean[c] = mean;
+        m->variance[c] = square > mean * mean ? square - mean * mean : 0;
+    }
+    m->low = x->low;
+    m->high = x->high;
+    m->from = x->from;
+    m->to = x->to;
+    return SKIVE_OK;
+}
+
 /* Positions of a plane that Flatten makes inputs of their own. */
 static int64_t copies_of(const skive_node *n, int64_t channels) {
     const skive_type *y = &n->outputs[0]->type;
@@ -221,6 +266,11 @@ static skive_status see(following *f, const skive_node *n) {
         return same(f, n, x, 1);
     if (skv_node_reshapes(n) && copies_of(n, x->n) > 0) return same(f, n, x, copies_of(n, x->n));
     if (skv_node_is(n, SKV_OP_ADD) && y && y->n == x->n) return sum(f, n, x, y);
+    if (skv_node_is(n, SKV_OP_CONCAT)) return join(f, n);
+    if (skv_node_is(n, SKV_OP_SLICE) && v->type.rank > 1 && v->type.dims[1].size == x->n) return same(f, n, x, 1);
+    const int64_t block = skv_node_is(n, SKV_OP_DEPTH_TO_SPACE) ? skv_attr_int(n, "blocksize", 1) : 0;
+    if (block > 0 && x->n % (block * block) == 0 && strcmp(skv_attr_string(n, "mode", "DCR"), "DCR") == 0)
+        return mix(f, n, x, block * block);
     if (skv_quant_is_product(n)) return product(f, n, x);
     return SKIVE_OK;
 }

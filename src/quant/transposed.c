@@ -48,8 +48,10 @@ static const char *why_not(skive_context *ctx, skive_node *n, turning *t) {
     skv_type_sizes(&x->type, xd);
     skv_type_sizes(&w->type, wd);
     if (xd[2] < 1 || xd[3] < 1) return "the sizes of its input are not known";
-    if (skv_conv_transpose_make(ctx, n, x->type.rank, xd, w->type.rank, wd, &s) != SKIVE_OK)
+    if (skv_conv_transpose_make(ctx, n, x->type.rank, xd, w->type.rank, wd, &s) != SKIVE_OK) {
+        skive_context_clear(ctx); /* inference says it where it matters */
         return "its sizes do not fit";
+    }
     if (s.groups != 1) return "it has groups";
     *t = (turning){.node = n, .w = skv_value_tensor(w), .bias = bias, .in = wd[0], .out = wd[1]};
     t->stride = s.g.stride[FIRST];
