@@ -893,13 +893,14 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
         q.work = NULL;
         SKV_GO(status, done, join_rest(&q, &split, split.part));
         if (q.rest.n_points) SKV_GO(status, done, skv_quant_rest_report(&q.rest, split.part, &q.report));
+        SKV_GO(status, done, report_worst(&q));
         skive_graph_take(graph, split.part);
         split.part = NULL;
     } else {
+        SKV_GO(status, done, report_worst(&q)); /* the last that can fail */
         skive_graph_take(graph, q.work);
         q.work = NULL;
     }
-    SKV_GO(status, done, report_worst(&q));
     q.report.seconds = skv_now() - started;
 done:
     skv_measure_free(ctx, &m);
