@@ -139,7 +139,7 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
     skv_settings_text(out, "data set (--data)", train.spec);
     skv_settings_number(out, "number of training samples (--limit, --no-validation)", (double)train.count);
     skv_settings_number(out, "number of validation samples (--no-validation)", (double)validation.count);
-    if (o->checkpoint || o->resume) {
+    if (o->checkpoint || o->resume || o->log || o->tensorboard) { /* where runs are told apart */
         uint64_t key = 1;
         SKV_TRY(hash_of_data(ctx, fit->train, &key));
         if (fit->validation) SKV_TRY(hash_of_data(ctx, fit->validation, &key));
