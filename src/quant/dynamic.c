@@ -77,7 +77,7 @@ static const char *why_not(const skv_data_free *w, const skive_node *n) {
     if (!cell && !SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL, SKV_OP_GEMM, SKV_OP_CONV))
         return "its operator has no integer form whose inputs are quantized while the model runs";
     if (!x || x->storage || x->type.dtype != SKIVE_F32) return "its first input is not a float32 that is computed";
-    if (skv_node_is(n, SKV_OP_MAT_MUL) && m && !skv_value_is_param(m)) return "both of its factors are computed";
+    if (skv_node_is(n, SKV_OP_MAT_MUL) && !skv_value_is_param(m)) return "both of its factors are computed";
     if (!skv_value_is_param(m) || m->type.dtype != SKIVE_F32 || skv_value_coded(m))
         return "its weights are not a float parameter";
     if (cell) return why_no_cell(n);

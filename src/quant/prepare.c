@@ -49,7 +49,7 @@ const char *skv_quant_sums_why_not(const skive_node *n, bool per_channel) {
     skv_weight_view v;
     if (!t || t->dtype != SKIVE_F32 || !skv_weight_view_of(n, 1, &v) || v.out_axis < 0) return NULL;
     const int64_t count = skive_tensor_count(t), m = t->dims[v.out_axis];
-    if (m < 1 || (double)(count / m) * LARGEST_X * LARGEST_W <= limit) return NULL;
+    if (m < 1 || (double)count / (double)m * LARGEST_X * LARGEST_W <= limit) return NULL;
     const float *x = t->data;
     int64_t step = 1;
     double most = 0;
