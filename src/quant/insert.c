@@ -212,13 +212,13 @@ void skv_quant_weights_free(skive_context *ctx, skv_points *points) {
     points->weights = NULL;
 }
 
-/* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
+/* Are the levels whole numbers times a step, so that there is a step of the sums that the bias can be rounded to? */
 static bool are_multiples(const skv_gridded *c, const skv_quantizer *x) {
-    /* levels are whole numbers times a step */
     const bool multiples = c->q.grid->uniform || skv_grid_whole(c->q.grid) || c->q.grid == &skv_grid_ternary;
     return c->q.per != SKV_PER_GROUP && multiples && c->q.grid->bits <= 8 && x->grid->bits <= 8;
 }
 
+/* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
 static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
     return are_multiples(c, x) && !skv_gridded_has_zeros(c);
 }

@@ -7,8 +7,7 @@
 
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n) {
-    return skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_TRANSPOSE, SKV_OP_DEPTH_TO_SPACE,
-                                                   SKV_OP_SPACE_TO_DEPTH, SKV_OP_SLICE);
+    return skv_node_moves(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_SLICE);
 }
 
 /* An operator that is executed in integers. */

@@ -121,6 +121,8 @@ void skv_settings_text(skv_text *t, const char *name, const char *value);
 void skv_settings_number(skv_text *t, const char *name, double value);
 /* The fields of a struct that are options, but those in `without`, which ends with NULL. */
 void skv_settings_table(skv_text *t, const skv_table *table, const void *object, const char *const *without);
+/* Into *key the numbers of `most` samples all over the set. Errors: as skive_dataset_read. */
+skive_status skv_settings_samples(skive_context *ctx, const skive_dataset *set, size_t most, uint64_t *key);
 /* What the model's metadata say of its input. `who`: "", or "teacher-". */
 void skv_settings_input(skv_text *t, const char *who, const skive_graph *g);
 uint64_t skv_settings_model(const skive_graph *g);                    /* hash of all parameters */

@@ -91,25 +91,33 @@ static uint64_t hash_of_rules(const skv_fit *fit) {
     return key;
 }
 
-enum { LOOKED_AT = 256 };
-
-/* Of some samples all over the set, and of all classes and targets, which are in memory. */
-static skive_status hash_of_data(skive_context *ctx, const skive_dataset *set, uint64_t *key) {
-    const size_t step = set->count > LOOKED_AT ? set->count / LOOKED_AT : 1;
-    skive_dataset_info info;
-    float *x = NULL, *y = NULL;
+skive_status skv_settings_samples(skive_context *ctx, const skive_dataset *set, size_t most, uint64_t *key) {
+    float *x = NULL;
     skive_status status = SKIVE_OK;
-    skive_dataset_get_info(set, &info);
     for (size_t i = 0; i < skv_dataset_input_count(set); i++) {
         const skive_dataset *one = skv_dataset_input(set, i);
         SKV_GO(status, done, skv_alloc_array(ctx, one->size, sizeof *x, &x));
-        for (size_t k = 0; k < set->count; k += step) {
-            SKV_GO(status, done, skive_dataset_read(ctx, one, k, x, NULL));
+        for (size_t k = 0; k < most && k < set->count; k++) {
+            const size_t index = set->count > most ? k * (set->count / most) : k;
+            SKV_GO(status, done, skive_dataset_read(ctx, one, index, x, NULL));
             *key = skv_hash64(x, one->size * sizeof *x, *key);
         }
         skv_free(ctx, x);
         x = NULL;
     }
+done:
+    skv_free(ctx, x);
+    return status;
+}
+
+/* Of some samples, and of all classes and targets, which are in memory. */
+static skive_status hash_of_data(skive_context *ctx, const skive_dataset *set, uint64_t *key) {
+    enum { LOOKED_AT = 256 };
+    skive_dataset_info info;
+    float *y = NULL;
+    skive_status status;
+    skive_dataset_get_info(set, &info);
+    SKV_GO(status, done, skv_settings_samples(ctx, set, LOOKED_AT, key));
     if (!info.labelled && info.target_size) SKV_GO(status, done, skv_alloc_array(ctx, info.target_size, sizeof *y, &y));
     for (size_t k = 0; k < set->count && (y || (info.labelled && !info.label_rank)); k++) {
         int64_t label = -1;
@@ -120,7 +128,6 @@ static skive_status hash_of_data(skive_context *ctx, const skive_dataset *set, u
         *key = y ? skv_hash64(y, info.target_size * sizeof *y, *key) : skv_hash64(&label, sizeof label, *key);
     }
 done:
-    skv_free(ctx, x);
     skv_free(ctx, y);
     return status;
 }

@@ -163,27 +163,6 @@ skive_status skv_answers_feed(skv_answers *a, const skive_batch *batch, uint64_t
 
 enum { LOOKED_AT = 32 };
 
-/* Of some samples all over the set. */
-static skive_status hash_samples(skive_context *ctx, const skive_dataset *set, uint64_t *out) {
-    float *x = NULL;
-    skive_status status = SKIVE_OK;
-    *out = 1;
-    for (size_t i = 0; i < skv_dataset_input_count(set); i++) {
-        const skive_dataset *one = skv_dataset_input(set, i);
-        SKV_GO(status, done, skv_alloc_array(ctx, one->size, sizeof *x, &x));
-        for (size_t k = 0; k < LOOKED_AT && k < set->count; k++) {
-            const size_t index = set->count > LOOKED_AT ? k * (set->count / LOOKED_AT) : k;
-            SKV_GO(status, done, skive_dataset_read(ctx, one, index, x, NULL));
-            *out = skv_hash64(x, one->size * sizeof *x, *out);
-        }
-        skv_free(ctx, x);
-        x = NULL;
-    }
-done:
-    skv_free(ctx, x);
-    return status;
-}
-
 /* Of the nodes, so that models with the same numbers and other layers differ. */
 static uint64_t hash_nodes(const skive_graph *g) {
     uint64_t key = skv_settings_model(g);
@@ -198,8 +177,8 @@ static uint64_t hash_nodes(const skive_graph *g) {
 
 skive_status skv_answers_key(skive_context *ctx, const skv_fit *fit, skv_text *text) {
     const skv_objective *o = fit->objective;
-    uint64_t samples;
-    SKV_TRY(hash_samples(ctx, fit->train, &samples));
+    uint64_t samples = 1;
+    SKV_TRY(skv_settings_samples(ctx, fit->train, LOOKED_AT, &samples));
     skv_settings_number(text, "number of training samples (--limit, --no-validation)", (double)fit->train->count);
     skv_settings_hash(text, "set of samples (--data, --no-validation)", samples);
     for (size_t i = 0; i < o->n_teachers; i++) {
