@@ -225,6 +225,13 @@ for bits in 4 8; do
     row $name 1.0 1 "k-means, 1,000,000 weights, $bits bits, 1 thread" --warmup 1 "$@"
 done
 
+# Singular values by random projection.
+name=svd_random_4096
+if wanted $name && ours bench_svd; then
+    row $name 1.0 1 "4096 x 4096 to rank 256 by random projection, 1 thread" --warmup 1 \
+        --ours "$build/bench_svd --threads 1" --peer "numpy:$peer_python $peers/svd_numpy.py"
+fi
+
 # Reading packed weights: 4 million, 98 % zeros, 31 other values; the goal is 20 million weights a second.
 for coder in context huffman rans; do
     name=pack_read_$coder

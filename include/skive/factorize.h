@@ -44,7 +44,7 @@ typedef struct skive_factorize_options {
     bool refit;
     bool joint;   /* products with the same input (query, key and value) share their first factor */
     bool uniform; /* the budget by the same share of each layer, not by what each of them harms: a control */
-    bool round;   /* ranks are rounded to what is measured to cost no more; default true */
+    bool round;   /* ranks are rounded up to what is measured to take no longer; default true */
     bool measure; /* the times of layers and of the model, before and after; default true */
     bool merge;   /* instead of factorizing: products of two factors that are smaller than these become one again */
     uint64_t seed;

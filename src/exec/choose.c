@@ -9,9 +9,16 @@
 typedef struct chooser {
     skive_plan *plan;
     skv_plan_slots *of; /* by value id */
+    uint32_t *packed;   /* by value id: how many of its uses have it in their own form */
     const char *const *keep;
     size_t n_keep;
 } chooser;
+
+static bool is_kept(const chooser *c, const skive_value *v) {
+    for (size_t i = 0; i < c->n_keep; i++)
+        if (strcmp(v->name, c->keep[i]) == 0) return true;
+    return false;
+}
 
 static skive_status new_slot(skive_plan *p, skv_slot_kind kind, size_t bytes, uint32_t *out) {
     if (p->n_slots == p->slots_capacity) {
@@ -234,6 +241,20 @@ static skive_status describe_text(chooser *c, skv_plan_step *s, const skv_kernel
     return SKIVE_OK;
 }
 
+/* A weight that every step has packed is not held a second time. */
+static void release_packed(chooser *c, const skv_kernel_node *k) {
+    if (c->plan->training || c->plan->reference || c->plan->keeps_weights) return;
+    for (size_t i = 0; i < k->n_in && i < SKV_OP_MAX_IO; i++) {
+        skive_value *v = k->node->inputs[i];
+        if (!v || !v->storage || !k->packs_input[i] || ++c->packed[v->id] < v->n_uses) continue;
+        if (v->output_uses > 0 || skv_value_is_captured(v) || is_kept(c, v)) continue;
+        k->in[i].constant = NULL;
+        c->plan->slots[c->of[v->id].slot[SKV_PLAIN]].param = NULL;
+        skv_storage_release(v->storage);
+        v->storage = NULL;
+    }
+}
+
 /* Registers inputs' slots (with reorders), then the step itself and its outputs. Takes over k's state. */
 static skive_status add_step(chooser *c, skv_kernel_node *k, skv_text *declined) {
     skive_plan *p = c->plan;
@@ -298,6 +319,7 @@ static skive_status add_node(chooser *c, const skive_node *node) {
     if (status == SKIVE_OK) status = declined.status;
     if (status == SKIVE_OK) {
         status = add_step(c, &k, &declined);
+        if (status == SKIVE_OK) release_packed(c, &k);
     } else if (k.kernel && k.kernel->destroy) {
         k.kernel->destroy(c->plan->ctx, k.state);
     }
@@ -370,6 +392,7 @@ skive_status skv_plan_choose(skive_plan *p, const char *const *keep, size_t n_ke
     skive_node **order = NULL;
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.of, &c.of));
+    SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.packed, &c.packed));
     SKV_GO(status, done, place_sources(&c));
     SKV_GO(status, done, check_keep(&c));
     SKV_GO(status, done, skv_graph_topo(p->graph, &order));
@@ -385,5 +408,6 @@ skive_status skv_plan_choose(skive_plan *p, const char *const *keep, size_t n_ke
 done:
     skv_free(p->ctx, order);
     skv_free(p->ctx, c.of);
+    skv_free(p->ctx, c.packed);
     return status;
 }

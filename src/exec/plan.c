@@ -177,16 +177,13 @@ static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
     return all_static(p->ctx, p->graph);
 }
 
-skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
-                               skive_plan **out) {
-    SKV_NEED(ctx, "ctx, graph, out", ctx, graph, out);
-    skive_plan_options own = skive_plan_options_default();
-    *out = NULL;
-    SKV_TRY(skv_options_take(ctx, "skive_plan_options", options, &own, sizeof own));
-    const skive_plan_options *o = &own;
+/* Up to the choice of kernels. */
+static skive_status open_plan(skive_context *ctx, const skive_graph *graph, const skive_plan_options *o,
+                              skive_plan **out) {
     skive_status status;
     skive_plan *p = NULL;
     skv_arena *arena = NULL;
+    *out = NULL;
     SKV_TRY(refuse_unsupported(ctx, graph));
     SKV_TRY(skv_arena_create(ctx, &arena));
     status = skv_arena_alloc(arena, sizeof *p, &p);
@@ -205,16 +202,49 @@ skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, con
     SKV_GO(status, fail, skv_graph_decode(p->graph, o->training || o->reference || o->no_fusion));
     SKV_GO(status, fail, skv_plan_bind_inputs(ctx, p->graph, o));
     SKV_GO(status, fail, simplify(p, o));
-    SKV_GO(status, fail, skv_plan_choose(p, o->keep, o->n_keep));
-    if (o->training && (o->recompute || o->may_recompute))
-        SKV_GO(status, fail, skv_plan_recompute(p, o->recompute, o->reserve));
-    else
-        SKV_GO(status, fail, skv_plan_lay_out(p));
     *out = p;
     return SKIVE_OK;
 fail:
     skive_plan_free(p);
     return status;
+}
+
+static skive_status create(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
+                           bool keeps_weights, skive_plan **out) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_plan *p;
+    *out = NULL;
+    SKV_TRY(skv_options_take(ctx, "skive_plan_options", options, &o, sizeof o));
+    SKV_TRY(open_plan(ctx, graph, &o, &p));
+    p->keeps_weights = keeps_weights;
+    skive_status status = skv_plan_choose(p, o.keep, o.n_keep);
+    if (status == SKIVE_OK)
+        status = o.training && (o.recompute || o.may_recompute) ? skv_plan_recompute(p, o.recompute, o.reserve)
+                                                                : skv_plan_lay_out(p);
+    if (status == SKIVE_OK)
+        *out = p;
+    else
+        skive_plan_free(p);
+    return status;
+}
+
+skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
+                               skive_plan **out) {
+    SKV_NEED(ctx, "ctx, graph, out", ctx, graph, out);
+    return create(ctx, graph, options, false, out);
+}
+
+skive_status skv_plan_keeping(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
+                              skive_plan **out) {
+    return create(ctx, graph, options, true, out);
+}
+
+skive_status skv_plan_simplified(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
+                                 skive_plan **out) {
+    skive_plan_options o = skive_plan_options_default();
+    *out = NULL;
+    SKV_TRY(skv_options_take(ctx, "skive_plan_options", options, &o, sizeof o));
+    return open_plan(ctx, graph, &o, out);
 }
 
 void skive_plan_free(skive_plan *p) {

@@ -48,9 +48,10 @@ typedef struct skv_plan_slots {
 struct skive_plan {
     skive_context *ctx;
     skv_arena *arena, *weights; /* weights packed by kernels */
-    skive_graph *graph;         /* the plan's own, with all passes applied and concrete shapes */
+    skive_graph *graph;         /* the plan's own, with all passes applied and concrete shapes; not all weights */
     int threads;
     bool training, reference, keep_layout;
+    bool keeps_weights; /* the graph keeps those that steps have packed */
     skv_plan_step *steps;
     uint32_t n_steps, steps_capacity;
     skv_plan_slot *slots;
@@ -70,6 +71,13 @@ skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skiv
 bool skv_plan_holds(const skive_node *n);
 /* Why it may not. */
 const char *skv_plan_why_not(const skive_node *n);
+/* What skive_plan_create does before kernels are chosen: only the graph is there, with its weights. */
+skive_status skv_plan_simplified(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
+                                 skive_plan **out);
+/* A plan whose graph keeps all weights. */
+skive_status skv_plan_keeping(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
+                              skive_plan **out);
+/* Chooses a kernel for each node; parameters that all steps have packed leave the graph. */
 skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
 skive_status skv_plan_lay_out(skive_plan *plan);
 /* The same without asking whether the arena is within the memory limit. */

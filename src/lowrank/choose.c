@@ -270,10 +270,62 @@ static skive_status without_slower(choosing *c, double budget) {
     return SKIVE_OK;
 }
 
+/* ---- ranks that kernels like ---- */
+
+/* A rank that kernels like may take no longer than one a little smaller. `room`: what the budget has left of what is
+ * measured; NULL: there is no budget. */
+static skive_status round_rank(skv_lowrank *l, size_t site, measure by, double *room) {
+    static const int64_t multiples[] = {4, 8, 16};
+    skv_ways *w = &l->ways[site];
+    const skv_site *s = &l->sites[site];
+    skv_way ways[1 + SKV_LENGTH(multiples)] = {w->items[w->chosen]};
+    const skv_factorization *m = ways[0].method;
+    size_t n = 1, best = 0;
+    if (!m) return SKIVE_OK; /* stays as it is */
+    for (size_t i = 0; i < SKV_LENGTH(multiples); i++) {
+        const int64_t a = (ways[0].rank.a + multiples[i] - 1) / multiples[i] * multiples[i];
+        const int64_t b = ways[0].rank.b ? (ways[0].rank.b + multiples[i] - 1) / multiples[i] * multiples[i] : 0;
+        skv_way *way = &ways[n];
+        if (a > m->full(s) || b > s->in || (double)a > 1.3 * (double)ways[0].rank.a) continue;
+        if (a == ways[n - 1].rank.a && b == ways[n - 1].rank.b) continue;
+        *way = (skv_way){.method = m, .rank = {a, b}, .seconds = NAN};
+        skv_lowrank_cost(s, m, way->rank, &way->macs, &way->parameters);
+        if ((way->macs > w->items[0].macs && s->kind != SKV_SITE_TABLE) || way->parameters >= w->items[0].parameters)
+            continue;
+        if (room && cost_of(way, by) - cost_of(&ways[0], by) > *room) continue;
+        n++;
+    }
+    if (n == 1) return SKIVE_OK;
+    SKV_TRY(skv_lowrank_time(l, site, ways, n));
+    for (size_t i = 1; i < n; i++)
+        if (ways[i].seconds <= SLOWER * ways[0].seconds) best = i;
+    const double seconds = ways[best].seconds;
+    if (best > 0) {
+        if (room) *room -= cost_of(&ways[best], by) - cost_of(&ways[0], by);
+        SKV_TRY(skv_lowrank_way(l, site, m, ways[best].rank, &w->items[w->chosen]));
+    }
+    w->items[w->chosen].seconds = seconds;
+    return SKIVE_OK;
+}
+
+static skive_status round_ranks(skv_lowrank *l, measure by, double *room) {
+    for (size_t i = 0; l->o.round && i < l->n_sites; i++)
+        if (l->ways[i].chosen > 0 && !l->ways[i].given) SKV_TRY(round_rank(l, i, by, room));
+    return SKIVE_OK;
+}
+
+/* Where the budget is one of time, times have chosen among the ranks already. */
+static skive_status round_within(const choosing *c, double budget) {
+    double room = budget - c->rest;
+    for (size_t i = 0; i < c->l->n_sites; i++) room -= cost_of(&c->l->ways[i].items[c->l->ways[i].chosen], c->by);
+    return c->l->o.measure && !c->l->o.uniform ? round_ranks(c->l, c->by, &room) : SKIVE_OK;
+}
+
 static skive_status meet(choosing *c, double budget) {
     if (c->by == LATENCY) return reach_time(c, budget);
     SKV_TRY(fit_in(c, budget));
-    return without_slower(c, budget);
+    SKV_TRY(without_slower(c, budget));
+    return round_within(c, budget);
 }
 
 /* ---- a limit on the loss ---- */
@@ -355,41 +407,6 @@ static void best_of_each(skv_lowrank *l) {
     }
 }
 
-/* A rank that kernels like may cost no more than one a little smaller. */
-static skive_status round_rank(skv_lowrank *l, size_t site) {
-    static const int64_t multiples[] = {4, 8, 16};
-    skv_ways *w = &l->ways[site];
-    const skv_site *s = &l->sites[site];
-    skv_way ways[1 + SKV_LENGTH(multiples)] = {w->items[w->chosen]};
-    const skv_factorization *m = ways[0].method;
-    size_t n = 1, best = 0;
-    if (!m) return SKIVE_OK; /* stays as it is */
-    for (size_t i = 0; i < SKV_LENGTH(multiples); i++) {
-        const int64_t a = (ways[0].rank.a + multiples[i] - 1) / multiples[i] * multiples[i];
-        const int64_t b = ways[0].rank.b ? (ways[0].rank.b + multiples[i] - 1) / multiples[i] * multiples[i] : 0;
-        skv_way *way = &ways[n];
-        if (a > m->full(s) || b > s->in || (double)a > 1.3 * (double)ways[0].rank.a) continue;
-        if (a == ways[n - 1].rank.a && b == ways[n - 1].rank.b) continue;
-        *way = (skv_way){.method = m, .rank = {a, b}, .seconds = NAN};
-        skv_lowrank_cost(s, m, way->rank, &way->macs, &way->parameters);
-        if ((way->macs > w->items[0].macs && s->kind != SKV_SITE_TABLE) || way->parameters >= w->items[0].parameters)
-            continue;
-        n++;
-    }
-    if (n == 1) return SKIVE_OK;
-    SKV_TRY(skv_lowrank_time(l, site, ways, n));
-    for (size_t i = 1; i < n; i++)
-        if (ways[i].seconds <= 1.02 * ways[0].seconds) best = i;
-    if (best == 0) {
-        w->items[w->chosen].seconds = ways[0].seconds;
-        return SKIVE_OK;
-    }
-    const double seconds = ways[best].seconds;
-    SKV_TRY(skv_lowrank_way(l, site, m, ways[best].rank, &w->items[w->chosen]));
-    w->items[w->chosen].seconds = seconds;
-    return SKIVE_OK;
-}
-
 static skive_status tell_kept(skv_lowrank *l) {
     for (size_t i = 0; i < l->n_sites; i++) {
         if (l->ways[i].chosen > 0 || l->ways[i].kept) continue;
@@ -407,8 +424,7 @@ skive_status skv_lowrank_choose(skv_lowrank *l) {
         SKV_TRY(choose_within(&c, c.by != NONE ? texts[c.by] : NULL));
     } else {
         best_of_each(l);
-        for (size_t i = 0; l->o.round && l->rank == 0 && i < l->n_sites; i++)
-            if (l->ways[i].chosen > 0 && !l->ways[i].given) SKV_TRY(round_rank(l, i));
+        if (l->rank == 0) SKV_TRY(round_ranks(l, NONE, NULL));
     }
     return tell_kept(l);
 }

@@ -227,12 +227,16 @@ static skive_status factorize(skv_lowrank *l, const skive_graph *graph, skive_gr
     SKV_TRY(skv_lowrank_choose(l));
     SKV_TRY(skv_lowrank_size(l, l->work, true, &l->report.before)); /* while there is no other model in memory */
     SKV_TRY(l->o.refit ? skv_lowrank_make_refitted(l, made) : skv_lowrank_make(l, made));
-    SKV_TRY(skv_lowrank_rows(l));
     for (size_t i = 0; i < l->n_sites; i++) { /* the model has the factors now */
         skv_factors_free(l->ctx, &l->ways[i].factors);
         l->ways[i].is_made = false;
     }
     SKV_TRY(skv_lowrank_size(l, *made, true, &l->report.after));
+    if (l->o.dry_run) { /* the rows of what was not chosen take factors of their own */
+        skive_graph_free(*made);
+        *made = NULL;
+    }
+    SKV_TRY(skv_lowrank_rows(l));
     SKV_TRY(tell_slower(l));
     if (l->report.n_factorized == 0 && !l->o.dry_run) {
         const skive_factorize_row *r = &l->report.rows[0];

@@ -1,5 +1,6 @@
 /* From a way to factors, times and a graph. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lowrank/lowrank.h"
@@ -69,21 +70,45 @@ static skive_status factors_of(skv_lowrank *l, size_t site) {
     return status;
 }
 
+typedef struct sized {
+    int64_t weights;
+    size_t site;
+} sized;
+
+static int larger_first(const void *x, const void *y) {
+    const sized *a = x, *b = y;
+    return a->weights != b->weights ? (a->weights > b->weights ? -1 : 1) : (a->site > b->site) - (a->site < b->site);
+}
+
+/* Factors of all sites that get some. The largest come first: what they need while they are made is much more than what
+ * is left of them, which the others find there. */
+static skive_status all_factors(skv_lowrank *l) {
+    sized *order = NULL;
+    SKV_TRY(skv_alloc_array(l->ctx, l->n_sites + 1, sizeof *order, &order));
+    for (size_t i = 0; i < l->n_sites; i++) order[i] = (sized){l->sites[i].out * l->sites[i].d, i};
+    qsort(order, l->n_sites, sizeof *order, larger_first);
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < l->n_sites && status == SKIVE_OK; i++)
+        if (l->ways[order[i].site].chosen > 0) status = factors_of(l, order[i].site);
+    skv_free(l->ctx, order);
+    return status;
+}
+
 skive_status skv_lowrank_make(skv_lowrank *l, skive_graph **out) {
     skive_graph *g = NULL;
     const bool again = l->o.latency || l->o.max_drop >= 0; /* other choices will have many of the factors too */
     *out = NULL;
+    SKV_TRY(all_factors(l));
     SKV_TRY(skive_graph_copy(l->ctx, l->work, &g));
     skive_status status = SKIVE_OK;
     for (size_t i = 0; i < l->n_sites && status == SKIVE_OK; i++) {
-        if (l->ways[i].chosen == 0) continue;
-        status = factors_of(l, i);
-        if (status == SKIVE_OK)
-            status = skv_site_apply(g, &l->sites[i], l->ways[i].items[l->ways[i].chosen].method, &l->ways[i].factors);
+        skv_ways *w = &l->ways[i];
+        if (w->chosen == 0) continue;
+        status = skv_site_apply(g, &l->sites[i], w->items[w->chosen].method, &w->factors);
         if (status == SKIVE_OK) status = skive_graph_infer(g);
         if (again) continue;
-        skv_factors_free(l->ctx, &l->ways[i].factors); /* which are in the graph now */
-        l->ways[i].is_made = false;
+        skv_factors_free(l->ctx, &w->factors); /* which are in the graph now */
+        w->is_made = false;
     }
     if (status == SKIVE_OK) skv_graph_sweep(g);
     if (status == SKIVE_OK) status = skive_graph_check(g);

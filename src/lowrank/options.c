@@ -102,7 +102,7 @@ static const skv_option options[] = {
      .fallback = 1,
      SKV_FIELD(BOOL, skive_factorize_options, round),
      .needs = "!macs,!params,!bytes,!latency",
-     .brief = "round ranks to what is measured to cost no more"},
+     .brief = "round ranks up to what is measured to take no longer"},
     {.name = "measure",
      .type = SKV_OPTION_SWITCH,
      .fallback = 1,

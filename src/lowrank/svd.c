@@ -1,10 +1,9 @@
-/* The singular value decomposition by one-sided Jacobi rotations, and that of large matrices by random projection. */
+/* The singular value decomposition by one-sided Jacobi rotations. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/sgemm.h"
 #include "lowrank/linear.h"
 
 enum { MOST_SWEEPS = 60 };
@@ -144,104 +143,4 @@ done:
 /* A symmetric matrix without negative eigenvalues is its own singular value decomposition. */
 skive_status skv_eigen_plain(skive_context *ctx, int64_t n, const double *a, double *w, double *v) {
     return skv_svd_plain(ctx, n, n, a, v, w, NULL);
-}
-
-/* ---- random projection ---- */
-
-enum { MORE = 16, POWERS = 3 };
-
-typedef struct random_work {
-    int64_t m, n, k;
-    float *a, *y, *z; /* [m][n], [m][k], [n][k] */
-    double *wide_y;   /* [max(m, n)][k] */
-    void *scratch;
-    int threads;
-} random_work;
-
-static void times(const random_work *w, bool transposed, const float *x, float *out) {
-    const skv_sgemm g = {.trans_a = transposed,
-                         .m = transposed ? w->n : w->m,
-                         .n = w->k,
-                         .k = transposed ? w->m : w->n,
-                         .a = w->a,
-                         .b = x,
-                         .lda = w->n,
-                         .ldb = w->k,
-                         .ldc = w->k,
-                         .c = out,
-                         .alpha = 1};
-    skv_sgemm_run(&g, w->threads, w->scratch);
-}
-
-static skive_status settle(skive_context *ctx, const random_work *w, int64_t rows, float *x) {
-    for (int64_t i = 0; i < rows * w->k; i++) w->wide_y[i] = (double)x[i];
-    SKV_TRY(skv_orthonormalize(ctx, rows, w->k, w->wide_y));
-    for (int64_t i = 0; i < rows * w->k; i++) x[i] = (float)w->wide_y[i];
-    return SKIVE_OK;
-}
-
-static skive_status open_work(skive_context *ctx, const double *a, uint64_t seed, random_work *w) {
-    const int64_t longer = w->m > w->n ? w->m : w->n;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(w->m * w->n), sizeof *w->a, &w->a));
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(w->m * w->k), sizeof *w->y, &w->y));
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(w->n * w->k), sizeof *w->z, &w->z));
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(longer * w->k), sizeof *w->wide_y, &w->wide_y));
-    SKV_TRY(skv_alloc(ctx, skv_sgemm_scratch(w->k, longer, w->threads), &w->scratch));
-    for (int64_t i = 0; i < w->m * w->n; i++) w->a[i] = (float)a[i];
-    for (int64_t i = 0; i < w->n * w->k; i++) w->z[i] = (float)skv_rng_normal(seed, 0x72737664, (uint64_t)i);
-    return SKIVE_OK;
-}
-
-/* The projection on the basis y: y' a = (a' y)', [k][n], whose decomposition gives that of a. */
-static skive_status finish(skive_context *ctx, const random_work *w, int64_t rank, double *u, double *s, double *vt) {
-    const int64_t m = w->m, n = w->n, k = w->k;
-    double *b = NULL, *small_u = NULL, *all_s = NULL, *v = NULL;
-    skive_status status = SKIVE_OK;
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(k * n), sizeof *b, &b));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(k * k), sizeof *small_u, &small_u));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)k, sizeof *all_s, &all_s));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(k * n), sizeof *v, &v));
-    times(w, true, w->y, w->z);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < k; j++) b[j * n + i] = (double)w->z[i * k + j];
-    SKV_GO(status, done, skv_svd(ctx, k, n, b, small_u, all_s, v));
-    memcpy(s, all_s, (size_t)rank * sizeof *s);
-    memcpy(vt, v, (size_t)(rank * n) * sizeof *vt);
-    for (int64_t i = 0; i < m; i++) {
-        double *to = u + i * rank;
-        memset(to, 0, (size_t)rank * sizeof *to);
-        for (int64_t j = 0; j < k; j++)
-            for (int64_t r = 0; r < rank; r++) to[r] += (double)w->y[i * k + j] * small_u[j * k + r];
-    }
-done:
-    skv_free(ctx, b);
-    skv_free(ctx, small_u);
-    skv_free(ctx, all_s);
-    skv_free(ctx, v);
-    return status;
-}
-
-skive_status skv_svd_random(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t rank, uint64_t seed,
-                            double *u, double *s, double *vt) {
-    const int64_t full = m < n ? m : n;
-    random_work w = {.m = m, .n = n, .k = rank + MORE < full ? rank + MORE : full, .threads = skv_threads(ctx)};
-    skive_status status = open_work(ctx, a, seed, &w);
-    if (status == SKIVE_OK) {
-        times(&w, false, w.z, w.y);
-        status = settle(ctx, &w, m, w.y);
-    }
-    for (int i = 0; i < POWERS && status == SKIVE_OK; i++) {
-        times(&w, true, w.y, w.z);
-        status = settle(ctx, &w, n, w.z);
-        if (status != SKIVE_OK) break;
-        times(&w, false, w.z, w.y);
-        status = settle(ctx, &w, m, w.y);
-    }
-    if (status == SKIVE_OK) status = finish(ctx, &w, rank, u, s, vt);
-    skv_free(ctx, w.a);
-    skv_free(ctx, w.y);
-    skv_free(ctx, w.z);
-    skv_free(ctx, w.wide_y);
-    skv_free(ctx, w.scratch);
-    return status;
 }

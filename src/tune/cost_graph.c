@@ -43,27 +43,27 @@ static skive_status plan_one(skive_context *ctx, const skive_graph *g, int threa
     return skive_plan_create(ctx, g, &o, out);
 }
 
-/* Measures the pending ones, with the whole model among them if it is given, and enters them. */
-static skive_status measure(skive_costs *c, wanted *pending, size_t n, const skive_plan *whole,
-                            skive_cost_report *report) {
-    const skive_plan *plans[AT_ONCE + 1];
-    skive_cost_time times[AT_ONCE + 1] = {0};
-    double reorders[AT_ONCE + 1] = {0};
-    size_t count = n;
+/* Measures the pending ones and enters them. */
+static skive_status measure(skive_costs *c, wanted *pending, size_t n) {
+    const skive_plan *plans[AT_ONCE] = {NULL};
+    skive_cost_time times[AT_ONCE] = {0};
+    double reorders[AT_ONCE] = {0};
     for (size_t i = 0; i < n; i++) plans[i] = pending[i].plan;
-    if (whole) plans[count++] = whole;
-    SKV_TRY(c->measure(c->measure_user, c->ctx, plans, count, times, reorders));
+    SKV_TRY(c->measure(c->measure_user, c->ctx, plans, n, times, reorders));
     for (size_t i = 0; i < n; i++) {
         name_kernel(pending[i].plan, &times[i]);
         times[i].cached = false;
         *pending[i].time = times[i];
         SKV_TRY(skv_costs_enter(c, pending[i].key, &times[i], true));
     }
-    if (whole) {
-        report->reorders = reorders[n];
-        report->whole = times[n].seconds + reorders[n];
-        report->whole_spread = times[n].spread;
-    }
+    return SKIVE_OK;
+}
+
+static skive_status measure_whole(skive_costs *c, const skive_plan *plan, skive_cost_report *r) {
+    skive_cost_time time = {0};
+    SKV_TRY(c->measure(c->measure_user, c->ctx, &plan, 1, &time, &r->reorders));
+    r->whole = time.seconds + r->reorders;
+    r->whole_spread = time.spread;
     return SKIVE_OK;
 }
 
@@ -77,16 +77,13 @@ typedef struct batch {
     int threads;
     size_t n;
     skive_cost_time *times;
-    const skive_plan *whole;   /* NULL: none */
-    skive_cost_report *report; /* of the whole */
     wanted pending[AT_ONCE];
     size_t n_pending, bytes; /* of their weights */
 } batch;
 
 static skive_status flush(batch *b) {
     skive_status status = SKIVE_OK;
-    if (b->n_pending || b->whole) status = measure(b->costs, b->pending, b->n_pending, b->whole, b->report);
-    b->whole = NULL;
+    if (b->n_pending) status = measure(b->costs, b->pending, b->n_pending);
     for (size_t i = 0; i < b->n_pending; i++) forget(b->costs->ctx, &b->pending[i]);
     b->n_pending = b->bytes = 0;
     return status;
@@ -188,29 +185,28 @@ static skive_status add_row(skive_context *ctx, const skive_node *n, skive_cost_
     return SKIVE_OK;
 }
 
-static skive_status measure_graph(skive_costs *c, const skive_plan *plan, bool whole, skive_cost_report *r) {
+/* Rows of the plan's steps, and their nodes' numbers in its graph. */
+static skive_status list_steps(skive_context *ctx, const skive_plan *plan, uint32_t *ids, skive_cost_report *r) {
+    SKV_TRY(skv_alloc_array(ctx, (size_t)plan->n_steps + 1, sizeof *r->rows, &r->rows));
+    for (uint32_t i = 0; i < plan->n_steps; i++) {
+        if (plan->steps[i].is_reorder) continue;
+        ids[r->n_rows] = plan->steps[i].node->id;
+        SKV_TRY(add_row(ctx, plan->steps[i].node, r));
+    }
+    return SKIVE_OK;
+}
+
+/* Each row's node by itself; `plan` keeps all weights. */
+static skive_status measure_nodes(skive_costs *c, const skive_plan *plan, const uint32_t *ids, skive_cost_report *r) {
     skive_context *ctx = c->ctx;
     plan_nodes p = {.ctx = ctx, .graph = plan->graph};
     skive_cost_time *times = NULL;
     skive_status status;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)plan->n_steps + 1, sizeof *r->rows, &r->rows));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)plan->n_steps + 1, sizeof *p.nodes, &p.nodes));
+    SKV_GO(status, done, skv_alloc_array(ctx, r->n_rows + 1, sizeof *p.nodes, &p.nodes));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)plan->graph->n_nodes + 1, sizeof *p.keep, &p.keep));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)plan->n_steps + 1, sizeof *times, &times));
-    for (uint32_t i = 0; i < plan->n_steps; i++) {
-        if (plan->steps[i].is_reorder) continue;
-        p.nodes[r->n_rows] = plan->steps[i].node;
-        SKV_GO(status, done, add_row(ctx, plan->steps[i].node, r));
-    }
-    batch b = {.costs = c,
-               .make = make_node,
-               .user = &p,
-               .threads = plan->threads,
-               .n = r->n_rows,
-               .times = times,
-               .whole = whole ? plan : NULL,
-               .report = r};
-    r->threads = plan->threads;
+    SKV_GO(status, done, skv_alloc_array(ctx, r->n_rows + 1, sizeof *times, &times));
+    for (size_t i = 0; i < r->n_rows; i++) p.nodes[i] = plan->graph->nodes[ids[i]];
+    batch b = {.costs = c, .make = make_node, .user = &p, .threads = plan->threads, .n = r->n_rows, .times = times};
     SKV_GO(status, done, run(&b));
     for (size_t i = 0; i < r->n_rows; i++) {
         r->rows[i].time = times[i];
@@ -224,12 +220,28 @@ done:
     return status;
 }
 
+/* The whole first, and by itself: nodes that are measured alone need weights that its plan has no more, since kernels
+ * have packed them, and a graph that is simplified once more has no kernels in memory. */
 static skive_status cost_graph(skive_costs *c, const skive_graph *g, const skive_plan_options *options, bool whole,
                                skive_cost_report *r) {
     skive_plan *plan = NULL;
-    SKV_TRY(skive_plan_create(c->ctx, g, options, &plan));
-    const skive_status status = measure_graph(c, plan, whole, r);
+    uint32_t *ids = NULL;
+    skive_status status;
+    SKV_GO(status, done,
+           whole ? skive_plan_create(c->ctx, g, options, &plan) : skv_plan_keeping(c->ctx, g, options, &plan));
+    SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)plan->n_steps + 1, sizeof *ids, &ids));
+    SKV_GO(status, done, list_steps(c->ctx, plan, ids, r));
+    r->threads = plan->threads;
+    if (whole) {
+        SKV_GO(status, done, measure_whole(c, plan, r));
+        skive_plan_free(plan);
+        plan = NULL;
+        SKV_GO(status, done, skv_plan_simplified(c->ctx, g, options, &plan));
+    }
+    status = measure_nodes(c, plan, ids, r);
+done:
     skive_plan_free(plan);
+    skv_free(c->ctx, ids);
     if (status != SKIVE_OK) skive_cost_report_free(c->ctx, r);
     return status;
 }
