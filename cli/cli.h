@@ -166,10 +166,13 @@ void cli_table_print(cli_table *t, FILE *f); /* and frees it */
 skive_status cli_load(cli_args *a, const char *path, skive_graph **out);
 /* Is this the name of a file and not of a built-in network? */
 bool cli_is_file(const char *model);
-/* The same for a command that runs the model: unsupported operators are refused, naming all of them. */
+/* The same for a command that runs the model on data: unsupported operators are refused, naming all of them, and it is
+ * made float32 (skive_graph_to_float32). */
 skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out);
-/* For a command that only runs the model: the weights of a packed model stay coded. */
+/* For a command that only runs the model: the weights of a packed model stay coded, and its types as they are. */
 skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out);
+/* The same on data. */
+skive_status cli_load_to_judge(cli_args *a, const char *path, skive_graph **out);
 /* Prints a note if the model was exported in training mode: for commands that do not change that. */
 /* Kernels that `skive tune` chose for the model: the file beside it, if there is one. One that is damaged or of another
  * machine is told and not used. */
@@ -376,10 +379,13 @@ enum { CLI_SHORT = 41 };
 const char *cli_short(const char *name, char *buffer, size_t size);
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
-int64_t cli_file_bytes(const char *path); /* -1 if there is no such file; includes external data */
-void cli_forget_files(void);              /* at the end: what is known of external data */
+int64_t cli_file_bytes(const char *path);                  /* -1 if there is no such file; includes external data */
+bool cli_loaded_weights(const char *path, int64_t *bytes); /* of the file as it was read last; false: it was not */
+void cli_forget_files(void);                               /* at the end: what is known of files that were read */
 /* `graph` is the model in the file, or NULL to read it. */
 skive_status cli_sizes_of(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out);
+/* The same of a file that was read: its weights as they are stored there, whatever the graph has become since. */
+skive_status cli_sizes_as_loaded(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out);
 /* "wrote FILE: weights 1.2 KiB, were 4.8 KiB (3.91x); file ..."; the ratio is that of the weights. */
 void cli_print_sizes(const cli_sizes *before, const cli_sizes *after, const char *output);
 void cli_set_sizes(json_t *j, const cli_sizes *before, const cli_sizes *after); /* before NULL: none */

@@ -86,8 +86,8 @@ static skive_status load(cli_args *a, compare_entry *e, size_t n) {
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
         e[i].path = a->positional[i];
         name_entry(&e[i], cli_text(a, "names", NULL), i);
-        status = cli_load_as_packed(a, e[i].path, &e[i].graph);
-        if (status == SKIVE_OK) status = cli_sizes_of(a, e[i].path, e[i].graph, &e[i].sizes);
+        status = cli_load_to_judge(a, e[i].path, &e[i].graph);
+        if (status == SKIVE_OK) status = cli_sizes_as_loaded(a, e[i].path, e[i].graph, &e[i].sizes);
         graphs[i] = e[i].graph;
     }
     if (status == SKIVE_OK) status = cli_choose_outputs(a, graphs, n);

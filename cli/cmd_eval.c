@@ -248,7 +248,7 @@ static skive_status run(cli_args *a) {
     skive_status status = cli_split(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_resamples(a, &resamples);
-    if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_load_to_judge(a, a->positional[0], &g);
     if (status == SKIVE_OK) cli_use_choices(a, a->positional[0]);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1); /* what labels fit depends on it */
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, g, &set);

@@ -329,7 +329,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && !o.dry_run) status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
-    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
+    if (status == SKIVE_OK) status = cli_sizes_as_loaded(a, a->positional[0], g, &before);
     if (status == SKIVE_OK && data_free) {
         status = without_samples(a, g, &o, output, &before);
         skive_graph_free(g);

@@ -8,44 +8,61 @@
 
 #include "cli.h"
 
-/* Files whose weights lie in others, as the models read from them say. */
-enum { MOST_EXTERNAL = 16 };
-static struct {
+/* What the files that were read last had: bytes of their weights, and of those that lie in other files. */
+enum { MOST_LOADED = 16 };
+static struct loaded {
     char *path;
-    uint64_t bytes;
-} external[MOST_EXTERNAL];
+    uint64_t external;
+    int64_t weights;
+} loaded[MOST_LOADED];
 
-static void forget_external(size_t i) {
-    free(external[i].path);
-    external[i].path = NULL;
+static void forget(struct loaded *l) {
+    free(l->path);
+    l->path = NULL;
 }
 
-static void keep_external(const char *path, uint64_t bytes) {
-    size_t at = 0;
-    for (size_t i = 0; i < MOST_EXTERNAL; i++) {
-        if (external[i].path && strcmp(external[i].path, path) == 0) forget_external(i);
-        if (!external[i].path) at = i;
-    }
-    forget_external(at);
-    if (bytes) external[at].path = strdup(path);
-    external[at].bytes = bytes;
+static struct loaded *find_loaded(const char *path) {
+    for (size_t i = 0; i < MOST_LOADED; i++)
+        if (loaded[i].path && strcmp(loaded[i].path, path) == 0) return &loaded[i];
+    return NULL;
+}
+
+static skive_status keep_loaded(const char *path, const skive_graph *g) {
+    skive_cost cost;
+    struct loaded *at = find_loaded(path);
+    const skive_status status = skive_graph_cost(g, &cost);
+    if (status != SKIVE_OK) return status;
+    for (size_t i = 0; i < MOST_LOADED && !at; i++)
+        if (!loaded[i].path) at = &loaded[i];
+    if (!at) at = &loaded[MOST_LOADED - 1];
+    forget(at);
+    *at = (struct loaded){strdup(path), skive_graph_external_bytes(g), cost.parameter_bytes};
+    return SKIVE_OK;
 }
 
 static uint64_t external_of(const char *path) {
-    for (size_t i = 0; i < MOST_EXTERNAL; i++)
-        if (external[i].path && strcmp(external[i].path, path) == 0) return external[i].bytes;
-    return 0;
+    const struct loaded *l = find_loaded(path);
+    return l ? l->external : 0;
+}
+
+bool cli_loaded_weights(const char *path, int64_t *bytes) {
+    const struct loaded *l = find_loaded(path);
+    if (l) *bytes = l->weights;
+    return l != NULL;
 }
 
 void cli_forget_files(void) {
-    for (size_t i = 0; i < MOST_EXTERNAL; i++) forget_external(i);
+    for (size_t i = 0; i < MOST_LOADED; i++) forget(&loaded[i]);
 }
 
 skive_status cli_load(cli_args *a, const char *path, skive_graph **out) {
-    const skive_status status = skive_model_load(a->ctx, path, out);
+    skive_status status = skive_model_load(a->ctx, path, out);
     if (status != SKIVE_OK) return status;
-    keep_external(path, skive_graph_external_bytes(*out));
-    return SKIVE_OK;
+    status = keep_loaded(path, *out);
+    if (status == SKIVE_OK) return status;
+    skive_graph_free(*out);
+    *out = NULL;
+    return status;
 }
 
 static skive_status refuse_unsupported(cli_args *a, const char *path, skive_status status, skive_graph **out) {
@@ -66,15 +83,28 @@ bool cli_is_file(const char *model) {
     return strchr(model, '/') || (dot && dot > model && (strcmp(dot, ".onnx") == 0 || strcmp(dot, ".skv") == 0));
 }
 
+/* Data sets and losses are float32: a model of 16 bits is made so, which a note tells. */
+static skive_status in_float32(skive_status status, skive_graph **out) {
+    if (status == SKIVE_OK) status = skive_graph_to_float32(*out);
+    if (status == SKIVE_OK) return status;
+    skive_graph_free(*out);
+    *out = NULL;
+    return status;
+}
+
 skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
-    return refuse_unsupported(a, path, cli_load(a, path, out), out);
+    return in_float32(refuse_unsupported(a, path, cli_load(a, path, out), out), out);
 }
 
 skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out) {
     skive_pack_load_options o = skive_pack_load_options_default();
-    if (!skive_pack_is_packed(path)) return cli_load_to_run(a, path, out);
+    if (!skive_pack_is_packed(path)) return refuse_unsupported(a, path, cli_load(a, path, out), out);
     o.keep_coded = true;
     return refuse_unsupported(a, path, skive_pack_load(a->ctx, path, &o, out, NULL), out);
+}
+
+skive_status cli_load_to_judge(cli_args *a, const char *path, skive_graph **out) {
+    return in_float32(cli_load_as_packed(a, path, out), out);
 }
 
 char *cli_choices_path(const char *model) {
@@ -108,7 +138,8 @@ void cli_tell_training_mode(const cli_args *a, const skive_graph *g) {
 }
 
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) {
-    keep_external(path, 0);
+    struct loaded *old = find_loaded(path);
+    if (old) forget(old);
     return skive_model_save(a->ctx, g, path);
 }
 

@@ -41,7 +41,7 @@ skive_status cli_job_load(cli_job *j, bool runs) {
     const char *path = j->a->positional[0];
     const skive_status status = (runs ? cli_load_to_run : cli_load)(j->a, path, &j->graph);
     j->sized = true;
-    return status == SKIVE_OK ? cli_sizes_of(j->a, path, j->graph, &j->before) : status;
+    return status == SKIVE_OK ? cli_sizes_as_loaded(j->a, path, j->graph, &j->before) : status;
 }
 
 skive_status cli_job_open_rest(cli_job *j) {

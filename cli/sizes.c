@@ -2,6 +2,12 @@
  * the graph, names and whatever its exporter left in it. Ratios are those of the weights. */
 #include "cli.h"
 
+skive_status cli_sizes_as_loaded(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out) {
+    const skive_status status = cli_sizes_of(a, path, graph, out);
+    if (status == SKIVE_OK && !skive_pack_is_packed(path)) (void)cli_loaded_weights(path, &out->weights);
+    return status;
+}
+
 skive_status cli_sizes_of(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out) {
     skive_pack_load_options o = skive_pack_load_options_default();
     skive_pack_report packed = {0};

@@ -41,7 +41,7 @@ static skive_kernel_choices *other_kernel(skive_context *ctx, const skive_graph 
     (void)snprintf(own, sizeof own, "%s", kernel);
     skv_test_ok(ctx, skv_alloc_array(ctx, 1, sizeof *c, &c));
     c->ctx = ctx;
-    const skv_choice entry = {skv_choice_key(&conv_of(plan)->kernel), op, own, usual, 0.001, 0.002};
+    const skv_choice entry = {conv_of(plan)->choice_key, op, own, usual, 0.001, 0.002};
     skv_test_ok(ctx, skv_choice_add(c, &entry));
     skive_plan_free(plan);
     return c;

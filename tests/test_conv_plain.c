@@ -87,7 +87,7 @@ static void force(skive_context *ctx, const skive_graph *g, const char *kernel) 
         if (plan->steps[i].is_reorder) continue;
         (void)snprintf(op, sizeof op, "%s", plan->steps[i].node->op_type);
         (void)snprintf(own, sizeof own, "%s", kernel);
-        const skv_choice entry = {skv_choice_key(&plan->steps[i].kernel), op, own, usual, 0.001, 0.002};
+        const skv_choice entry = {plan->steps[i].choice_key, op, own, usual, 0.001, 0.002};
         skv_test_ok(ctx, skv_choice_add(c, &entry));
         break;
     }

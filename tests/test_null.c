@@ -482,6 +482,8 @@ static void graph_cases(fixture *f) {
     IGNORED(skive_string_free, text, skive_string_free(c, NULL));
     GIVES(skive_graph_in_training_mode, graph, !skive_graph_in_training_mode(NULL));
     SILENT(skive_graph_to_inference, graph, skive_graph_to_inference(NULL));
+    SILENT(skive_graph_to_float32, graph, skive_graph_to_float32(NULL));
+    SILENT(skive_graph_to_float32, graph, skive_graph_to_float32(NULL));
     SILENT(skive_node_cost, node, skive_node_cost(NULL, out));
     REFUSED(skive_node_cost, out, skive_node_cost(f->n, NULL));
     SILENT(skive_graph_cost, graph, skive_graph_cost(NULL, out));

@@ -213,11 +213,14 @@ static bool exclude_one_another(const skv_rule *a, const skv_rule *b) {
     return hashed && other;
 }
 
+/* A sanitizer looks at half of the pairs, each rule and term with itself among them. */
+static bool is_left_out(size_t i, size_t k) { return skv_test_sanitized() && (i + k) % 2; }
+
 static void every_pair_of_rules(void **state) {
     (void)state;
     for (size_t i = 0; i < skv_rule_count(); i++) {
         for (size_t k = i; k < skv_rule_count(); k++) {
-            if (exclude_one_another(skv_rule_at(i), skv_rule_at(k))) continue;
+            if (exclude_one_another(skv_rule_at(i), skv_rule_at(k)) || is_left_out(i, k)) continue;
             check_run(skv_rule_at(i), skv_rule_at(k), &skv_objective_labels);
         }
     }
@@ -257,7 +260,7 @@ static void every_pair_of_terms(void **state) {
     (void)state;
     for (size_t i = 0; i < skv_loss_count(); i++)
         for (size_t k = i; k < skv_loss_count(); k++)
-            if (takes_rows(skv_loss_at(i)) && takes_rows(skv_loss_at(k)))
+            if (takes_rows(skv_loss_at(i)) && takes_rows(skv_loss_at(k)) && !is_left_out(i, k))
                 check_terms(NULL, skv_loss_at(i), skv_loss_at(k));
 }
 
@@ -265,8 +268,7 @@ static void every_rule_with_every_term(void **state) {
     (void)state;
     for (size_t i = 0; i < skv_rule_count(); i++)
         for (size_t k = 0; k < skv_loss_count(); k++)
-            if (takes_rows(skv_loss_at(k)) && !(skv_test_sanitized() && (i + k) % 2))
-                check_terms(skv_rule_at(i), skv_loss_at(k), NULL);
+            if (takes_rows(skv_loss_at(k)) && !is_left_out(i, k)) check_terms(skv_rule_at(i), skv_loss_at(k), NULL);
 }
 
 /* Each beside the next of the list and under a rule. */

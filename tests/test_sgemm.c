@@ -120,7 +120,9 @@ static void shapes(void **state) {
                                 {30, 1200, 500}, {5, 1300, 3},  {200, 200, 2}, {64, 3, 770}};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        for (int form = 0; form < 16; form++) one_shape(&all[i], form & 1, form & 2, form & 4, form & 8, false);
+        const int step = skv_test_sanitized() ? 5 : 1;
+        for (int form = (int)i % step; form < 16; form += step)
+            one_shape(&all[i], form & 1, form & 2, form & 4, form & 8, false);
         one_shape(&all[i], false, false, false, false, true);
         one_shape(&all[i], false, true, true, false, true);
         one_shape(&all[i], false, false, true, true, true);

@@ -143,6 +143,12 @@ SKIVE_API bool skive_graph_in_training_mode(const skive_graph *graph);
  * sharing and quantization convert the graph they are given; evaluation and distillation convert a copy of the model or
  * teacher. Other graphs are unchanged. */
 SKIVE_API skive_status skive_graph_to_inference(skive_graph *graph);
+/* A graph that computes in float16, bfloat16 or float64 computes in float32 afterwards: parameters, values between nodes,
+ * inputs and outputs; values keep their names. A note tells of it. The methods do this with what they are given, as
+ * above. Weights that are stored with 16 bits and cast before their use (skive_quantize_weights) are float32 already and
+ * stay as they are, and so does what control flow passes on. Running a model does not need it. Errors: MEMORY; the graph
+ * is unchanged. */
+SKIVE_API skive_status skive_graph_to_float32(skive_graph *graph);
 
 typedef struct skive_cost {
     int64_t macs;       /* multiply-accumulates */

@@ -28,7 +28,7 @@ skive_status skv_distill_run(skive_context *ctx, const skv_distill_job *job, con
     SKV_GO(status, done, skv_lesson_make(ctx, o, job->teacher, job->student, &lesson));
     if (job->fixed) SKV_GO(status, done, check_pairs(ctx, &lesson));
     SKV_GO(status, done, skv_lesson_join(ctx, job->train, o->unlabelled, &both));
-    SKV_GO(status, done, skive_graph_to_inference(job->student));
+    SKV_GO(status, done, skv_graph_for_methods(job->student));
     const skv_fit fit = {.model = job->student,
                          .train = both ? both : job->train,
                          .validation = job->validation,

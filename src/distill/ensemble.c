@@ -23,7 +23,7 @@ static skive_status join(skive_context *ctx, skive_graph *g, const skive_graph *
     skive_status status;
     (void)snprintf(prefix, sizeof prefix, "member%zu.", index + 1);
     SKV_TRY(skive_graph_copy(ctx, member, &copy));
-    SKV_GO(status, done, skive_graph_to_inference(copy));
+    SKV_GO(status, done, skv_graph_for_methods(copy));
     SKV_GO(status, done, skv_head_find(ctx, copy, targets, head));
     SKV_GO(status, done, skv_graph_merge(g, copy, prefix, g->inputs, &map));
     head->value = map[head->value->id];
@@ -80,7 +80,7 @@ skive_status skive_model_ensemble(skive_context *ctx, const skive_graph *const *
     }
     SKV_TRY(skv_targets_of(ctx, set, &targets));
     SKV_TRY(skive_graph_copy(ctx, members[0], &g));
-    skive_status status = skive_graph_to_inference(g);
+    skive_status status = skv_graph_for_methods(g);
     if (status == SKIVE_OK) status = build(ctx, g, members, n, &targets);
     if (status == SKIVE_OK)
         *out = g;

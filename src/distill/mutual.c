@@ -76,7 +76,7 @@ skive_status skive_distill_mutual(skive_context *ctx, skive_graph *const *studen
                            "unlabelled and more_teachers are of one");
     skv_text_init(&terms, ctx);
     SKV_GO(status, done, skv_targets_of(ctx, train, &targets));
-    for (size_t i = 0; i < n; i++) SKV_GO(status, done, skive_graph_to_inference(students[i]));
+    for (size_t i = 0; i < n; i++) SKV_GO(status, done, skv_graph_for_methods(students[i]));
     for (size_t i = 0; i < n; i++) SKV_GO(status, done, skv_params_unshare(students[i]));
     for (size_t i = 0; i < n; i++) SKV_GO(status, done, put_in(&s, students, i, &targets));
     SKV_GO(status, done, write_terms(&s, o.temperature, &terms));

@@ -137,7 +137,7 @@ skive_status skive_distill_tasks(skive_context *ctx, skive_graph *const *student
     SKV_TRY(skv_table_resolve(ctx, &skv_distill_table, &o));
     SKV_TRY(skv_beside_check(ctx, students, n));
     SKV_TRY(find_targets(&s));
-    for (size_t i = 0; i < n; i++) SKV_GO(status, done, skive_graph_to_inference(students[i]));
+    for (size_t i = 0; i < n; i++) SKV_GO(status, done, skv_graph_for_methods(students[i]));
     for (size_t i = 0; i < n; i++) SKV_GO(status, done, skv_params_unshare(students[i]));
     for (size_t i = 0; i < n; i++) SKV_GO(status, done, put_in(&s, i));
     SKV_GO(status, done, skive_graph_infer(s.beside.all));

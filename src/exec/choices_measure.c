@@ -98,7 +98,7 @@ static void add_up(trial *t) {
             pending += t->least[i];
             continue;
         }
-        kind_time *k = kind_of(t, skv_choice_key(&s->kernel));
+        kind_time *k = kind_of(t, s->choice_key);
         k->op = s->node->op_type;
         k->kernel = s->kernel.kernel->name;
         k->seconds += t->least[i] + pending;

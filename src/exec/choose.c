@@ -279,6 +279,7 @@ static skive_status add_step(chooser *c, skv_kernel_node *k, skv_text *declined)
     if (k->n_in) memcpy(s->in_slots, in, k->n_in * sizeof *in);
     s->declined = declined->data;
     declined->data = NULL;
+    s->choice_key = skv_choice_key(&s->kernel);
     SKV_GO(status, done, describe_text(c, s, &s->kernel));
     p->packed_bytes += s->kernel.state_bytes;
     for (size_t i = 0; i < s->kernel.n_out; i++) {

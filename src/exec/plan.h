@@ -31,7 +31,8 @@ typedef struct skv_plan_step {
     char *declined;
     const char *output_type, *layout_text;
     int64_t macs;
-    bool is_repeated; /* runs a second time, for the backward pass; the kernel's state is the first step's */
+    uint64_t choice_key; /* of the node as it was when its kernel was chosen (exec/choices.h) */
+    bool is_repeated;    /* runs a second time, for the backward pass; the kernel's state is the first step's */
 } skv_plan_step;
 
 typedef struct skv_plan_tap {

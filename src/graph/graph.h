@@ -225,6 +225,19 @@ size_t skv_graph_sweep(skive_graph *g);
 skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix,
                              skive_value *const *bind_inputs, skive_value ***map);
 
+/* Nodes that compute in float16 or bfloat16 compute in float32. Casts are put where such numbers come in or are asked for
+ * under their name; `changed` counts the nodes. On failure the graph is neither. */
+typedef struct skv_float32_options {
+    bool doubles; /* float64 too */
+    bool
+        store; /* for good: parameters are stored so, inputs and outputs of the graph get the type, casts round no more */
+    bool (*keep)(const void *user, const skive_value *v); /* nodes with these results stay; NULL: none */
+    const void *user;
+} skv_float32_options;
+skive_status skv_graph_float32(skive_graph *g, const skv_float32_options *o, size_t *changed);
+/* What methods work on: skive_graph_to_float32 and skive_graph_to_inference. */
+skive_status skv_graph_for_methods(skive_graph *g);
+
 /* The form of the multipliers of integer nodes (SKV_META_MULTIPLIERS) that the whole graph's metadata name, or NULL. */
 const char *skv_graph_multipliers(const skive_graph *g);
 

@@ -293,7 +293,7 @@ skive_status skive_factorize(skive_context *ctx, skive_graph *graph, skive_datas
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &l.work));
     SKV_GO(status, done, skv_pass_turn_parameters(l.work, NULL));
-    SKV_GO(status, done, skive_graph_to_inference(l.work));
+    SKV_GO(status, done, skv_graph_for_methods(l.work));
     status = l.o.merge ? merge(&l, &made) : factorize(&l, l.work, &made);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && l.tuned)) {
         if (!l.o.dry_run) {

@@ -13,7 +13,7 @@ static const double EVEN = 1e-4;
 
 typedef struct projection {
     int64_t m, n, k;
-    float *a, *y, *z, *q, *turn; /* [m][n], [m][k], [n][k], [n][k], [k][k] */
+    float *a, *y, *z, *q, *turn;            /* [m][n], [m][k], [n][k], [n][k], [k][k] */
     double *wide, *gram, *vectors, *values; /* [max(m, n)][k], [k][k], [k][k], [k] */
     void *scratch;
     int threads;
@@ -61,16 +61,8 @@ static skive_status quick_basis(skive_context *ctx, const projection *w, double 
     *least = sqrt(w->values[k - 1]);
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < k; j++) w->turn[i * k + j] = (float)(w->vectors[i * k + j] / sqrt(w->values[j]));
-    const skv_sgemm g = {.m = w->n,
-                         .n = k,
-                         .k = k,
-                         .a = w->z,
-                         .b = w->turn,
-                         .lda = k,
-                         .ldb = k,
-                         .ldc = k,
-                         .c = w->q,
-                         .alpha = 1};
+    const skv_sgemm g = {
+        .m = w->n, .n = k, .k = k, .a = w->z, .b = w->turn, .lda = k, .ldb = k, .ldc = k, .c = w->q, .alpha = 1};
     skv_sgemm_run(&g, w->threads, w->scratch);
     return SKIVE_OK;
 }
@@ -117,9 +109,9 @@ static skive_status finish(skive_context *ctx, projection *w, int64_t rank, doub
     widen(w, m, w->y);
     memcpy(p, w->wide, (size_t)(m * k) * sizeof *p);
     SKV_GO(status, done, skv_orthonormalize(ctx, m, k, p));
-    SKV_GO(status, done,
-           skv_multiply(
-               ctx, &(skv_product){.trans_a = true, .m = k, .n = k, .k = m, .a = p, .b = w->wide, .c = w->gram}));
+    SKV_GO(
+        status, done,
+        skv_multiply(ctx, &(skv_product){.trans_a = true, .m = k, .n = k, .k = m, .a = p, .b = w->wide, .c = w->gram}));
     SKV_GO(status, done, skv_svd(ctx, k, k, w->gram, small_u, w->values, w->vectors));
     memcpy(s, w->values, (size_t)rank * sizeof *s);
     for (int64_t i = 0; i < k; i++)

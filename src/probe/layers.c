@@ -353,7 +353,7 @@ static void close(layering *l) {
 /* In inference mode; the caller's graphs are only read. */
 static skive_status inference(skive_context *ctx, const skive_graph *g, skive_graph **out) {
     SKV_TRY(skive_graph_copy(ctx, g, out));
-    return skive_graph_to_inference(*out);
+    return skv_graph_for_methods(*out);
 }
 
 skive_status skive_compare_layers(skive_context *ctx, const skive_graph *a, const skive_graph *b, skive_dataset *set,

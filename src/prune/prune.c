@@ -228,7 +228,7 @@ static skive_status prune(skive_context *ctx, skive_graph *graph, skive_dataset 
         goto done;
     }
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
-    SKV_GO(status, done, skive_graph_to_inference(graph));
+    SKV_GO(status, done, skv_graph_for_methods(graph));
     if (p.o->finetune->epochs > 0 && !train) {
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
         goto done;
@@ -243,7 +243,7 @@ static skive_status prune(skive_context *ctx, skive_graph *graph, skive_dataset 
     if (o.rewind) {
         SKV_GO(status, done, skive_graph_copy(ctx, o.rewind, &p.rewind));
         SKV_GO(status, done, skv_pass_turn_parameters(p.rewind, NULL));
-        SKV_GO(status, done, skive_graph_to_inference(p.rewind));
+        SKV_GO(status, done, skv_graph_for_methods(p.rewind));
     }
     status = p.granularity->removal ? prune_channels(&p, graph, &t) : prune_elements(&p, graph, &t);
     if (report && (status == SKIVE_OK || p.tuned)) {

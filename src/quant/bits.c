@@ -183,7 +183,7 @@ static skive_status build(choosing *c, bool rough, skive_graph **out, skive_quan
     for (size_t i = 0; i < c->n; i++) any = any || strcmp(c->choices[i].grid, "f32") != 0;
     SKV_TRY(skive_graph_copy(c->ctx, c->graph, out));
     const skive_status status = any ? skive_quantize(c->ctx, *out, c->calibration, &how, report)
-                                    : skive_graph_to_inference(*out); /* all of it stays float */
+                                    : skv_graph_for_methods(*out); /* all of it stays float */
     if (status == SKIVE_OK) return SKIVE_OK;
     skive_graph_free(*out);
     *out = NULL;

@@ -852,7 +852,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
         SKV_TRY(skive_graph_copy(ctx, graph, &own));
         graph = own;
     }
-    SKV_GO(status, done, skive_graph_to_inference(graph));
+    SKV_GO(status, done, skv_graph_for_methods(graph));
     SKV_GO(status, done, skv_quant_check_model(ctx, graph, &o));
     SKV_GO(status, done, skv_normals_find(ctx, graph, &q.normals));
     SKV_GO(status, done, skv_quant_split_make(ctx, graph, &o, &split));

@@ -313,7 +313,7 @@ skive_status skv_share_part(skive_context *ctx, skive_graph *graph, skive_datase
                             const skive_share_options *o, double reach, skive_share_report *report) {
     skv_sharing s = {.ctx = ctx, .o = *o, .reach = reach, .report.budget = NAN};
     skive_status status = skv_graph_check_finite(ctx, graph);
-    if (status == SKIVE_OK) status = skive_graph_to_inference(graph);
+    if (status == SKIVE_OK) status = skv_graph_for_methods(graph);
     if (status == SKIVE_OK) status = share(&s, graph, train, validation);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && s.tuned)) {
         skive_graph_take(graph, s.work);

@@ -45,7 +45,7 @@ skive_status skive_train_scope_of(skive_context *ctx, const skive_graph *graph, 
     *out = s;
     SKV_TRY(skv_train_options_take(ctx, options, &o));
     SKV_TRY(skive_graph_copy(ctx, graph, &g));
-    SKV_GO(status, done, skive_graph_to_inference(g));
+    SKV_GO(status, done, skv_graph_for_methods(g));
     for (size_t i = 0; i < skv_recast_count(); i++) {
         const skv_recast *recast = skv_recast_at(i); /* weights in bodies are trained in such a form */
         if (!recast->other_nodes || !recast->asked(g)) continue;

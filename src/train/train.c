@@ -8,7 +8,7 @@ skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_train_options o = skive_train_options_default();
     if (report) *report = (skive_train_report){0};
     SKV_TRY(skv_train_options_take(ctx, options, &o));
-    SKV_TRY(skive_graph_to_inference(graph));
+    SKV_TRY(skv_graph_for_methods(graph));
     skv_rule_use *rules = NULL;
     SKV_TRY(skv_alloc_array(ctx, n_masks + 1, sizeof *rules, &rules));
     for (size_t i = 0; i < n_masks; i++)

@@ -20,7 +20,7 @@ static skive_status prepare(skv_qat_plan *p, const skive_graph *graph) {
     size_t changes;
     SKV_TRY(skv_quant_check_model(p->ctx, graph, p->how));
     SKV_TRY(skive_graph_copy(p->ctx, graph, &p->work));
-    SKV_TRY(skive_graph_to_inference(p->work));
+    SKV_TRY(skv_graph_for_methods(p->work));
     if (folded) SKV_TRY(skv_shared_inflate_all(p->work));
     SKV_TRY(skive_graph_infer(p->work));
     SKV_TRY(skv_graph_check_finite(p->ctx, p->work));

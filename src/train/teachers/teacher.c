@@ -13,7 +13,7 @@ static skive_status bind_teacher(skive_context *ctx, const skive_graph *teacher,
     skive_graph *sized = NULL;
     skive_status status;
     SKV_GO(status, done, skive_graph_copy(ctx, teacher, &sized));
-    SKV_GO(status, done, skive_graph_to_inference(sized));
+    SKV_GO(status, done, skv_graph_for_methods(sized));
     skv_feeds_bind(feeds, sized);
     status = skv_graph_bind_batch(ctx, sized, input->rank > 0 ? input->dims[0].size : 1, out);
 done:
