@@ -29,8 +29,8 @@ holds 'the file as told' [ "$(field r.json 'r["after"]["bytes"]')" -eq "$(bytes 
 expect 0 'or more are multiples of 8' "$skive" prune res.onnx --granularity channel:multiple=8 --bytes 300k -o tiny.onnx
 holds 'bytes as asked' [ "$(bytes tiny.onnx)" -le 300000 ]
 expect 0 'hidden units +[0-9]+ +[0-9]+' "$skive" prune lstm.onnx --structured --params 70% -o cell.onnx
-expect 0 'time of one sample' "$skive" prune mlp.onnx --structured --latency 90% -o fast.onnx
-expect 0 'exact choice: ' "$skive" prune res.onnx --granularity channel:choose=exact,multiple=8 --latency 70% -o fast.onnx
+expect_time 'time of one sample' "$skive" prune mlp.onnx --structured --latency 90% -o fast.onnx
+expect_time 'exact choice: ' "$skive" prune res.onnx --granularity channel:choose=exact,multiple=8 --latency 70% -o fast.onnx
 
 # ---- Transformers: tokens are no channels, also where the batch is open ----
 expect 0 'wrote vit.onnx' "$skive" zoo vit:dim=32,depth=1,heads=4,patch=4 --sample 1,8,8 --classes 4 -o vit.onnx
