@@ -9,7 +9,8 @@ typedef struct bench {
     long size, rank;
     int threads;
     skive_context *ctx;
-    double *a, *u, *s, *vt;
+    float *a;
+    double *u, *s, *vt;
 } bench;
 
 static skive_status make(bench *b) {
@@ -18,21 +19,26 @@ static skive_status make(bench *b) {
     if (status == SKIVE_OK) status = skv_alloc_array(b->ctx, n * rank, sizeof *b->u, &b->u);
     if (status == SKIVE_OK) status = skv_alloc_array(b->ctx, rank, sizeof *b->s, &b->s);
     if (status == SKIVE_OK) status = skv_alloc_array(b->ctx, rank * n, sizeof *b->vt, &b->vt);
-    for (size_t i = 0; status == SKIVE_OK && i < n * n; i++) b->a[i] = skv_rng_normal(1, 0x62737664, i);
+    for (size_t i = 0; status == SKIVE_OK && i < n * n; i++) b->a[i] = (float)skv_rng_normal(1, 0x62737664, i);
     return status;
 }
 
 static skive_status one(void *user, double *seconds) {
     bench *b = user;
+    const size_t n = (size_t)(b->size * b->size);
+    float *copy = NULL;
+    skive_status status = skv_alloc_array(b->ctx, n, sizeof *copy, &copy);
+    if (status != SKIVE_OK) return status;
+    memcpy(copy, b->a, n * sizeof *copy);
     const double begin = bench_now();
-    const skive_status status = skv_svd_random(b->ctx, b->size, b->size, b->a, b->rank, 1, b->u, b->s, b->vt);
+    status = skv_svd_random(b->ctx, b->size, b->size, copy, b->rank, 1, b->u, b->s, b->vt);
     *seconds = bench_now() - begin;
     return status;
 }
 
 static void tell_lost(const bench *b) {
     double all = 0, kept = 0;
-    for (long i = 0; i < b->size * b->size; i++) all += b->a[i] * b->a[i];
+    for (long i = 0; i < b->size * b->size; i++) all += (double)b->a[i] * (double)b->a[i];
     for (long i = 0; i < b->rank; i++) kept += b->s[i] * b->s[i];
     fprintf(stderr, "bench_svd: share of the squared norm left out: %.6f\n", 1 - kept / all);
 }

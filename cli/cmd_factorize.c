@@ -241,7 +241,7 @@ static skive_status plan(cli_job *j) {
  * 32 MiB unless told otherwise, which on ResNet-50 is a seventh of the memory. */
 static void give_back(void) {
 #ifdef M_MMAP_THRESHOLD
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 17);
 #endif
 }
 

@@ -17,8 +17,8 @@ typedef struct widening {
 } widening;
 
 static bool is_other(const widening *w, const skive_value *v) {
-    return v && (v->type.dtype == SKIVE_F16 || v->type.dtype == SKIVE_BF16 ||
-                 (w->o->doubles && v->type.dtype == SKIVE_F64));
+    return v &&
+           (v->type.dtype == SKIVE_F16 || v->type.dtype == SKIVE_BF16 || (w->o->doubles && v->type.dtype == SKIVE_F64));
 }
 
 static skive_status note_wide(widening *w, const skive_value *v, skive_value *wide) {
@@ -77,8 +77,8 @@ static skive_status may_widen(const widening *w, const skive_node *n, bool *may)
     skive_status status;
     *may = false;
     for (uint32_t i = 0; i < n->n_inputs; i++) any = any || is_other(w, n->inputs[i]);
-    if (!any || !n->op || !n->op->infer || skv_node_has_subgraph(n) ||
-        skv_node_is(n, SKV_OP_CAST) || (!w->o->store && skv_node_is(n, SKV_OP_CAST_LIKE)))
+    if (!any || !n->op || !n->op->infer || skv_node_has_subgraph(n) || skv_node_is(n, SKV_OP_CAST) ||
+        (!w->o->store && skv_node_is(n, SKV_OP_CAST_LIKE)))
         return SKIVE_OK;
     for (uint32_t i = 0; i < n->n_outputs; i++)
         if (n->outputs[i] && w->o->keep && w->o->keep(w->o->user, n->outputs[i])) return SKIVE_OK;

@@ -26,9 +26,7 @@ static skive_status look(skive_context *ctx, const skv_site *s, int64_t most, sk
     for (int64_t o = 0; o < s->out; o++)
         for (int64_t i = 0; i < m; i++)
             for (int64_t x = 0; x < s->kw; x++) a[i * n + o * s->kw + x] = s->w[(o * m + i) * s->kw + x];
-    const skive_status status = skv_look_matrix(ctx, m, n, a, most, false, &out->of[0]);
-    skv_free(ctx, a);
-    return status;
+    return skv_look_taken(ctx, m, n, a, most, &out->of[0]);
 }
 
 static double lost(const skv_site *s, const skv_found *found, skv_rank r) {

@@ -42,9 +42,7 @@ static skive_status look(skive_context *ctx, const skv_site *s, int64_t most, sk
     SKV_TRY(skv_look_matrix(ctx, s->out, s->d, s->w, 0, false, &out->of[0]));
     SKV_TRY(skv_alloc_array(ctx, (size_t)(s->out * s->d), sizeof *a, &a));
     unfold(s->w, s->out, s->in, taps, a);
-    const skive_status status = skv_look_matrix(ctx, s->in, s->out * taps, a, 0, false, &out->of[1]);
-    skv_free(ctx, a);
-    return status;
+    return skv_look_taken(ctx, s->in, s->out * taps, a, 0, &out->of[1]);
 }
 
 /* At most what both truncations lose by themselves (De Lathauwer et al. 2000); HOOI makes it less. */

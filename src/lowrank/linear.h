@@ -22,8 +22,10 @@ skive_status skv_svd(skive_context *ctx, int64_t m, int64_t n, const double *a, 
 /* The same by the code that needs no library. */
 skive_status skv_svd_plain(skive_context *ctx, int64_t m, int64_t n, const double *a, double *u, double *s, double *vt);
 /* The leading `rank` of them by random projection and power iterations (Halko, Martinsson & Tropp 2011, "Finding
- * structure with randomness"), with products in float32: for large matrices. u [m][rank], s[rank], vt [rank][n]. */
-skive_status skv_svd_random(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t rank, uint64_t seed,
+ * structure with randomness"), with products in float32: for large matrices. Where the singular values do not fall far,
+ * iterations are shifted (Feng, Yu & Xie 2022, dashSVD), which needs fewer of them. Takes the matrix over, also on
+ * failure. u [m][rank], s[rank], vt [rank][n]. */
+skive_status skv_svd_random(skive_context *ctx, int64_t m, int64_t n, float *take, int64_t rank, uint64_t seed,
                             double *u, double *s, double *vt);
 /* Eigenvalues w[n], descending, of a symmetric matrix without negative ones, and its eigenvectors as columns of v
  * [n][n]. */

@@ -187,6 +187,8 @@ double skv_lost_rows(const skv_site *s, const skv_found *found, skv_rank r);
 /* Of a matrix by itself. */
 skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t most, bool right,
                              skv_spectrum *out);
+/* The same without right vectors, of a matrix that is taken over. */
+skive_status skv_look_taken(skive_context *ctx, int64_t m, int64_t n, double *take, int64_t most, skv_spectrum *out);
 double skv_spectrum_lost(const skv_spectrum *s, int64_t rank);
 /* The first link of a convolution over the window of the site, or a product. */
 skv_link skv_link_window(const skv_site *s, int64_t out, int64_t in);

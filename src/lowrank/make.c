@@ -23,13 +23,19 @@ skive_status skv_lowrank_look(skv_lowrank *l, size_t site, const skv_factorizati
     return SKIVE_OK;
 }
 
-skive_status skv_lowrank_find(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
+/* `last`: nothing else is asked of the site's decompositions, which go before the factors are solved. */
+static skive_status find(skv_lowrank *l, size_t site, const skv_way *way, bool last, skv_factors *f) {
     const skv_site *s = &l->sites[site];
     const skv_found *found;
     SKV_TRY(skv_lowrank_look(l, site, way->method, way->rank.a, &found));
     f->rank = way->rank;
     SKV_TRY(way->method->factor(l->ctx, s, found, way->rank, l->o.seed, f));
+    if (last) skv_lowrank_forget(l, site);
     return skv_factors_solve(l->ctx, s, s->moments, NULL, f);
+}
+
+skive_status skv_lowrank_find(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
+    return find(l, site, way, false, f);
 }
 
 skive_status skv_lowrank_factors(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
@@ -62,11 +68,10 @@ static skive_status factors_of(skv_lowrank *l, size_t site) {
     skv_factors_free(l->ctx, &w->factors);
     w->is_made = w->known = false;
     SKV_TRY(skv_site_open(l->ctx, &l->sites[site]));
-    skive_status status = skv_lowrank_find(l, site, way, &w->factors);
+    skive_status status = find(l, site, way, true, &w->factors);
     if (status == SKIVE_OK) status = skv_lowrank_settle(l, site, way, &w->factors);
     skv_site_close(l->ctx, &l->sites[site]);
     w->is_made = status == SKIVE_OK;
-    skv_lowrank_forget(l, site);
     return status;
 }
 

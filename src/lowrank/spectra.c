@@ -39,12 +39,14 @@ static skive_status by_gram(skive_context *ctx, int64_t m, int64_t n, const doub
     return status;
 }
 
-skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t most, bool right,
-                             skv_spectrum *out) {
+/* The matrix is `a`, or what is taken over. */
+static skive_status look(skive_context *ctx, int64_t m, int64_t n, const double *a, double **take, int64_t most,
+                         bool right, skv_spectrum *out) {
     const int64_t full = m < n ? m : n;
     const bool random = full > RANDOM_ABOVE && most > 0 && most * 3 <= full;
     const int64_t k = random ? most : full;
     double *spare = NULL;
+    float *x = NULL;
     *out = (skv_spectrum){.m = m, .n = n, .k = k};
     for (int64_t i = 0; i < m * n; i++) out->all += a[i] * a[i];
     SKV_TRY(skv_alloc_array(ctx, (size_t)k, sizeof *out->s, &out->s));
@@ -52,9 +54,29 @@ skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const dou
     if (right) SKV_TRY(skv_alloc_array(ctx, (size_t)(k * n), sizeof *out->vt, &out->vt));
     if (!random && !right && m >= GRAM_FROM && n >= 2 * m) return by_gram(ctx, m, n, a, out);
     if (!random) return skv_svd(ctx, m, n, a, out->u, out->s, out->vt);
-    if (!right) SKV_TRY(skv_alloc_array(ctx, (size_t)(k * n), sizeof *spare, &spare));
-    const skive_status status = skv_svd_random(ctx, m, n, a, k, 1, out->u, out->s, right ? out->vt : spare);
+    SKV_TRY(skv_alloc_array(ctx, (size_t)(m * n), sizeof *x, &x));
+    for (int64_t i = 0; i < m * n; i++) x[i] = (float)a[i];
+    if (take) { /* before the work needs as much */
+        skv_free(ctx, *take);
+        *take = NULL;
+    }
+    skive_status status = right ? SKIVE_OK : skv_alloc_array(ctx, (size_t)(k * n), sizeof *spare, &spare);
+    if (status == SKIVE_OK)
+        status = skv_svd_random(ctx, m, n, x, k, 1, out->u, out->s, right ? out->vt : spare);
+    else
+        skv_free(ctx, x);
     skv_free(ctx, spare);
+    return status;
+}
+
+skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t most, bool right,
+                             skv_spectrum *out) {
+    return look(ctx, m, n, a, NULL, most, right, out);
+}
+
+skive_status skv_look_taken(skive_context *ctx, int64_t m, int64_t n, double *take, int64_t most, skv_spectrum *out) {
+    const skive_status status = look(ctx, m, n, take, &take, most, false, out);
+    skv_free(ctx, take);
     return status;
 }
 

@@ -67,9 +67,8 @@ static skive_status quick_basis(skive_context *ctx, const projection *w, double 
     return SKIVE_OK;
 }
 
-static skive_status open_work(skive_context *ctx, const double *a, uint64_t seed, projection *w) {
+static skive_status open_work(skive_context *ctx, uint64_t seed, projection *w) {
     const int64_t longer = w->m > w->n ? w->m : w->n;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(w->m * w->n), sizeof *w->a, &w->a));
     SKV_TRY(skv_alloc_array(ctx, (size_t)(w->m * w->k), sizeof *w->y, &w->y));
     SKV_TRY(skv_alloc_array(ctx, (size_t)(w->n * w->k), sizeof *w->z, &w->z));
     SKV_TRY(skv_alloc_array(ctx, (size_t)(w->n * w->k), sizeof *w->q, &w->q));
@@ -79,7 +78,6 @@ static skive_status open_work(skive_context *ctx, const double *a, uint64_t seed
     SKV_TRY(skv_alloc_array(ctx, (size_t)(w->k * w->k), sizeof *w->vectors, &w->vectors));
     SKV_TRY(skv_alloc_array(ctx, (size_t)w->k, sizeof *w->values, &w->values));
     SKV_TRY(skv_alloc(ctx, skv_sgemm_scratch(w->k, longer, w->threads), &w->scratch));
-    for (int64_t i = 0; i < w->m * w->n; i++) w->a[i] = (float)a[i];
     for (int64_t i = 0; i < w->m * w->k; i++) w->y[i] = (float)skv_rng_normal(seed, 0x72737664, (uint64_t)i);
     return SKIVE_OK;
 }
@@ -154,12 +152,13 @@ static skive_status refine_even(skive_context *ctx, const projection *w) {
     return SKIVE_OK;
 }
 
-skive_status skv_svd_random(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t rank, uint64_t seed,
+skive_status skv_svd_random(skive_context *ctx, int64_t m, int64_t n, float *take, int64_t rank, uint64_t seed,
                             double *u, double *s, double *vt) {
     const int64_t full = m < n ? m : n;
-    projection w = {.m = m, .n = n, .k = rank + MORE < full ? rank + MORE : full, .threads = skv_threads(ctx)};
+    projection w = {
+        .m = m, .n = n, .k = rank + MORE < full ? rank + MORE : full, .a = take, .threads = skv_threads(ctx)};
     double least = 0;
-    skive_status status = open_work(ctx, a, seed, &w);
+    skive_status status = open_work(ctx, seed, &w);
     if (status == SKIVE_OK) {
         times(&w, true, false, w.y, w.z);
         status = quick_basis(ctx, &w, &least);
