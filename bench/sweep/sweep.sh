@@ -1,8 +1,9 @@
 #!/bin/sh
 # Times models and single operators in skive and onnxruntime and writes docs/results/sweep.md (bench/sweep/sweep.py says
 # how to read it).
-#   bench/sweep/sweep.sh [FILE_OR_FOLDER ...]   default: the models of other people, built-in networks, and some that
-#                                               bench/sweep/nets.py writes; INT8 versions of both quantizers
+#   bench/sweep/sweep.sh [FILE_OR_FOLDER ...]   default: the models of other people, built-in networks, some that
+#                                               bench/sweep/nets.py writes, and with the peers of bench/run.sh those of
+#                                               torch_nets.py; INT8 versions of both quantizers
 # Environment: BUILD (build directory with bench_infer, default build), SWEEP_MODELS (where models are put, default
 # ${XDG_CACHE_HOME:-~/.cache}/skive/sweep), SKIVE_BENCH_OTHERS (default ../shared/models), SKIVE_PYTHON (a Python with
 # onnx and onnxruntime; default the one of tests/oracle/setup.sh), THREADS (1), ROUNDS (7), BATCH (1,8),
@@ -28,8 +29,18 @@ if [ $# -eq 0 ]; then
         [ -f "$models/$net.onnx" ] || "$build/skive" zoo "$net" -q -o "$models/$net.onnx" >/dev/null || exit 1
     done
     "$python" bench/sweep/nets.py "$models" || exit 1
-    "$python" bench/sweep/quantize.py "$build/skive" "$models" resnet18 resnet50 mobilenetv2 unet-small \
-        kws-conv1d || exit 1
+    # Networks of torchvision where the peers of bench/run.sh are installed: their PyTorch is several GB.
+    peers=${SKIVE_PEERS_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/skive/peers}/bin/python
+    if "$peers" -c 'import torchvision, onnxscript' 2>/dev/null; then
+        "$peers" bench/sweep/torch_nets.py "$models" || exit 1
+    else
+        echo "no networks of torchvision: bench/peers/setup.sh installs what makes them" >&2
+    fi
+    for net in resnet18 resnet50 mobilenetv2 unet-small kws-conv1d tv-mobilenet_v3_small tv-efficientnet_b0 \
+        tv-regnet_y_400mf tv-shufflenet_v2_x1_0 tv-squeezenet1_1 tv-mnasnet1_0 tv-ssd-mobilenetv2 tv-yolo-like; do
+        [ ! -f "$models/$net.onnx" ] ||
+            "$python" bench/sweep/quantize.py "$build/skive" "$models" $net || exit 1
+    done
     set -- "$models"
     [ -d "$others" ] && set -- "$models" "$others"
 fi

@@ -275,15 +275,36 @@ static void all_steps(const direction_run *u, const skv_kernel_call *call) {
     }
 }
 
-static void one_direction(const direction_run *u, const skv_kernel_call *call) {
+/* What X gives, for `rows` of its rows. */
+static void input_sums(const direction_run *u, const float *x, int64_t first, int64_t rows) {
     const recurrent_state *st = u->st;
-    const int64_t n = st->s.hidden, gh = st->s.gates * n, rows = st->s.steps * st->s.batch;
+    const int64_t gh = st->s.gates * st->s.hidden;
+    float *sums = u->sums + first * st->ld;
     for (int64_t i = 0; i < rows; i++) {
-        float *to = u->sums + i * st->ld;
+        float *to = sums + i * st->ld;
         memcpy(to, st->bias + u->d * gh, (size_t)gh * sizeof *to);
         memset(to + gh, 0, (size_t)(st->ld - gh) * sizeof *to);
     }
-    add_product(st, &st->w[u->d], rows, call->in[X], u->sums, st->ld);
+    add_product(st, &st->w[u->d], rows, x + first * st->s.input, sums, st->ld);
+}
+
+/* Steps behind the end of the longest sequence, or where samples lie one after the other of each, are not looked at. */
+static void all_input_sums(const direction_run *u, const float *x) {
+    const skv_recurrent_shape *s = &u->st->s;
+    int64_t longest = 0;
+    for (int64_t b = 0; b < s->batch; b++) longest = u->length[b] > longest ? u->length[b] : longest;
+    if (longest == s->steps || skv_recurrent_row(s, 1, 0) == s->batch) {
+        input_sums(u, x, 0, longest * s->batch);
+        return;
+    }
+    for (int64_t b = 0; b < s->batch; b++) /* the first row stands for steps behind the end, too */
+        input_sums(u, x, skv_recurrent_row(s, 0, b), u->length[b] > 0 ? u->length[b] : 1);
+}
+
+static void one_direction(const direction_run *u, const skv_kernel_call *call) {
+    const recurrent_state *st = u->st;
+    const int64_t n = st->s.hidden;
+    all_input_sums(u, call->in[X]);
     skv_recurrent_load(&st->s, call, H0, u->d, u->h, n);
     skv_recurrent_load(&st->s, call, C0, u->d, u->c, n);
     all_steps(u, call);

@@ -99,7 +99,12 @@ static bool is_faster(const form *f, bool bytes) {
         return f->in <= MOST_IN && f->out <= MOST_IN;
     }
     if (f->window == 1 || f->in > 2 * MOST_IN) return false;
-    return has_byte_products() ? f->in == 1 && f->window <= FEW_TAPS : f->in * f->window <= MOST_TAPS;
+    if (has_byte_products()) return f->in == 1 && f->window <= FEW_TAPS;
+    if (f->in * f->window > MOST_TAPS) return false;
+    if (!bytes) return true;
+    /* A line of planes gives one result in two, or fewer, of a strided window; tiles make bytes of many filters at once. */
+    if (f->strided) return f->in < MOST_IN / 2 && f->out <= MOST_IN;
+    return f->in < MOST_IN / 2 || f->out <= (f->in < MOST_IN ? MOST_IN : MOST_IN / 2);
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
