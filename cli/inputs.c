@@ -49,6 +49,17 @@ skive_status cli_fail_which(cli_args *a, const char *option, const char *text, s
 
 static const char *input_name(const void *g, size_t i) { return skive_value_name(skive_graph_input(g, i)); }
 
+/* NumPy has no bfloat16: its numbers come, and go, as float32. */
+static skive_status to_bfloat16(skive_context *ctx, skive_tensor *t) {
+    skive_tensor rounded;
+    const skive_status status = skive_tensor_create(ctx, SKIVE_BF16, t->rank, t->dims, &rounded);
+    if (status != SKIVE_OK) return status;
+    for (int64_t i = 0, n = skive_tensor_count(t); i < n; i++) skive_tensor_set(&rounded, i, skive_tensor_get(t, i));
+    skive_tensor_free(ctx, t);
+    *t = rounded;
+    return SKIVE_OK;
+}
+
 static skive_status load(cli_args *a, const skive_graph *g, bool any_type, skive_tensor *in) {
     const size_t n = skive_graph_input_count(g);
     for (size_t k = 0; k < cli_count(a, "input"); k++) {
@@ -59,6 +70,10 @@ static skive_status load(cli_args *a, const skive_graph *g, bool any_type, skive
         const skive_status status = skive_tensor_load_npy(a->ctx, file, &in[i]);
         if (status != SKIVE_OK) return status;
         const skive_dtype wanted = skive_value_type(skive_graph_input(g, (size_t)i))->dtype;
+        if (wanted == SKIVE_BF16 && in[i].dtype == SKIVE_F32) {
+            const skive_status made = to_bfloat16(a->ctx, &in[i]);
+            if (made != SKIVE_OK) return made;
+        }
         if (in[i].dtype != wanted && !any_type) {
             return cli_fail(a, SKIVE_ERR_SHAPE, "%s contains %s, but input '%s' takes %s", file,
                             skive_dtype_name(in[i].dtype), input_name(g, (size_t)i), skive_dtype_name(wanted));

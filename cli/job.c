@@ -39,7 +39,8 @@ skive_status cli_job_open_data(cli_job *j, skive_graph *model) {
 
 skive_status cli_job_load(cli_job *j, bool runs) {
     const char *path = j->a->positional[0];
-    const skive_status status = (runs ? cli_load_to_run : cli_load)(j->a, path, &j->graph);
+    skive_status status = (runs ? cli_load_to_run : cli_load)(j->a, path, &j->graph);
+    if (status == SKIVE_OK) status = skive_graph_to_float32(j->graph);
     j->sized = true;
     return status == SKIVE_OK ? cli_sizes_as_loaded(j->a, path, j->graph, &j->before) : status;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pruning, measured: writes docs/results/pruning.md, each section from a file of its own in the work folder, so that a
 # part can be made anew: proof_prune.sh SKIVE [WORK] [SECTION...]. Dense models are trained once and kept in WORK.
-# SAMPLES, EPOCHS and TUNE set the size of the training; MNIST names the folder of the digits.
+# SAMPLES, EPOCHS and TUNE set the size of the training; MNIST names the folder of the digits, CIFAR10 that of the JPEG files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 skive=$(realpath "$1")
@@ -188,7 +188,103 @@ scratch() {
     echo
 }
 
-all=(neurons macs snip criteria halves scratch)
+# cross_entropy FILE DATA: on the test images, and the accuracy in percent.
+cross_entropy() {
+    "$skive" eval "$1" --data "$2" --threads 1 -q --json |
+        python3 -c 'import json, sys; r = json.load(sys.stdin); print("%.4f %.2f" % (r["cross_entropy"], 100 * r["accuracy"]))'
+}
+
+second_order() {
+    dense mlp300 mlp:300,100 "$mnist" --epochs 4
+    dense resnet8-wide resnet8 $fashion --epochs 2
+    echo "## Second order, without training"
+    echo
+    echo "\`prune --criterion obs\` and \`--criterion magnitude\`, one shot, no fine-tuning, \`--recalibrate-bn off\`; LeNet-300-100 trained for 4"
+    echo "epochs on MNIST, ResNet-8 for 2 on Fashion-MNIST. Cross-entropy and accuracy of the test images. Wanted: a rise of cross-entropy"
+    echo "at least 3 times smaller than magnitude's (aim 5) where magnitude loses 2 to 5 points, and 2 times with 2:4."
+    echo
+    echo "| network | what goes | dense | \`magnitude\` | \`obs\` | the rise is smaller by |"
+    echo "|---|---|---|---|---|---|"
+    local net data what options base m o
+    while IFS='|' read -r net data what options; do
+        [ "$data" = mnist ] && data=$mnist
+        base=$(cross_entropy "$work/$net.onnx" "$data")
+        for c in magnitude obs; do
+            # shellcheck disable=SC2086 # options are split into words
+            prune "$work/$net.onnx" "second-$c" --criterion $c $options --data "$data" --prune-schedule one-shot --recalibrate-bn off || return 1
+        done
+        m=$(cross_entropy "$work/second-magnitude.onnx" "$data") o=$(cross_entropy "$work/second-obs.onnx" "$data")
+        python3 - "$net" "$what" "$base" "$m" "$o" <<'PY'
+import sys
+net, what = sys.argv[1:3]
+(b, ba), (m, ma), (o, oa) = (map(float, x.split()) for x in sys.argv[3:6])
+name = {"mlp300": "LeNet-300-100", "resnet8-wide": "ResNet-8"}[net]
+rise = "it falls" if o <= b else "%.1fx" % ((m - b) / (o - b))
+print(f"| {name} | {what} | {b:.4f}, {ba:.2f} % | {m:.4f}, {ma:.2f} % | {o:.4f}, {oa:.2f} % | {rise} |")
+PY
+    done <<<"mlp300|mnist|75 %|-s 0.75
+mlp300|mnist|80 %|-s 0.80
+mlp300|mnist|85 %|-s 0.85
+mlp300|mnist|2:4|--granularity nm:2:4
+resnet8-wide|$fashion|40 %|-s 0.4
+resnet8-wide|$fashion|50 %|-s 0.5
+resnet8-wide|$fashion|2:4|--granularity nm:2:4"
+    echo
+}
+
+# What the model takes is measured by another run, in turns with the dense one.
+asked() {
+    dense mlp mlp:500,300 "$mnist" --epochs 10
+    dense lenet5 lenet5 "$mnist" --epochs 3
+    dense resnet8 resnet8 $fashion --limit "$samples" --epochs "$epochs"
+    echo "## A budget of time"
+    echo
+    echo "\`prune --structured --latency 0.6\`, no fine-tuning: what the command measured of its result, and what \`compare\` measures of the two"
+    echo "files afterwards, in turns. Wanted: within 5 %, that is at most 0.63; below 0.57 more went than was asked for."
+    echo
+    echo "| network | by the command | afterwards |"
+    echo "|---|---:|---:|"
+    local net data
+    for net in mlp lenet5 resnet8; do
+        data=$mnist
+        [ $net = resnet8 ] && data=$fashion
+        prune "$work/$net.onnx" "asked-$net" --structured --latency 0.6 || continue
+        "$skive" compare "$work/$net.onnx" "$work/asked-$net.onnx" --data "$data" --limit 100 --resamples 0 --seconds 2 --threads 1 -q \
+            --report "$work/asked.json" >/dev/null
+        echo "| $net | $(field "$work/asked-$net.json" '"%.3f" % (r["after"]["seconds"] / r["before"]["seconds"])') | $(field "$work/asked.json" \
+            '"%.3f" % (r["models"][1]["latency"]["p50"] / r["models"][0]["latency"]["p50"])') |"
+    done
+    echo
+}
+
+# As many epochs in all as the dense network has.
+resnet20() {
+    local cifar
+    cifar=folder:$(realpath -m "${CIFAR10:-../shared/data/cifar10}")
+    echo "## ResNet-20 on CIFAR-10 (JPEG): 2.1 times fewer multiply-accumulates"
+    echo
+    echo "10,000 training images, 5 epochs; then \`prune --structured --macs 0.476 --criterion C --finetune 3 --lr 0.02\`, or the dense network"
+    echo "for 3 more at the same rate. Test accuracy of both, 10,000 images. Wanted: a difference of at most 1.0 point (aim 0.5)."
+    echo
+    echo "| seed | criterion | dense, 8 epochs | pruned, 5 + 3 | difference |"
+    echo "|---|---|---:|---:|---:|"
+    local seed c a b
+    for seed in 1 2; do
+        local net=$work/resnet20-$seed
+        [ -s "$net.onnx" ] || "$skive" train resnet20 --data "$cifar" --limit 10000 --epochs 5 --lr 0.1 --threads 1 -q --seed $seed -o "$net.onnx" >/dev/null
+        [ -s "$net-longer.onnx" ] || "$skive" train "$net.onnx" --data "$cifar" --limit 10000 --epochs 3 --lr 0.02 --threads 1 -q --seed $seed \
+            -o "$net-longer.onnx" >/dev/null
+        a=$(accuracy "$net-longer.onnx" "$cifar")
+        for c in magnitude taylor random; do
+            prune "$net.onnx" "resnet20-$seed-$c" --structured --macs 0.476 --criterion $c --data "$cifar" --limit 10000 --finetune 3 --lr 0.02 --seed $seed || continue
+            b=$(accuracy "$work/resnet20-$seed-$c.onnx" "$cifar")
+            echo "| $seed | \`$c\` | $(percent "$a") | $(percent "$b") | $(points "$b" "$a") |"
+        done
+    done
+    echo
+}
+
+all=(neurons macs snip criteria halves second_order asked resnet20 scratch)
 [ ${#sections[@]} -gt 0 ] || sections=("${all[@]}")
 for s in "${sections[@]}"; do
     echo "== $s" >&2

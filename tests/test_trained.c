@@ -102,6 +102,11 @@ static void patterns(void **state) {
     skive_dataset *t = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
     assert_int_equal(skive_train(ctx, g, t, NULL, &o, NULL, 0, NULL), SKIVE_ERR_NOT_FOUND);
     assert_non_null(strstr(skive_context_message(ctx), "'fc'"));
+    /* What is named to be trained cannot all be frozen. */
+    o.train = "fc.bias,fc.*";
+    o.freeze = "fc.b*";
+    skv_test_fails(ctx, skive_train(ctx, g, t, NULL, &o, NULL, 0, NULL), SKIVE_ERR_ARGUMENT,
+                   "'fc.bias' names is frozen");
     /* What is not trained by its role is when it is named. */
     skv_test_ok(ctx, skive_value_set_trainable(skive_graph_find_value(g, "fc.bias"), false));
     o.freeze = NULL;

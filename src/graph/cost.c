@@ -104,7 +104,10 @@ static void add_parameter(const skive_value *v, skive_cost *c) {
 static bool is_whole(const skive_node *n) {
     for (int i = 0; i < n->op->min_in; i++)
         if ((uint32_t)i >= n->n_inputs || (!n->inputs[i] && i >= n->op->absent_in)) return false;
-    return n->n_outputs > 0 && n->outputs[0];
+    if (n->op->min_out > 0) return n->n_outputs > 0 && n->outputs[0];
+    for (uint32_t i = 0; i < n->n_outputs; i++) /* a cell of which only the last state is asked for */
+        if (n->outputs[i]) return true;
+    return false;
 }
 
 static void add_node(const skive_node *n, skive_cost *c) {

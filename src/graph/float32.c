@@ -1,28 +1,33 @@
 /* Graphs that compute in float16, bfloat16 or double compute in float32 instead: a node that takes such numbers, called
  * others here, gets them as float32, where its record says that it then gives float32 in their place. Casts stay at the
  * borders. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "graph/op.h"
+#include "graph/shared.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
 
-typedef struct widening {
+typedef struct widening widening;
+struct widening {
     skive_graph *g;
     const skv_float32_options *o;
-    skive_value **wide; /* by number of the value: what it is in float32; NULL: nothing yet */
+    const widening *parent; /* of a body: of the graph around it */
+    skive_value **wide;     /* by number of the value: what it is in float32; NULL: nothing yet */
     uint32_t room;
     skive_value **backs; /* the results that are cast back */
     size_t n_backs, changed;
-} widening;
+    int64_t *beyond; /* numbers out of float32's range */
+};
 
-static bool is_other(const widening *w, const skive_value *v) {
+static bool is_other(const skv_float32_options *o, const skive_value *v) {
     return v &&
-           (v->type.dtype == SKIVE_F16 || v->type.dtype == SKIVE_BF16 || (w->o->doubles && v->type.dtype == SKIVE_F64));
+           (v->type.dtype == SKIVE_F16 || v->type.dtype == SKIVE_BF16 || (o->doubles && v->type.dtype == SKIVE_F64));
 }
 
 static skive_status note_wide(widening *w, const skive_value *v, skive_value *wide) {
-    if (v->graph != w->g) return SKIVE_OK; /* captured: each reader has its own */
     if (v->id >= w->room) {
         const uint32_t room = 2 * w->g->n_values + 16;
         SKV_TRY(skv_grow(w->g->ctx, &w->wide, w->room, room, sizeof(skive_value *)));
@@ -33,32 +38,26 @@ static skive_status note_wide(widening *w, const skive_value *v, skive_value *wi
     return SKIVE_OK;
 }
 
-/* The parameter's numbers as float32, stored. */
-static skive_status store_wide(const widening *w, skive_value *v, skive_value **out) {
-    skive_context *ctx = w->g->ctx;
+static skive_value *known(const widening *w, const skive_value *v) { return v->id < w->room ? w->wide[v->id] : NULL; }
+
+/* A captured value is captured as it is in float32 around the body, if it is there. */
+static skive_status capture_wide(widening *w, const skive_value *v, skive_value **out) {
+    skive_value *around = w->parent && v->outer->graph == w->parent->g ? known(w->parent, v->outer) : NULL;
     const char *name;
-    skv_storage *storage = NULL;
-    skive_tensor t = {0};
-    SKV_TRY(skv_graph_unique_name(w->g, v->name, &name));
-    SKV_TRY(skv_tensor_convert(ctx, skv_value_tensor(v), SKIVE_F32, &t));
-    skive_status status = skv_storage_from_tensor(ctx, &t, &storage);
-    skive_tensor_free(ctx, &t);
-    if (status == SKIVE_OK) status = skv_graph_new_param(w->g, name, storage, out);
-    if (status != SKIVE_OK) {
-        skv_storage_release(storage);
-        return status;
-    }
-    (*out)->trainable = v->trainable;
-    (*out)->keeps_zeros = v->keeps_zeros;
+    *out = NULL;
+    if (!around) return SKIVE_OK;
+    SKV_TRY(skv_graph_unique_name(w->g, around->name, &name));
+    SKV_TRY(skv_graph_new_value(w->g, name, out));
+    (*out)->outer = around;
+    (*out)->type = around->type;
     return SKIVE_OK;
 }
 
 static skive_status widen(widening *w, skive_value *v, skive_value **out) {
-    *out = v->graph == w->g && v->id < w->room ? w->wide[v->id] : NULL;
+    *out = known(w, v);
     if (*out) return SKIVE_OK;
-    if (w->o->store && v->graph == w->g && skv_value_is_param(v) && skv_value_tensor(v)) {
-        SKV_TRY(store_wide(w, v, out));
-    } else {
+    if (v->outer) SKV_TRY(capture_wide(w, v, out));
+    if (!*out) {
         skv_builder b = skv_build(w->g);
         *out = skv_emit(&b, "Cast", SKV_IN(v), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
         SKV_TRY(b.status);
@@ -76,7 +75,7 @@ static skive_status may_widen(const widening *w, const skive_node *n, bool *may)
     bool any = false;
     skive_status status;
     *may = false;
-    for (uint32_t i = 0; i < n->n_inputs; i++) any = any || is_other(w, n->inputs[i]);
+    for (uint32_t i = 0; i < n->n_inputs; i++) any = any || is_other(w->o, n->inputs[i]);
     if (!any || !n->op || !n->op->infer || skv_node_has_subgraph(n) || skv_node_is(n, SKV_OP_CAST) ||
         (!w->o->store && skv_node_is(n, SKV_OP_CAST_LIKE)))
         return SKIVE_OK;
@@ -91,7 +90,7 @@ static skive_status may_widen(const widening *w, const skive_node *n, bool *may)
         if (!v) continue;
         types[i] = v->type;
         in[i] = &types[i];
-        if (is_other(w, v))
+        if (is_other(w->o, v))
             types[i].dtype = SKIVE_F32;
         else
             constant[i] = skv_value_tensor(v);
@@ -103,7 +102,7 @@ static skive_status may_widen(const widening *w, const skive_node *n, bool *may)
     *may = true;
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_value *v = n->outputs[i];
-        if (v && out[i].dtype != (is_other(w, v) ? SKIVE_F32 : v->type.dtype)) *may = false;
+        if (v && out[i].dtype != (is_other(w->o, v) ? SKIVE_F32 : v->type.dtype)) *may = false;
     }
 done:
     skv_free(ctx, types);
@@ -113,13 +112,13 @@ done:
     return status;
 }
 
-/* The result is float32; whoever read it reads it cast back. */
-static skive_status cast_back(widening *w, skive_value *v, skive_dtype dtype) {
+/* The value is float32; whoever read it reads it cast back. */
+static skive_status cast_back(widening *w, skive_value *v, skive_dtype dtype, bool outputs_too) {
     skv_builder b = skv_build(w->g);
     skive_value *back = skv_emit(&b, "Cast", SKV_IN(v), SKV_ATTRS(SKV_INT("to", dtype)));
     SKV_TRY(b.status);
     skive_node *cast = back->producer;
-    SKV_TRY(skv_value_replace_uses(v, back, true));
+    SKV_TRY(skv_value_replace_uses(v, back, outputs_too));
     SKV_TRY(skv_node_set_input(cast, 0, v));
     SKV_TRY(note_wide(w, back, v));
     SKV_TRY(skv_grow(w->g->ctx, &w->backs, w->n_backs, w->n_backs + 1, sizeof(skive_value *)));
@@ -130,7 +129,7 @@ static skive_status cast_back(widening *w, skive_value *v, skive_dtype dtype) {
 static skive_status widen_inputs(widening *w, skive_node *n) {
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         skive_value *wide;
-        if (!is_other(w, n->inputs[i])) continue;
+        if (!is_other(w->o, n->inputs[i])) continue;
         SKV_TRY(widen(w, n->inputs[i], &wide));
         SKV_TRY(skv_node_set_input(n, i, wide));
     }
@@ -140,33 +139,61 @@ static skive_status widen_inputs(widening *w, skive_node *n) {
 static skive_status widen_outputs(widening *w, skive_node *n) {
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         skive_value *v = n->outputs[i];
-        if (!is_other(w, v)) continue;
+        if (!is_other(w->o, v)) continue;
         const skive_dtype dtype = v->type.dtype;
         v->type.dtype = SKIVE_F32;
-        SKV_TRY(cast_back(w, v, dtype));
+        SKV_TRY(cast_back(w, v, dtype, true));
     }
     return SKIVE_OK;
 }
 
+/* Is the value there only for readers that stay as they are: control flow, which passes on what it is given, and nodes
+ * whose type is an attribute? */
+static skive_status is_border(const widening *w, const skive_value *v, bool *is) {
+    *is = !(v->output_uses > 0 && !w->parent);
+    for (uint32_t i = 0; *is && i < v->n_uses; i++) {
+        const skive_node *n = v->uses[i].node;
+        bool may = skv_node_is(n, SKV_OP_CAST);
+        if (!may) SKV_TRY(may_widen(w, n, &may));
+        *is = !may;
+    }
+    return SKIVE_OK;
+}
+
+/* In a graph that becomes float32 for good: a cast that gives others gives float32, unless it is there for readers that
+ * want them; one from others to float32 that is there already is what others are in float32. */
+static skive_status widen_cast(widening *w, skive_node *n) {
+    skive_value *x = n->inputs[0], *y = n->outputs[0];
+    bool stays = false;
+    if (!x || !y) return SKIVE_OK;
+    if (is_other(w->o, y)) {
+        if (!is_other(w->o, x)) SKV_TRY(is_border(w, y, &stays));
+        if (stays) return SKIVE_OK;
+        SKV_TRY(widen_inputs(w, n));
+        SKV_TRY(skv_node_set_attr(n, &SKV_INT("to", SKIVE_F32)));
+        w->changed++;
+        return widen_outputs(w, n);
+    }
+    if (!is_other(w->o, x) || x->storage) return SKIVE_OK; /* a weight that is stored so */
+    if (known(w, x)) {
+        w->changed++;
+        return widen_inputs(w, n);
+    }
+    return y->type.dtype == SKIVE_F32 ? note_wide(w, x, y) : SKIVE_OK;
+}
+
 static skive_status widen_node(widening *w, skive_node *n) {
     bool may;
-    if (w->o->store && skv_node_is(n, SKV_OP_CAST)) {
-        if (n->inputs[0] && n->inputs[0]->storage && n->outputs[0]->type.dtype == SKIVE_F32)
-            return SKIVE_OK; /* a weight that is stored so */
-        SKV_TRY(widen_inputs(w, n));
-        if (!is_other(w, n->outputs[0])) return SKIVE_OK;
-        SKV_TRY(skv_node_set_attr(n, &SKV_INT("to", SKIVE_F32)));
-    } else {
-        SKV_TRY(may_widen(w, n, &may));
-        if (!may) return SKIVE_OK;
-        SKV_TRY(widen_inputs(w, n));
-    }
+    if (w->o->store && skv_node_is(n, SKV_OP_CAST)) return widen_cast(w, n);
+    SKV_TRY(may_widen(w, n, &may));
+    if (!may) return SKIVE_OK;
+    SKV_TRY(widen_inputs(w, n));
     w->changed++;
     return widen_outputs(w, n);
 }
 
-/* Results that are cast back for nobody; and where somebody reads them, they have the name. Last first, so that what
- * only they read goes too. */
+/* Results that are cast back for nobody go; where somebody reads them, they have the name, unless the value is known by
+ * it outside. Last first, so that what only they read goes too. */
 static skive_status settle_backs(widening *w) {
     for (size_t i = w->n_backs; i-- > 0;) {
         skive_value *back = w->backs[i], *v = back->producer->inputs[0];
@@ -184,110 +211,173 @@ static skive_status settle_backs(widening *w) {
 
 /* ---- inputs, outputs and parameters of a graph that is float32 for good ---- */
 
-static skive_status widen_input(widening *w, skive_value *x) {
-    const skive_dtype dtype = x->type.dtype;
-    skive_value *wide = x->id < w->room ? w->wide[x->id] : NULL;
-    const bool others = x->n_uses > (wide ? 1 : 0) || x->output_uses > 0 || skv_value_is_captured(x);
-    x->type.dtype = SKIVE_F32;
-    if (others) SKV_TRY(cast_back(w, x, dtype));
-    if (!wide) return SKIVE_OK;
-    SKV_TRY(skv_value_replace_uses(wide, x, true));
-    return skv_graph_remove_node(wide->producer);
+/* What a method has stored with 16 bits: all read it cast to float32. */
+static bool is_stored_so(const skive_value *v) {
+    if (v->output_uses > 0 || skv_value_is_captured(v)) return false;
+    for (uint32_t i = 0; i < v->n_uses; i++) {
+        const skive_node *n = v->uses[i].node;
+        if (!skv_node_is(n, SKV_OP_CAST) || n->outputs[0]->type.dtype != SKIVE_F32) return false;
+    }
+    return true;
+}
+
+/* Numbers of double beyond float32's range become its largest, and those that would vanish its smallest: a mask of
+ * -1e308 is one of -3e38, and a divisor of 1e-60 is not 0. */
+static float nearest(double x, int64_t *beyond) {
+    const float y = (float)x;
+    if (isinf(y) && !isinf(x)) {
+        ++*beyond;
+        return x < 0 ? -FLT_MAX : FLT_MAX;
+    }
+    if (y == 0 && x != 0) {
+        ++*beyond;
+        return x < 0 ? -FLT_MIN : FLT_MIN;
+    }
+    return y;
+}
+
+static skive_status store_wide(widening *w, skive_value *v) {
+    skive_context *ctx = w->g->ctx;
+    skv_storage *storage = NULL;
+    skive_tensor t = {0};
+    const skive_tensor *old = skv_value_tensor(v);
+    if (old->dtype == SKIVE_F64) {
+        SKV_TRY(skive_tensor_create(ctx, SKIVE_F32, old->rank, old->dims, &t));
+        const double *from = old->data;
+        for (int64_t i = 0, n = skive_tensor_count(old); i < n; i++) ((float *)t.data)[i] = nearest(from[i], w->beyond);
+    } else {
+        SKV_TRY(skv_tensor_convert(ctx, old, SKIVE_F32, &t));
+    }
+    skive_status status = skv_storage_from_tensor(ctx, &t, &storage);
+    skive_tensor_free(ctx, &t);
+    if (status == SKIVE_OK) status = skv_value_set_storage(v, storage);
+    if (status != SKIVE_OK) skv_storage_release(storage);
+    return status;
+}
+
+/* Before any node: inputs of the outermost graph, and parameters of every graph, are float32, and what reads them reads
+ * them cast back; nodes that are widened then read them as they are. */
+static skive_status widen_sources(widening *w) {
+    const uint32_t n = w->g->n_values;
+    for (uint32_t i = 0; i < n; i++) {
+        skive_value *v = w->g->values[i];
+        const skive_dtype dtype = v->type.dtype;
+        if (!is_other(w->o, v) || v->producer || v->outer) continue;
+        if (v->is_input ? w->parent != NULL : !skv_value_is_param(v) || !skv_value_tensor(v) || is_stored_so(v))
+            continue;
+        if (v->is_input)
+            v->type.dtype = SKIVE_F32;
+        else
+            SKV_TRY(store_wide(w, v));
+        w->changed++;
+        if (v->n_uses > 0 || skv_value_is_captured(v)) SKV_TRY(cast_back(w, v, dtype, false));
+    }
+    return SKIVE_OK;
 }
 
 static skive_status widen_output(widening *w, uint32_t index) {
     skive_value *y = w->g->outputs[index], *wide;
     const char *name = y->name, *spare;
-    const bool made = y->id < w->room && w->wide[y->id] && w->wide[y->id]->producer;
-    if (!made && (!y->producer || y->output_uses > 1)) return SKIVE_OK; /* a value that only passes through */
     SKV_TRY(widen(w, y, &wide));
+    const bool made = skv_node_is(y->producer, SKV_OP_CAST) && y->producer->inputs[0] == wide; /* which has the name */
     w->g->outputs[index] = wide;
     y->output_uses--;
     wide->output_uses++;
-    if (made && y->producer->inputs[0] == wide) return SKIVE_OK; /* which has the name */
+    w->changed++;
+    if (made) return SKIVE_OK;
     SKV_TRY(skv_graph_unique_name(w->g, name, &spare));
     SKV_TRY(skv_value_rename(y, spare));
     return skv_value_rename(wide, name);
 }
 
-/* A parameter that is float32 now has the name it had. */
-static skive_status settle_parameters(widening *w, uint32_t n) {
-    for (uint32_t i = 0; i < n && i < w->room; i++) {
-        skive_value *v = w->g->values[i], *wide = w->wide[i];
-        if (!wide || !wide->storage || skv_value_is_read(v)) continue;
-        const char *name = v->name, *spare;
-        SKV_TRY(skv_graph_unique_name(w->g, name, &spare));
-        SKV_TRY(skv_value_rename(v, spare));
-        SKV_TRY(skv_value_rename(wide, name));
-    }
-    return SKIVE_OK;
-}
-
-static skive_status run(skive_graph *g, const skv_float32_options *o, size_t *changed, bool outermost) {
-    widening w = {.g = g, .o = o};
+static skive_status run(widening *w) {
+    skive_graph *g = w->g;
     skive_node **order = NULL;
-    const uint32_t n_values = g->n_values, n_nodes = g->n_nodes;
+    const uint32_t n_nodes = g->n_nodes;
     skive_status status;
     skv_graph_hold(g);
     SKV_GO(status, done, skv_graph_topo(g, &order));
+    if (w->o->store) SKV_GO(status, done, widen_sources(w));
     for (uint32_t i = 0; i < n_nodes; i++) {
-        for (uint32_t k = 0; g->nests && k < order[i]->n_attrs; k++)
-            if (order[i]->attrs[k].graph) SKV_GO(status, done, run(order[i]->attrs[k].graph, o, changed, false));
-        SKV_GO(status, done, widen_node(&w, order[i]));
+        for (uint32_t k = 0; g->nests && k < order[i]->n_attrs; k++) {
+            if (!order[i]->attrs[k].graph) continue;
+            widening body = {.g = order[i]->attrs[k].graph, .o = w->o, .parent = w, .beyond = w->beyond};
+            skv_graph_take_outer_types(body.g);
+            SKV_GO(status, done, run(&body));
+            w->changed += body.changed;
+        }
+        SKV_GO(status, done, widen_node(w, order[i]));
     }
-    if (outermost && o->store) {
-        for (uint32_t i = 0; i < g->n_outputs; i++)
-            if (is_other(&w, g->outputs[i])) SKV_GO(status, done, widen_output(&w, i));
-        for (uint32_t i = 0; i < g->n_inputs; i++)
-            if (is_other(&w, g->inputs[i])) SKV_GO(status, done, widen_input(&w, g->inputs[i]));
-        SKV_GO(status, done, settle_parameters(&w, n_values));
-    }
-    status = settle_backs(&w);
+    for (uint32_t i = 0; w->o->store && !w->parent && i < g->n_outputs; i++)
+        if (is_other(w->o, g->outputs[i])) SKV_GO(status, done, widen_output(w, i));
+    status = settle_backs(w);
 done:
-    *changed += w.changed;
     skv_graph_settle(g);
     skv_free(g->ctx, order);
-    skv_free(g->ctx, (void *)w.wide);
-    skv_free(g->ctx, (void *)w.backs);
+    skv_free(g->ctx, (void *)w->wide);
+    skv_free(g->ctx, (void *)w->backs);
+    return status;
+}
+
+static skive_status float32(skive_graph *g, const skv_float32_options *o, size_t *changed, int64_t *beyond) {
+    widening w = {.g = g, .o = o, .beyond = beyond};
+    const skive_status status = run(&w);
+    *changed = w.changed;
     return status;
 }
 
 skive_status skv_graph_float32(skive_graph *g, const skv_float32_options *o, size_t *changed) {
-    *changed = 0;
-    return run(g, o, changed, true);
+    int64_t beyond = 0;
+    return float32(g, o, changed, &beyond);
 }
 
-static bool has_others(const skive_graph *g, const char **what) {
-    const widening w = {.o = &(skv_float32_options){.doubles = true}};
+/* Is anything of this type computed with, taken or given? A double that comes from integers and becomes one again is
+ * arithmetic of sizes, which needs its digits: there must be an input, an output or a matrix of doubles. */
+static bool has_type(const skive_graph *g, skive_dtype dtype, bool outermost) {
+    for (uint32_t i = 0; outermost && i < g->n_inputs; i++)
+        if (g->inputs[i]->type.dtype == dtype) return true;
+    for (uint32_t i = 0; outermost && i < g->n_outputs; i++)
+        if (g->outputs[i]->type.dtype == dtype) return true;
     for (uint32_t i = 0; i < g->n_values; i++) {
         const skive_value *v = g->values[i];
-        if (!is_other(&w, v) || v->n_uses == 0) continue;
-        for (uint32_t k = 0; k < v->n_uses; k++) { /* weights that are stored so and cast are float32 to the rest */
-            if (skv_node_is(v->uses[k].node, SKV_OP_CAST)) continue;
-            *what = skive_dtype_name(v->type.dtype);
-            return true;
-        }
+        if (v->type.dtype != dtype || v->n_uses == 0 || (v->storage && is_stored_so(v))) continue;
+        if (dtype != SKIVE_F64 || (v->storage && v->type.rank > 1)) return true;
     }
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++)
+            if (g->nodes[i]->attrs[k].graph && has_type(g->nodes[i]->attrs[k].graph, dtype, false)) return true;
     return false;
 }
 
 skive_status skive_graph_to_float32(skive_graph *graph) {
-    static const skv_float32_options options = {.doubles = true, .store = true};
     SKV_NEED(graph ? graph->ctx : NULL, "graph", graph);
+    const bool doubles = has_type(graph, SKIVE_F64, true);
+    const skive_dtype of = doubles                             ? SKIVE_F64
+                           : has_type(graph, SKIVE_F16, true)  ? SKIVE_F16
+                           : has_type(graph, SKIVE_BF16, true) ? SKIVE_BF16
+                                                               : SKIVE_F32;
+    if (of == SKIVE_F32) return SKIVE_OK;
+    const skv_float32_options options = {.doubles = doubles, .store = true};
     skive_graph *copy = NULL;
-    const char *what;
-    size_t changed;
-    if (!has_others(graph, &what)) return SKIVE_OK;
+    size_t changed = 0;
+    int64_t beyond = 0;
     SKV_TRY(skive_graph_copy(graph->ctx, graph, &copy));
-    skive_status status = skv_graph_float32(copy, &options, &changed);
+    skive_status status = float32(copy, &options, &changed, &beyond);
     if (status == SKIVE_OK) {
         (void)skv_graph_sweep(copy);
         status = skive_graph_infer(copy);
     }
     if (status == SKIVE_OK && changed) {
-        skv_note(graph->ctx,
-                 "the model computes in %s (%zu nodes): it is float32 from here on, its inputs and outputs too", what,
-                 changed);
+        skv_note(
+            graph->ctx,
+            "the model is of %s: it is float32 from here on, its inputs and outputs too, and shares of its size are "
+            "of that",
+            skive_dtype_name(of));
+        if (beyond)
+            skv_note(graph->ctx,
+                     "%lld number%s of float64 beyond what float32 can hold became the nearest that it can, and not "
+                     "infinite or 0",
+                     (long long)beyond, beyond == 1 ? "" : "s");
         skive_graph_take(graph, copy);
     } else {
         skive_graph_free(copy);

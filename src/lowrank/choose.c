@@ -234,6 +234,9 @@ static skive_status take_budget(const choosing *c, const char *text, double *bud
 
 #define SLOWER 1.02
 
+/* Differences below a microsecond are those of the measurement. */
+static bool is_slower(double seconds, double before) { return seconds > SLOWER * before && seconds > before + 1e-6; }
+
 /* The method's ways that cost as much as the chosen one, or more, are slow, or no longer. */
 static void mark_slow(skv_ways *w, bool slow) {
     const skv_way *way = &w->items[w->chosen];
@@ -253,7 +256,7 @@ static skive_status without_slower(choosing *c, double budget) {
         if (w->given || !way->method) continue;
         SKV_TRY(skv_lowrank_time(l, site, &w->items[0], 1));
         SKV_TRY(skv_lowrank_time(l, site, way, 1));
-        if (!(way->seconds > SLOWER * w->items[0].seconds)) continue;
+        if (!is_slower(way->seconds, w->items[0].seconds)) continue;
         mark_slow(w, true);
         if (budget < least_of(c) * (1 - 1e-12)) {
             mark_slow(w, false);

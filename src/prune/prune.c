@@ -221,6 +221,7 @@ static skive_status prune(skive_context *ctx, skive_graph *graph, skive_dataset 
         goto done;
     }
     if (!p.granularity->removal) o.sparsity *= reach;
+    if (!o.dry_run) SKV_GO(status, done, skive_graph_to_float32(graph));
     /* Channels of a quantized model can go; its single weights are integers, which no zero of floats reaches. */
     if (!p.granularity->removal) SKV_GO(status, done, skv_quantized_refuse(graph, "pruned", SKV_QUANTIZED_ALL));
     if (o.dry_run) {

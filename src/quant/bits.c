@@ -183,7 +183,7 @@ static skive_status build(choosing *c, bool rough, skive_graph **out, skive_quan
     for (size_t i = 0; i < c->n; i++) any = any || strcmp(c->choices[i].grid, "f32") != 0;
     SKV_TRY(skive_graph_copy(c->ctx, c->graph, out));
     const skive_status status = any ? skive_quantize(c->ctx, *out, c->calibration, &how, report)
-                                    : skv_graph_for_methods(*out); /* all of it stays float */
+                                    : skive_graph_to_inference(*out); /* all of it stays float */
     if (status == SKIVE_OK) return SKIVE_OK;
     skive_graph_free(*out);
     *out = NULL;
@@ -625,6 +625,7 @@ skive_status skive_quantize_bits(skive_context *ctx, skive_graph *graph, skive_d
     SKV_TRY(skv_table_resolve(ctx, &skv_bits_table, &o));
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", o.quantize, &c.how, sizeof c.how));
     use_target_grids(&c, &o);
+    if (!c.how.dry_run) SKV_TRY(skive_graph_to_float32(graph));
     c.dry = c.how.dry_run;
     c.how.dry_run = false;
     skive_status status = run(&c, &out, &made);

@@ -271,6 +271,7 @@ skive_status skive_quantize_within(skive_context *ctx, skive_graph *graph, skive
     if (!(max_drop >= 0 && max_drop <= 100))
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "max_drop",
                            "the largest drop is %g; it must be from 0 to 100 percentage points", max_drop);
+    SKV_TRY(skive_graph_to_float32(graph));
     SKV_TRY(skive_graph_copy(ctx, graph, &work));
     SKV_GO(status, done, skv_evaluate(ctx, graph, validation, &(skv_evaluation){0}, &original));
     own.original = original.hit ? 100 * original.accuracy : 100 * original.r2;

@@ -6,8 +6,13 @@
 #include "quant/gridded.h"
 
 skive_status skv_data_free_open(skv_data_free *w, const skive_graph *graph, bool smallest) {
+    skive_graph *own = NULL;
     SKV_TRY(skv_quant_check_model(w->ctx, graph, w->o));
-    return skv_quant_prepare(w->ctx, graph, smallest, &w->g);
+    SKV_TRY(skive_graph_copy(w->ctx, graph, &own));
+    skive_status status = skive_graph_to_float32(own);
+    if (status == SKIVE_OK) status = skv_quant_prepare(w->ctx, own, smallest, &w->g);
+    skive_graph_free(own);
+    return status;
 }
 
 skive_status skv_data_free_close(skv_data_free *w, skive_graph *graph, skive_quantize_report *report,
@@ -55,7 +60,14 @@ skive_status skv_data_free_weight(skv_data_free *w, const skv_quantizer *q, cons
         .is_parameter = true, .grid = q->grid->name, .scale = NAN, .lo = NAN, .hi = NAN, .sqnr = skv_gridded_sqnr(&c)};
     SKV_GO(status, done, skv_quant_add_row(w->ctx, &w->report, &row, from->value->name));
     SKV_GO(status, done, skv_gridded_emit(&b, &c, from->value, &real));
+    const bool is_output = from->value->output_uses > 0;
     status = skv_value_replace_uses(from->value, real, true);
+    if (status == SKIVE_OK && is_output) { /* outputs are known by their names */
+        const char *name = from->value->name, *spare;
+        SKV_GO(status, done, skv_graph_unique_name(w->g, name, &spare));
+        SKV_GO(status, done, skv_value_rename(from->value, spare));
+        SKV_GO(status, done, skv_value_rename(real, name));
+    }
 done:
     skv_gridded_free(w->ctx, &c);
     return status;

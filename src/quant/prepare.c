@@ -82,7 +82,7 @@ skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, boo
     skive_status status;
     *out = NULL;
     SKV_TRY(skive_graph_copy(ctx, graph, &g));
-    SKV_GO(status, failed, skv_graph_for_methods(g));
+    SKV_GO(status, failed, skive_graph_to_inference(g));
     SKV_GO(status, failed, skv_shared_inflate_all(g));
     SKV_GO(status, failed, skive_graph_infer(g));
     SKV_GO(status, failed, skv_graph_check_finite(ctx, g));

@@ -44,6 +44,32 @@ static skive_status set_all(skive_graph *g, const char *patterns, bool trainable
     return status;
 }
 
+static bool names_trained(const skive_graph *g, const char *pattern) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        const skive_value *v = g->values[i];
+        if (is_float_parameter(v) && v->trainable &&
+            (skv_name_matches(pattern, v->name) || skv_name_matches(pattern, skv_param_known_as(v))))
+            return true;
+    }
+    return false;
+}
+
+/* A pattern may take some out of what another names, but not all of it. */
+static skive_status check_contradiction(skive_graph *g, const skive_train_options *o) {
+    char *copy = NULL;
+    if (!o->train || !o->freeze) return SKIVE_OK;
+    SKV_TRY(skv_strdup(g->ctx, o->train, &copy));
+    skive_status status = SKIVE_OK;
+    char *rest = copy;
+    for (char *one; status == SKIVE_OK && (one = strsep(&rest, ",")) != NULL;)
+        if (*one && !names_trained(g, one))
+            status = skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, "train",
+                                 "all that train '%s' names is frozen by freeze '%s': leave one of them out", one,
+                                 o->freeze);
+    skv_free(g->ctx, copy);
+    return status;
+}
+
 /* What is unfrozen is trained, if not from the start. Each pattern must match something. */
 static skive_status set_later(skive_graph *g, const skive_train_options *o) {
     char *copy = NULL;
@@ -163,6 +189,7 @@ skive_status skv_params_choose(skive_graph *g, const skive_train_options *o, con
     SKV_TRY(set_all(g, o->train, true));
     SKV_TRY(set_all(g, o->freeze, false));
     SKV_TRY(set_later(g, o));
+    SKV_TRY(check_contradiction(g, o));
     SKV_TRY(skv_graph_roles(g->ctx, g, &roles));
     skive_status status = tell_trained(g, roles);
     if (status == SKIVE_OK) status = tell_others(g, roles);
