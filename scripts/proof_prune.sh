@@ -252,7 +252,7 @@ asked() {
         "$skive" compare "$work/$net.onnx" "$work/asked-$net.onnx" --data "$data" --limit 100 --resamples 0 --seconds 2 --threads 1 -q \
             --report "$work/asked.json" >/dev/null
         echo "| $net | $(field "$work/asked-$net.json" '"%.3f" % (r["after"]["seconds"] / r["before"]["seconds"])') | $(field "$work/asked.json" \
-            '"%.3f" % (r["models"][1]["latency"]["p50"] / r["models"][0]["latency"]["p50"])') |"
+            '"%.3f" % (r["models"][1]["latency_p50"] / r["models"][0]["latency_p50"])') |"
     done
     echo
 }
