@@ -1,5 +1,6 @@
 /* Models of 16 bits: their plans compute in float32 and answer in 16 bits as the references do, casts round where the
  * model asks for it, and a model can be made float32 for good, with its names. */
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -251,6 +252,9 @@ static void bodies_compute_in_float32(void **state) {
     skv_test_ok(ctx, skive_graph_copy(ctx, g, &before));
     skv_test_ok(ctx, skive_graph_to_float32(g));
     skv_test_ok(ctx, skive_graph_check(g));
+    const uint32_t nodes = g->n_nodes;
+    skv_test_ok(ctx, skive_graph_to_float32(g)); /* again: nothing changes */
+    assert_int_equal(g->n_nodes, nodes);
     assert_int_equal(skive_graph_input(g, 0)->type.dtype, SKIVE_F32);
     assert_int_equal(skive_graph_output(g, 0)->type.dtype, SKIVE_F32);
     for (int which = 0; which < 2; which++) {
@@ -280,6 +284,113 @@ static void bodies_compute_in_float32(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Inputs and weights that the model gives out, too, keep their places and names; so does a weight of which a copy is
+ * cast. */
+static void what_is_given_out_keeps_its_name(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *unread = NULL;
+    const skive_type type = skive_type_make(SKIVE_F16, 2, (int64_t[]){2, 4});
+    const skive_attribute full[] = {skive_attribute_int("to", SKIVE_F32)};
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "given", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_test_ok(ctx, skive_graph_add_input(g, "unread", &type, &unread));
+    skive_builder b = skive_builder_of(g);
+    skive_value *w = number(&b, "w", SKIVE_F16, 2, (int64_t[]){4, 3}, 1);
+    skive_value *y = op(&b, "MatMul", "product", x, w, NULL, 0), *z = op(&b, "Cast", "copy", w, NULL, full, 1);
+    skive_value *const outputs[] = {y, x, w, unread, z};
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skv_value_rename(y, "y"));
+    skv_test_ok(ctx, skv_value_rename(z, "z"));
+    for (int i = 0; i < 5; i++) skv_test_ok(ctx, skive_graph_add_output(g, outputs[i]));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    for (int again = 0; again < 2; again++) {
+        static const char *const names[] = {"y", "x", "w", "unread", "z"};
+        skv_test_ok(ctx, skive_graph_to_float32(g));
+        skv_test_ok(ctx, skive_graph_check(g));
+        expect_float32(g);
+        assert_int_equal(g->n_nodes, 2);
+        for (size_t i = 0; i < 5; i++) assert_string_equal(skive_value_name(skive_graph_output(g, i)), names[i]);
+        assert_true(skive_graph_output(g, 1) == skive_graph_input(g, 0));
+    }
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* Sizes that are computed in double need its digits, and a model of float32 has no other use of it. A model of doubles
+ * has masks and divisors that float32 cannot hold. */
+static void doubles_that_cannot_be_float32(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const skive_attribute to_double[] = {skive_attribute_int("to", SKIVE_F64)},
+                          whole[] = {skive_attribute_int("to", SKIVE_I64)};
+    (void)state;
+    for (int form = 0; form < 2; form++) {
+        const skive_type type = skive_type_make(form ? SKIVE_F64 : SKIVE_F32, 2, (int64_t[]){2, 4});
+        skv_test_ok(ctx, skive_graph_create(ctx, "doubles", &g));
+        skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+        skive_builder b = skive_builder_of(g);
+        skive_tensor t;
+        skv_test_ok(ctx, skive_tensor_create(ctx, SKIVE_F64, 1, (int64_t[]){4}, &t));
+        for (int i = 0; i < 4; i++) skive_tensor_set(&t, i, (double[]){-1.797e308, 1e-60, 0, 0.5}[i]);
+        skive_value *c = skive_build_parameter(&b, "c", &t, false), *y;
+        skive_tensor_free(ctx, &t);
+        if (form) {
+            y = op(&b, "Add", "sum", x, c, NULL, 0);
+        } else {
+            y = op(&b, "Shape", "shape", x, NULL, NULL, 0);
+            y = op(&b, "Cast", "real", y, NULL, to_double, 1);
+            y = op(&b, "Cast", "whole", op(&b, "Floor", "floor", y, NULL, NULL, 0), NULL, whole, 1);
+        }
+        skv_test_ok(ctx, b.status);
+        skv_test_ok(ctx, skive_graph_add_output(g, y));
+        if (!form) skv_test_ok(ctx, skive_graph_add_output(g, x));
+        skv_test_ok(ctx, skive_graph_infer(g));
+        const size_t notes = skive_context_note_count(ctx);
+        skv_test_ok(ctx, skive_graph_to_float32(g));
+        if (form == 0) {
+            assert_int_equal(skive_context_note_count(ctx), notes);
+            assert_int_equal(skive_node_output(skive_graph_find_node(g, "floor"), 0)->type.dtype, SKIVE_F64);
+        } else {
+            const float *data = skive_graph_find_value(g, "c")->storage->tensor.data;
+            assert_true(data[0] == -FLT_MAX && data[1] == FLT_MIN && data[2] == 0 && data[3] == 0.5f);
+            assert_int_equal(skive_context_note_count(ctx), notes + 2);
+        }
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Of a cell whose only output is its last state every step is computed. */
+static void a_cell_costs_its_steps(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skive_cost cost;
+    const skive_type type = skive_type_make(SKIVE_F32, 3, (int64_t[]){5, 2, 3});
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "cell", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skive_builder b = skive_builder_of(g);
+    skive_value *in[] = {x, number(&b, "w", SKIVE_F32, 3, (int64_t[]){1, 16, 3}, 1),
+                         number(&b, "r", SKIVE_F32, 3, (int64_t[]){1, 16, 4}, 2)};
+    skive_value *last = NULL, *outputs[2] = {NULL, NULL};
+    skive_node *n = NULL;
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skv_graph_new_value(g, "last", &last));
+    outputs[1] = last;
+    skv_test_ok(ctx, skv_graph_new_node(g, "LSTM", NULL, "cell", in, 3, outputs, 2, &n));
+    skv_test_ok(ctx, skv_node_set_attr(n, &SKV_INT("hidden_size", 4)));
+    skv_test_ok(ctx, skive_graph_add_output(g, last));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    skv_test_ok(ctx, skive_graph_cost(g, &cost));
+    assert_int_equal(cost.macs, 5 * 2 * (16 * 3 + 16 * 4));
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 static skive_status convert(skive_context *ctx, void *user) {
     skive_graph *g = NULL;
     SKV_TRY(skive_graph_copy(ctx, user, &g));
@@ -300,9 +411,15 @@ static void memory_may_run_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_compute_in_float32),  cmocka_unit_test(casts_round),
-        cmocka_unit_test(models_become_float32),     cmocka_unit_test(stored_weights_stay),
-        cmocka_unit_test(bodies_compute_in_float32), cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(plans_compute_in_float32),
+        cmocka_unit_test(casts_round),
+        cmocka_unit_test(models_become_float32),
+        cmocka_unit_test(stored_weights_stay),
+        cmocka_unit_test(bodies_compute_in_float32),
+        cmocka_unit_test(what_is_given_out_keeps_its_name),
+        cmocka_unit_test(doubles_that_cannot_be_float32),
+        cmocka_unit_test(a_cell_costs_its_steps),
+        cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,56 @@ static void test_random(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Singular values that fall slowly, quickly, and to nothing at rank 12: what is lost at a rank is at most one part in a
+ * hundred more than must be, vectors are orthonormal, and numbers do not depend on the threads. */
+static void projections_lose_little_more(void **state) {
+    enum { M = 150, N = 220, RANK = 20 };
+    static double a[M * N], again[M * RANK], u[M * RANK], s[RANK], vt[RANK * N], left[M * M], right[N * N];
+    (void)state;
+    for (int form = 0; form < 3; form++) {
+        skive_context *ctx = skv_test_context();
+        for (int64_t i = 0; i < M * M; i++) left[i] = skv_rng_normal(1, (uint64_t)form, (uint64_t)i);
+        for (int64_t i = 0; i < N * N; i++) right[i] = skv_rng_normal(2, (uint64_t)form, (uint64_t)i);
+        skv_test_ok(ctx, skv_orthonormalize(ctx, M, M, left));
+        skv_test_ok(ctx, skv_orthonormalize(ctx, N, N, right));
+        memset(a, 0, sizeof a);
+        double rest = 0, all = 0;
+        for (int k = 0; k < M; k++) {
+            const double value = form == 0 ? 1 / sqrt(1.0 + k) : form == 1 ? exp(-k / 3.0) : k < 12 ? 1 + k : 0;
+            all += value * value;
+            if (form < 2 ? k >= RANK : k >= 12) rest += value * value;
+            for (int64_t i = 0; i < M; i++)
+                for (int64_t j = 0; j < N; j++) a[i * N + j] += value * left[i * M + k] * right[j * N + k];
+        }
+        skv_test_ok(ctx, by_projection(ctx, M, N, a, RANK, u, s, vt));
+        double lost = 0;
+        for (int64_t i = 0; i < M; i++)
+            for (int64_t j = 0; j < N; j++) {
+                double x = a[i * N + j];
+                for (int q = 0; q < RANK; q++) x -= u[i * RANK + q] * s[q] * vt[q * N + j];
+                lost += x * x;
+            }
+        if (!(sqrt(lost) <= 1.01 * sqrt(rest) + 1e-5 * sqrt(all)))
+            fail_msg("form %d: %g, not %g", form, sqrt(lost), sqrt(rest));
+        for (int p = 0; p < RANK; p++)
+            for (int q = 0; q <= p; q++) {
+                double by_u = 0, by_v = 0;
+                for (int64_t i = 0; i < M; i++) by_u += u[i * RANK + p] * u[i * RANK + q];
+                for (int64_t j = 0; j < N; j++) by_v += vt[p * N + j] * vt[q * N + j];
+                assert_true(fabs(by_u - (p == q)) < 1e-5 && fabs(by_v - (p == q)) < 1e-5);
+            }
+        memcpy(again, u, sizeof u);
+        skive_context_options co = skive_context_options_default();
+        skive_context *two = NULL;
+        co.threads = 3;
+        skv_test_ok(ctx, skive_context_create(&co, &two));
+        skv_test_ok(two, by_projection(two, M, N, a, RANK, u, s, vt));
+        assert_memory_equal(again, u, sizeof u);
+        skive_context_free(two);
+        skv_test_context_end(ctx);
+    }
+}
+
 static void test_eigen(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
@@ -234,9 +284,11 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_svd),   cmocka_unit_test(test_zero),        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_eigen), cmocka_unit_test(test_orthonormal), cmocka_unit_test(test_solve),
-        cmocka_unit_test(test_ranks), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_svd),    cmocka_unit_test(test_zero),
+        cmocka_unit_test(test_random), cmocka_unit_test(projections_lose_little_more),
+        cmocka_unit_test(test_eigen),  cmocka_unit_test(test_orthonormal),
+        cmocka_unit_test(test_solve),  cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

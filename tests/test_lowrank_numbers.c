@@ -1,5 +1,5 @@
-/* Numbers of factorization by hand: weights by their gradients, a decomposition for each head, the proximal step of the
- * nuclear norm, the large matrices' random projection; and memory that runs out while factors are fitted again. */
+/* Numbers of factorization by hand: weights by their gradients, a decomposition for each head and the proximal step of the
+ * nuclear norm; and memory that runs out while factors are fitted again. */
 #include "train_fixtures.h"
 
 #include <skive/build.h>
@@ -173,66 +173,6 @@ static void singular_values_shrink(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* ---- large matrices ---- */
-
-/* Singular values that fall slowly, quickly, and to nothing at rank 12: what is lost at a rank is at most one part in a
- * hundred more than must be, vectors are orthonormal, and numbers do not depend on the threads. */
-static skive_status by_projection(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t rank, double *u,
-                                  double *s, double *vt) {
-    float *x = NULL;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(m * n), sizeof *x, &x));
-    for (int64_t i = 0; i < m * n; i++) x[i] = (float)a[i];
-    return skv_svd_random(ctx, m, n, x, rank, 1, u, s, vt);
-}
-
-static void projections_lose_little_more(void **state) {
-    enum { M = 150, N = 220, RANK = 20 };
-    static double a[M * N], again[M * RANK], u[M * RANK], s[RANK], vt[RANK * N], left[M * M], right[N * N];
-    (void)state;
-    for (int form = 0; form < 3; form++) {
-        skive_context *ctx = skv_test_context();
-        for (int64_t i = 0; i < M * M; i++) left[i] = skv_rng_normal(1, (uint64_t)form, (uint64_t)i);
-        for (int64_t i = 0; i < N * N; i++) right[i] = skv_rng_normal(2, (uint64_t)form, (uint64_t)i);
-        skv_test_ok(ctx, skv_orthonormalize(ctx, M, M, left));
-        skv_test_ok(ctx, skv_orthonormalize(ctx, N, N, right));
-        memset(a, 0, sizeof a);
-        double rest = 0, all = 0;
-        for (int k = 0; k < M; k++) {
-            const double value = form == 0 ? 1 / sqrt(1.0 + k) : form == 1 ? exp(-k / 3.0) : k < 12 ? 1 + k : 0;
-            all += value * value;
-            if (form < 2 ? k >= RANK : k >= 12) rest += value * value;
-            for (int64_t i = 0; i < M; i++)
-                for (int64_t j = 0; j < N; j++) a[i * N + j] += value * left[i * M + k] * right[j * N + k];
-        }
-        skv_test_ok(ctx, by_projection(ctx, M, N, a, RANK, u, s, vt));
-        double lost = 0;
-        for (int64_t i = 0; i < M; i++)
-            for (int64_t j = 0; j < N; j++) {
-                double x = a[i * N + j];
-                for (int q = 0; q < RANK; q++) x -= u[i * RANK + q] * s[q] * vt[q * N + j];
-                lost += x * x;
-            }
-        if (!(sqrt(lost) <= 1.01 * sqrt(rest) + 1e-5 * sqrt(all)))
-            fail_msg("form %d: %g, not %g", form, sqrt(lost), sqrt(rest));
-        for (int p = 0; p < RANK; p++)
-            for (int q = 0; q <= p; q++) {
-                double by_u = 0, by_v = 0;
-                for (int64_t i = 0; i < M; i++) by_u += u[i * RANK + p] * u[i * RANK + q];
-                for (int64_t j = 0; j < N; j++) by_v += vt[p * N + j] * vt[q * N + j];
-                assert_true(fabs(by_u - (p == q)) < 1e-5 && fabs(by_v - (p == q)) < 1e-5);
-            }
-        memcpy(again, u, sizeof u);
-        skive_context_options co = skive_context_options_default();
-        skive_context *two = NULL;
-        co.threads = 3;
-        skv_test_ok(ctx, skive_context_create(&co, &two));
-        skv_test_ok(two, by_projection(two, M, N, a, RANK, u, s, vt));
-        assert_memory_equal(again, u, sizeof u);
-        skive_context_free(two);
-        skv_test_context_end(ctx);
-    }
-}
-
 /* ---- memory ---- */
 
 static skive_status fit_again(skive_context *ctx, void *user) {
@@ -269,8 +209,9 @@ static void memory_may_run_out_while_fitting(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_weigh_the_inputs),       cmocka_unit_test(each_head_has_a_decomposition),
-        cmocka_unit_test(singular_values_shrink),           cmocka_unit_test(projections_lose_little_more),
+        cmocka_unit_test(gradients_weigh_the_inputs),
+        cmocka_unit_test(each_head_has_a_decomposition),
+        cmocka_unit_test(singular_values_shrink),
         cmocka_unit_test(memory_may_run_out_while_fitting),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
