@@ -17,8 +17,7 @@ static const cli_option options[] = {
     {"no-check", 0, NULL, "do not compare the outputs of both models", false},
     {"tolerance", 0, "T",
      "largest allowed difference of the outputs, relative to their largest value (default 1e-4; with float16 in the "
-     "model "
-     "0.01, with bfloat16 0.05)",
+     "model 0.01, with bfloat16 0.05)",
      false},
 };
 
