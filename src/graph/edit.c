@@ -186,6 +186,13 @@ skive_status skive_value_rename(skive_value *v, const char *name) {
     return skv_value_rename(v, name);
 }
 
+skive_status skv_value_take_name(skive_value *to, skive_value *from) {
+    const char *name = from->name, *spare;
+    SKV_TRY(skv_graph_unique_name(from->graph, name, &spare));
+    SKV_TRY(skv_value_rename(from, spare));
+    return skv_value_rename(to, name);
+}
+
 skive_status skv_value_set_storage(skive_value *v, skv_storage *take) {
     if (v->producer || v->is_input || v->outer) {
         return skv_fail_at(v->graph->ctx, SKIVE_ERR_ARGUMENT, v->name, "'%s' is not a parameter", v->name);

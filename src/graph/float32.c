@@ -18,7 +18,7 @@ struct widening {
     skive_value **wide;     /* by number of the value: what it is in float32; NULL: nothing yet */
     uint32_t room;
     skive_value **backs; /* the results that are cast back */
-    size_t n_backs, changed;
+    size_t n_backs, backs_room, changed;
     int64_t *beyond; /* numbers out of float32's range */
 };
 
@@ -121,7 +121,10 @@ static skive_status cast_back(widening *w, skive_value *v, skive_dtype dtype, bo
     SKV_TRY(skv_value_replace_uses(v, back, outputs_too));
     SKV_TRY(skv_node_set_input(cast, 0, v));
     SKV_TRY(note_wide(w, back, v));
-    SKV_TRY(skv_grow(w->g->ctx, &w->backs, w->n_backs, w->n_backs + 1, sizeof(skive_value *)));
+    if (w->n_backs == w->backs_room) {
+        SKV_TRY(skv_grow(w->g->ctx, &w->backs, w->n_backs, 2 * w->n_backs + 16, sizeof(skive_value *)));
+        w->backs_room = 2 * w->n_backs + 16;
+    }
     w->backs[w->n_backs++] = back;
     return SKIVE_OK;
 }
@@ -197,14 +200,10 @@ static skive_status widen_node(widening *w, skive_node *n) {
 static skive_status settle_backs(widening *w) {
     for (size_t i = w->n_backs; i-- > 0;) {
         skive_value *back = w->backs[i], *v = back->producer->inputs[0];
-        const char *name = v->name, *spare;
-        if (!skv_value_is_read(back)) {
+        if (!skv_value_is_read(back))
             SKV_TRY(skv_graph_remove_node(back->producer));
-        } else if (!v->output_uses && v->producer) {
-            SKV_TRY(skv_graph_unique_name(w->g, name, &spare));
-            SKV_TRY(skv_value_rename(v, spare));
-            SKV_TRY(skv_value_rename(back, name));
-        }
+        else if (!v->output_uses && v->producer)
+            SKV_TRY(skv_value_take_name(back, v));
     }
     return SKIVE_OK;
 }
@@ -277,17 +276,13 @@ static skive_status widen_sources(widening *w) {
 
 static skive_status widen_output(widening *w, uint32_t index) {
     skive_value *y = w->g->outputs[index], *wide;
-    const char *name = y->name, *spare;
     SKV_TRY(widen(w, y, &wide));
     const bool made = skv_node_is(y->producer, SKV_OP_CAST) && y->producer->inputs[0] == wide; /* which has the name */
     w->g->outputs[index] = wide;
     y->output_uses--;
     wide->output_uses++;
     w->changed++;
-    if (made) return SKIVE_OK;
-    SKV_TRY(skv_graph_unique_name(w->g, name, &spare));
-    SKV_TRY(skv_value_rename(y, spare));
-    return skv_value_rename(wide, name);
+    return made ? SKIVE_OK : skv_value_take_name(wide, y);
 }
 
 static skive_status run(widening *w) {
@@ -328,7 +323,10 @@ static skive_status float32(skive_graph *g, const skv_float32_options *o, size_t
 
 skive_status skv_graph_float32(skive_graph *g, const skv_float32_options *o, size_t *changed) {
     int64_t beyond = 0;
-    return float32(g, o, changed, &beyond);
+    bool any = g->nests;
+    for (uint32_t i = 0; i < g->n_values && !any; i++) any = is_other(o, g->values[i]);
+    *changed = 0;
+    return any ? float32(g, o, changed, &beyond) : SKIVE_OK;
 }
 
 /* Is anything of this type computed with, taken or given? A double that comes from integers and becomes one again is

@@ -211,6 +211,8 @@ skive_status skv_value_replace_first_uses(skive_value *from, uint32_t n, skive_v
 skive_status skv_graph_remove_node(skive_node *n);   /* nothing may read its outputs; they go too */
 skive_status skv_graph_remove_value(skive_value *v); /* read by nothing, without producer */
 skive_status skv_value_rename(skive_value *v, const char *name);
+/* `to` gets the name of `from`, which gets another: outputs and what users ask for are known by their names. */
+skive_status skv_value_take_name(skive_value *to, skive_value *from);
 skive_status skv_value_set_storage(skive_value *v, skv_storage *take); /* takes over on success; sets the type */
 skive_status skv_graph_remove_output(skive_graph *g, size_t index);
 /* Between hold and settle (they nest) nodes and values that are removed keep their places in the graph's arrays,
@@ -229,8 +231,7 @@ skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char
  * under their name; `changed` counts the nodes. On failure the graph is neither. */
 typedef struct skv_float32_options {
     bool doubles; /* float64 too */
-    bool
-        store; /* for good: parameters are stored so, inputs and outputs of the graph get the type, casts round no more */
+    bool store;   /* for good: parameters, inputs and outputs get the type, and casts round no more */
     bool (*keep)(const void *user, const skive_value *v); /* nodes with these results stay; NULL: none */
     const void *user;
 } skv_float32_options;

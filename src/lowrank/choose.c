@@ -234,8 +234,9 @@ static skive_status take_budget(const choosing *c, const char *text, double *bud
 
 #define SLOWER 1.02
 
-/* Differences below a microsecond are those of the measurement. */
-static bool is_slower(double seconds, double before) { return seconds > SLOWER * before && seconds > before + 1e-6; }
+static bool is_slower(double seconds, double before) {
+    return seconds > SLOWER * before && seconds > before + SKV_LOWRANK_NOISE;
+}
 
 /* The method's ways that cost as much as the chosen one, or more, are slow, or no longer. */
 static void mark_slow(skv_ways *w, bool slow) {

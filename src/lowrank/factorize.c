@@ -208,7 +208,7 @@ static skive_status tell_slower(skv_lowrank *l) {
     const skive_factorize_row *first = NULL;
     for (size_t i = 0; i < l->report.n_rows; i++) {
         const skive_factorize_row *r = &l->report.rows[i];
-        if (!r->chosen || !(r->seconds > r->seconds_before + 1e-6)) continue; /* what a measurement tells apart */
+        if (!r->chosen || !(r->seconds > r->seconds_before + SKV_LOWRANK_NOISE)) continue;
         first = n++ ? first : r;
     }
     if (n)

@@ -282,6 +282,8 @@ skive_status skv_lowrank_find(skv_lowrank *l, size_t site, const skv_way *way, s
 skive_status skv_lowrank_settle(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f);
 /* By how much moments of so many rows are shrunk towards a multiple of the identity, *level, and that is done. */
 double skv_moments_shrink(double *m, int64_t d, double rows, double *level);
+/* Seconds that a measurement does not tell apart. */
+#define SKV_LOWRANK_NOISE 1e-6
 /* The rows of the report. */
 skive_status skv_lowrank_rows(skv_lowrank *l);
 /* Products of two linear layers in a row that are smaller than both become one. */

@@ -30,12 +30,9 @@ skive_status skv_import_float(skive_graph *g, skive_node *n, const char *attribu
 
 skive_status skv_import_replace(skive_node *n, skive_value *value) {
     skive_value *old = n->outputs[0];
-    const char *name = old->name, *spare;
     const skive_type type = old->type;
-    SKV_TRY(skv_graph_unique_name(n->graph, name, &spare));
     SKV_TRY(skv_value_replace_uses(old, value, true));
-    SKV_TRY(skv_value_rename(old, spare));
-    SKV_TRY(skv_value_rename(value, name));
+    SKV_TRY(skv_value_take_name(value, old));
     if (value->type.rank < 0 || value->type.dtype == SKIVE_DTYPE_NONE) value->type = type;
     return skv_graph_remove_node(n);
 }

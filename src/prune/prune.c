@@ -229,7 +229,7 @@ static skive_status prune(skive_context *ctx, skive_graph *graph, skive_dataset 
         goto done;
     }
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
-    SKV_GO(status, done, skv_graph_for_methods(graph));
+    SKV_GO(status, done, skive_graph_to_inference(graph));
     if (p.o->finetune->epochs > 0 && !train) {
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
         goto done;

@@ -62,12 +62,7 @@ skive_status skv_data_free_weight(skv_data_free *w, const skv_quantizer *q, cons
     SKV_GO(status, done, skv_gridded_emit(&b, &c, from->value, &real));
     const bool is_output = from->value->output_uses > 0;
     status = skv_value_replace_uses(from->value, real, true);
-    if (status == SKIVE_OK && is_output) { /* outputs are known by their names */
-        const char *name = from->value->name, *spare;
-        SKV_GO(status, done, skv_graph_unique_name(w->g, name, &spare));
-        SKV_GO(status, done, skv_value_rename(from->value, spare));
-        SKV_GO(status, done, skv_value_rename(real, name));
-    }
+    if (status == SKIVE_OK && is_output) status = skv_value_take_name(real, from->value);
 done:
     skv_gridded_free(w->ctx, &c);
     return status;

@@ -392,13 +392,9 @@ done:
 /* What reads output `o` of the node reads `v`, which gets its name. */
 static skive_status hand_output(skive_node *n, size_t o, skive_value *v) {
     skive_value *old = o < n->n_outputs ? n->outputs[o] : NULL;
-    const char *name, *spare;
     if (!old) return SKIVE_OK;
-    name = old->name;
-    SKV_TRY(skv_graph_unique_name(n->graph, name, &spare));
     SKV_TRY(skv_value_replace_uses(old, v, true));
-    SKV_TRY(skv_value_rename(old, spare));
-    return skv_value_rename(v, name);
+    return skv_value_take_name(v, old);
 }
 
 static skive_status make_gru(dynamic *d, skive_node *n) {

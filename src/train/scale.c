@@ -151,7 +151,6 @@ static skive_value *constant(skv_builder *b, const double *x, int64_t n) {
 /* Behind `from`, whose name the result takes: from * factor + shift, as constants. */
 static skive_status put_behind(skive_graph *g, skive_value *from, const double *factor, const double *shift,
                                int64_t n) {
-    const char *name = from->name, *spare = NULL;
     skv_builder b = skv_build(g);
     skive_value *scaled = skv_emit(&b, "Mul", SKV_IN(from, constant(&b, factor, n)), SKV_NONE);
     skive_value *whole = skv_emit(&b, "Add", SKV_IN(scaled, constant(&b, shift, n)), SKV_NONE);
@@ -159,9 +158,7 @@ static skive_status put_behind(skive_graph *g, skive_value *from, const double *
     skive_node *mul = scaled->producer;
     SKV_TRY(skv_value_replace_uses(from, whole, true));
     SKV_TRY(skv_node_set_input(mul, 0, from));
-    SKV_TRY(skv_graph_unique_name(g, name, &spare));
-    SKV_TRY(skv_value_rename(from, spare));
-    return skv_value_rename(whole, name);
+    return skv_value_take_name(whole, from);
 }
 
 /* What the last node can give: numbers of 0 and more, or within bounds; otherwise any. */

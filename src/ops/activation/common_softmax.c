@@ -79,11 +79,8 @@ skive_status skv_softmax_import(skive_graph *g, skive_node *n, int from) {
     skive_value *back =
         skv_emit(&b, "Reshape", SKV_IN(flat, shape), SKV_NONE); /* flat is used in place of y until below */
     SKV_TRY(b.status);
-    const char *name = y->name, *spare;
-    SKV_TRY(skv_graph_unique_name(g, name, &spare));
     SKV_TRY(skv_value_replace_uses(y, back, true));
-    SKV_TRY(skv_value_rename(y, spare));
-    SKV_TRY(skv_value_rename(back, name));
+    SKV_TRY(skv_value_take_name(back, y));
     SKV_TRY(skv_node_set_input(back->producer, 0, y));
     SKV_TRY(skv_node_set_input(n, 0, flat));
     back->type = y->type;
