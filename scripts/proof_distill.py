@@ -23,7 +23,7 @@ import proof_sets
 
 SKIVE, OUT = sys.argv[1], sys.argv[2]
 FULL = os.environ.get("FULL") == "1"
-SEEDS = (1, 2, 3) if FULL else (1,)
+SEEDS = tuple(map(int, os.environ.get("SEEDS", "1 2 3" if FULL else "1").split()))
 THREADS = os.environ.get("THREADS")
 ROWS, PAGE = "docs/results/distillation.tsv", "docs/results/distillation.md"
 MNIST, FASHION = "mnist:" + os.environ["MNIST"], "fashion-mnist"

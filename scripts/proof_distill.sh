@@ -4,7 +4,7 @@
 #     proof_distill.sh SKIVE [FOLDER]      FOLDER: networks that are made, default ~/.cache/skive/proof; those of
 #                                          proof_train.sh are taken from there, or made by it
 # Environment: FULL=1 (all samples, as many epochs as the goals mean, three seeds: about twelve core-hours; otherwise
-# a small setting of minutes a scene), ONLY (a pattern on names of scenes), FRESH=1 (figures are made anew), THREADS,
+# a small setting of minutes a scene), ONLY (a pattern on names of scenes), FRESH=1 (figures are made anew), SEEDS, THREADS,
 # MNIST (folder with its files), CIFAR10 (cifar10-jpeg.tar.xz or its folder), both in ../shared/data unless told.
 # Needs the Python of tests/oracle/setup.sh, Debian's dataset-fashion-mnist and, for the Transformer, fortunes.
 set -euo pipefail

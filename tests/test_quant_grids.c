@@ -9,6 +9,8 @@
 #include <skive/zoo.h>
 
 #include "graph/graph.h"
+#include "quant/gridded.h"
+#include "quant/quant.h"
 #include "support.h"
 
 #include <cmocka.h>
@@ -109,6 +111,156 @@ static void few_bits_run_in_integers(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- activations ---- */
+
+enum { NUMBERS = 20001 };
+
+/* What a graph makes of numbers from -3 to 5 with a grid that covers `low` to 4. */
+static void rounds(const char *text, double low) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skv_quantizer asked;
+    skv_grid_params p;
+    const int64_t dims[1] = {NUMBERS};
+    const skive_type type = skive_type_make(SKIVE_F32, 1, dims);
+    skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_test_ok(ctx, skv_quant_activation_grid(ctx, text, &asked));
+    const skv_quantizer q = skv_quantizer_from(&asked, low);
+    q.grid->solve_range(&q, low, 4, &p);
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit_rounded(&b, &q, &p, x);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    skive_tensor in = skv_test_random(ctx, SKIVE_F32, 1, dims, 1, 0, 0), out = {0};
+    float *given = in.data, expected[1];
+    for (int i = 0; i < NUMBERS; i++) given[i] = -3 + 8 * (float)i / (NUMBERS - 1);
+    skv_test_ok(ctx, skive_graph_run(ctx, g, &in, 1, &out, 1));
+    const float *got = out.data;
+    int others = 0;
+    for (int i = 0; i < NUMBERS; i++) {
+        skv_grid_fake(&q, &p, &given[i], 1, expected);
+        if (got[i] == expected[0]) continue;
+        others++;
+        /* a level of the grid too, and hardly farther away */
+        skv_grid_fake(&q, &p, &got[i], 1, expected);
+        if (expected[0] != got[i]) fail_msg("%s: %g is no level", text, (double)got[i]);
+        skv_grid_fake(&q, &p, &given[i], 1, expected);
+        const float nearest = fabsf(expected[0] - given[i]), own = fabsf(got[i] - given[i]);
+        if (own > nearest + fabsf(expected[0] - got[i]) / 8)
+            fail_msg("%s: %g becomes %g, not %g", text, (double)given[i], (double)got[i], (double)expected[0]);
+    }
+    if (others > (q.grid->table ? NUMBERS / 20 : 0)) fail_msg("%s: %d of %d numbers differ", text, others, NUMBERS);
+    skive_tensor_free(ctx, &in);
+    skive_tensor_free(ctx, &out);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+static void activations_are_rounded_as_the_grid_says(void **state) {
+    int n = 0;
+    (void)state;
+    for (size_t i = 0; i < skv_grid_count(); i++) {
+        skive_context *ctx = skv_test_context();
+        skv_quantizer q;
+        const skive_status status = skv_quant_activation_grid(ctx, skv_grid_name(i), &q);
+        skive_context_free(ctx);
+        if (status != SKIVE_OK) continue;
+        rounds(skv_grid_name(i), 0);
+        rounds(skv_grid_name(i), -2.5);
+        n++;
+    }
+    assert_true(n >= 30);
+}
+
+/* Of a grid with a form for each, numbers of both signs are on the one and a Relu's on the other. */
+static void signs_choose_the_grid(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_quantize_report report;
+    (void)state;
+    skv_test_ok(ctx, build(ctx, "mlp:8", &g));
+    skv_test_ok(ctx, quantize(ctx, g, "int8", "ulog2", &report));
+    int of_both = 0, positive = 0;
+    for (size_t i = 0; i < report.n_rows; i++) {
+        of_both += strcmp(report.rows[i].grid, "log2") == 0;
+        positive += strcmp(report.rows[i].grid, "ulog2") == 0;
+    }
+    assert_int_equal(of_both, 1); /* the input */
+    assert_int_equal(positive, 1);
+    assert_int_equal(count_dtype(g, "DequantizeLinear", SKIVE_I32), 0); /* sums are no integers */
+    skive_quantize_report_free(ctx, &report);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* ---- codebooks ---- */
+
+/* A matrix whose grid no element type holds: what the file's operators make of it is what the grid says. */
+static void matrix_on(const char *text, bool turned, skive_dtype holder) {
+    enum { N = 12, OUT = 5 };
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *w = NULL;
+    const int64_t square[2] = {N, N};
+    const skive_type type = skive_type_make(SKIVE_F32, 2, square);
+    const int64_t dims[2] = {turned ? OUT : N, turned ? N : OUT};
+    skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skive_tensor numbers = skv_test_random(ctx, SKIVE_F32, 2, dims, 3, -1, 1);
+    skv_test_ok(ctx, skive_graph_add_parameter(g, "w", &numbers, &w));
+    skv_builder b = skv_build(g);
+    skive_value *y = turned ? skv_emit(&b, "Gemm", SKV_IN(x, w), SKV_ATTRS(SKV_INT("transB", 1)))
+                            : skv_emit(&b, "MatMul", SKV_IN(x, w), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skive_graph_infer(g));
+
+    skv_quantizer q;
+    skv_weight_view view;
+    skv_gridded c;
+    float expected[N * OUT];
+    skv_test_ok(ctx, skv_quantizer_parse(ctx, text, &q));
+    assert_true(skv_weight_view_of(y->producer, 1, &view));
+    skv_gridded_lay_out(&c, &q, &view, &numbers);
+    skv_test_ok(ctx, skv_gridded_round(ctx, &c, expected));
+    skv_gridded_free(ctx, &c);
+
+    skv_test_ok(ctx, skive_quantize_weights(ctx, g, text, NULL, NULL));
+    int64_t of_type = 0;
+    for (uint32_t i = 0; i < g->n_values; i++) of_type += g->values[i]->storage && g->values[i]->type.dtype == holder;
+    if (of_type != 1) fail_msg("%s: %lld parameters of the type of its codes", text, (long long)of_type);
+    skive_tensor one = skv_test_random(ctx, SKIVE_F32, 2, square, 1, 0, 0), out = {0};
+    for (int i = 0; i < N; i++) ((float *)one.data)[i * N + i] = 1;
+    skv_test_ok(ctx, skive_graph_run(ctx, g, &one, 1, &out, 1));
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < OUT; k++) {
+            const float got = ((float *)out.data)[i * OUT + k], want = expected[turned ? k * N + i : i * OUT + k];
+            if (got != want) fail_msg("%s: [%d, %d] is %g, not %g", text, i, k, (double)got, (double)want);
+        }
+    }
+    skive_tensor_free(ctx, &one);
+    skive_tensor_free(ctx, &out);
+    skive_tensor_free(ctx, &numbers);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+static void codebooks_hold_other_grids(void **state) {
+    static const char *const small[] = {"nf4",   "nf4:channel", "nf4:4",     "nf4:5",
+                                        "log2h", "log2h:7",     "piecewise", "codebook:8"};
+    (void)state;
+    for (int turned = 0; turned < 2; turned++) {
+        for (size_t i = 0; i < SKV_LENGTH(small); i++) matrix_on(small[i], turned, SKIVE_U4);
+        matrix_on("piecewise:channel", turned, SKIVE_U8); /* 5 times 16 levels */
+        matrix_on("codebook:40", turned, SKIVE_U8);
+        matrix_on("mxint8:4", turned, SKIVE_I8);
+        matrix_on("binary", turned, SKIVE_I8);
+    }
+}
+
 static void refused(const char *weights, const char *activations, bool per_channel, skive_status expected,
                     const char *says) {
     skive_context *ctx = skv_test_context();
@@ -129,10 +281,11 @@ static void refused(const char *weights, const char *activations, bool per_chann
 
 static void what_cannot_be(void **state) {
     (void)state;
-    refused("nf4", "uint8", true, SKIVE_ERR_UNSUPPORTED, "nf4");
+    refused("ulog2", "uint8", true, SKIVE_ERR_ARGUMENT, "take 'log2'");
     refused("int9", "uint8", true, SKIVE_ERR_ARGUMENT, "int9");
     refused("int4", "f16", true, SKIVE_ERR_UNSUPPORTED, "f16");
-    refused("int4", "uint3", true, SKIVE_ERR_UNSUPPORTED, "uint3");
+    refused("int4", "piecewise", true, SKIVE_ERR_UNSUPPORTED, "piecewise");
+    refused("int4", "log3", true, SKIVE_ERR_ARGUMENT, "did you mean 'log2'");
     refused("int4", "int8:32", true, SKIVE_ERR_ARGUMENT, "int8:32");
     refused("int4:8", "uint8", false, SKIVE_ERR_ARGUMENT, "int4:8");
 }
@@ -145,16 +298,29 @@ static skive_status quantize_all(skive_context *ctx, void *user) {
     return status;
 }
 
+static skive_status quantize_to_levels(skive_context *ctx, void *user) {
+    skive_graph *g = NULL;
+    skive_status status = build(ctx, "mlp:4", &g);
+    if (status == SKIVE_OK) status = quantize(ctx, g, user, "log2", NULL);
+    skive_graph_free(g);
+    return status;
+}
+
 static void every_allocation_may_fail(void **state) {
     char grid[] = "uint4:5,asymmetric";
     (void)state;
+    char levels[] = "nf4:5";
     assert_true(skv_test_walk_allocations(quantize_all, grid, 17) > 50);
+    assert_true(skv_test_walk_allocations(quantize_to_levels, levels, 17) > 50);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_bits_lose_less),
         cmocka_unit_test(few_bits_run_in_integers),
+        cmocka_unit_test(activations_are_rounded_as_the_grid_says),
+        cmocka_unit_test(signs_choose_the_grid),
+        cmocka_unit_test(codebooks_hold_other_grids),
         cmocka_unit_test(what_cannot_be),
         cmocka_unit_test(every_allocation_may_fail),
     };

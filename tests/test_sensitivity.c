@@ -80,9 +80,13 @@ static void test_activations(void **state) {
     skive_sensitivity_report_free(ctx, &r);
     skv_test_fails(ctx, skive_sensitivity(ctx, g, NULL, set, &o, &r), SKIVE_ERR_ARGUMENT, "calibration samples");
     assert_null(r.rows);
-    o.activations = "nf4";
+    o.activations = "ulog2";
+    skv_test_ok(ctx, skive_sensitivity(ctx, g, train, set, &o, &r));
+    assert_true(r.rows[0].sqnr < at8 - 15);
+    skive_sensitivity_report_free(ctx, &r);
+    o.activations = "nf5";
     skv_test_fails(ctx, skive_sensitivity(ctx, g, train, set, &o, &r), SKIVE_ERR_ARGUMENT,
-                   "no grid for activations 'nf4'; there are: int8");
+                   "no grid for activations 'nf5'; did you mean 'nf4'");
     skive_dataset_free(set);
     skive_dataset_free(train);
     skive_graph_free(g);

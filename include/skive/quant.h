@@ -36,9 +36,9 @@ typedef struct skive_quantize_options {
     bool dry_run;
     /* Number grids (docs/tables.md). Of weights "int4", "int4:32" (a scale for each 32 numbers along the inputs of a
      * matrix), "int8:tensor" ...; NULL (default): int8 from -127 to 127 over the whole range, a scale for each output
-     * channel or, without per_channel, for all. Of activations "uint8" (default), "int8", "int16", "uint16", "uint4",
-     * "int4", one scale for each; unsigned ones have a zero point, signed ones have 0 unless "int8:asymmetric" is asked
-     * for. */
+     * channel or, without per_channel, for all. Of activations "uint8" (default), other integers of 2 to 16 bits,
+     * "f8e4m3", "f8e5m2" and tables of levels ("log2", "apot", "nf4" ...), one scale for each; unsigned integers have a
+     * zero point, signed ones have 0 unless "int8:asymmetric" is asked for. */
     const char *weights, *activations;
     /* Edits of the float model before it is quantized (docs/quantization.md). Default: none. */
     bool equalize; /* cross-layer equalization (Nagel et al. 2019): the function stays the same */

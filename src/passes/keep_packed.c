@@ -31,7 +31,7 @@ static bool scales_fit(const skive_node *d, int out) {
 }
 
 static bool decodes(const skive_node *n, bool turned) {
-    if (!n || *n->domain || n->n_outputs < 1 || n->outputs[0]->type.dtype != SKIVE_F32) return false;
+    if (!n || *n->domain || n->n_outputs < 1 || !n->outputs[0] || n->outputs[0]->type.dtype != SKIVE_F32) return false;
     const skive_value *w = skv_node_in(n, 0);
     if (!constant(w) || w->type.rank != 2 || skv_type_count(&w->type) < SMALL) return false;
     if (skv_node_is(n, SKV_OP_CAST)) return skv_is_half_dtype(w->type.dtype);

@@ -286,8 +286,9 @@ static const char *why_not(const skv_pruning *p, const skive_prune_layer *l, con
     if (v && l->refused && is_skipped(p, v)) return "excluded by --skip";
     if (!n || !skv_weight_view_of(n, (size_t)v->uses[0].index, &view)) return "no layer of its own";
     const skive_value *in = view.data >= 0 ? skv_node_in(n, (size_t)view.data) : NULL;
-    if (!in || !same_type(&in->type, &n->outputs[0]->type)) return "gives another shape than it reads";
-    return n->outputs[0]->output_uses ? "output of the model" : "read by more than the layer behind";
+    const skive_value *out = n->n_outputs ? n->outputs[0] : NULL;
+    if (!in || !out || !same_type(&in->type, &out->type)) return "gives another shape than it reads";
+    return out->output_uses ? "output of the model" : "read by more than the layer behind";
 }
 
 static skive_status list(void *self) {

@@ -210,11 +210,119 @@ static skive_value *param(skv_builder *b, const skive_value *like, const char *e
     return skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, s);
 }
 
+/* ---- a codebook ---- */
+
+bool skv_gridded_has_codebook(const skv_grid *g) { return g->dtype == SKIVE_DTYPE_NONE && skv_grid_whole(g) == 0; }
+
+/* Codes in blocks, whose scales multiply them: the axis of the inputs becomes two, the last block being padded. */
+typedef struct parted {
+    int rank;
+    int64_t codes[SKIVE_MAX_RANK + 1], scales[SKIVE_MAX_RANK + 1];
+    bool padded;
+} parted;
+
+static parted part(const skv_gridded *c) {
+    const bool by_group = c->q.per == SKV_PER_GROUP;
+    parted p = {.padded = by_group && c->size * c->blocks != c->t->dims[c->in_axis]};
+    for (int d = 0; d < c->t->rank; d++) {
+        if (by_group && d == c->in_axis) {
+            p.codes[p.rank] = p.scales[p.rank] = c->blocks;
+            p.codes[p.rank + 1] = c->size;
+            p.scales[p.rank + 1] = 1;
+            p.rank += 2;
+        } else {
+            p.codes[p.rank] = c->t->dims[d];
+            p.scales[p.rank++] = d == c->out_axis ? c->t->dims[d] : 1;
+        }
+    }
+    return p;
+}
+
+/* Where an element of the weight is among the codes: only the rows of a matrix can be padded. */
+static int64_t place_of(const skv_gridded *c, const parted *p, int64_t element) {
+    if (!p->padded || c->in_axis == 0) return element;
+    const int64_t row = c->t->dims[c->in_axis];
+    return element / row * (c->blocks * c->size) + element % row;
+}
+
+/* `own`: each group has levels of its own. */
+static skive_status index_storage(skive_context *ctx, const skv_gridded *c, int64_t entries, bool own, const parted *p,
+                                  skv_storage **out) {
+    const skive_dtype type = entries <= 16      ? SKIVE_U4
+                             : entries <= 256   ? SKIVE_U8
+                             : entries <= 65536 ? SKIVE_U16
+                                                : SKIVE_I32;
+    const int64_t n = (int64_t)c->q.high - c->q.low + 1;
+    SKV_TRY(skv_storage_create(ctx, type, own ? c->t->rank : p->rank, own ? c->t->dims : p->codes, out));
+    for (int64_t k = 0; k < c->groups; k++) {
+        for (int64_t i = c->first[k]; i < c->first[k + 1]; i++) {
+            const int64_t at = c->member[i], to = own ? at : place_of(c, p, at);
+            skv_store_i64(type, (*out)->tensor.data, (size_t)to, c->code[at] - c->q.low + (own ? k * n : 0));
+        }
+    }
+    return SKIVE_OK;
+}
+
+static skive_value *whole_numbers(skv_builder *b, const int64_t *x, int64_t n) {
+    skv_storage *s = NULL;
+    if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, SKIVE_I64, 1, &n, &s);
+    if (b->status != SKIVE_OK) return NULL;
+    memcpy(s->tensor.data, x, (size_t)n * sizeof *x);
+    return skv_emit_param(b, NULL, s);
+}
+
+/* From blocks to the weight's own shape. */
+static skive_value *join(skv_builder *b, const skv_gridded *c, const parted *p, skive_value *x) {
+    int64_t dims[SKIVE_MAX_RANK];
+    const int64_t none = 0, end = c->t->dims[c->in_axis], axis = c->in_axis;
+    memcpy(dims, c->t->dims, sizeof dims);
+    dims[axis] = c->blocks * c->size;
+    x = skv_emit(b, "Reshape", SKV_IN(x, whole_numbers(b, dims, c->t->rank)), SKV_NONE);
+    if (!p->padded) return x;
+    skive_value *from = whole_numbers(b, &none, 1), *to = whole_numbers(b, &end, 1);
+    return skv_emit(b, "Slice", SKV_IN(x, from, to, whole_numbers(b, &axis, 1)), SKV_NONE);
+}
+
+/* Levels and indices of them: those of a table once, with the scales apart, else those of each group. */
+static skive_status emit_codebook(skv_builder *b, const skv_gridded *c, const skive_value *like, skive_value **real) {
+    skive_context *ctx = b->graph->ctx;
+    skv_storage *codes = NULL, *levels = NULL, *scales = NULL;
+    const bool apart = c->groups > 1 && c->q.grid->table && c->t->rank < SKIVE_MAX_RANK;
+    const int64_t n = (int64_t)c->q.high - c->q.low + 1, entries = apart ? n : skv_mul_sat(c->groups, n);
+    const skv_grid_params one = {.scale = 1};
+    const parted p = part(c);
+    skive_status status;
+    if (entries > INT32_MAX)
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, like->name, "'%s' has too many groups for a codebook each",
+                           like->name);
+    SKV_GO(status, done, index_storage(ctx, c, entries, !apart, &p, &codes));
+    SKV_GO(status, done, skv_storage_create(ctx, SKIVE_F32, 1, &entries, &levels));
+    for (int64_t i = 0; i < entries; i++)
+        ((float *)levels->tensor.data)[i] =
+            skv_grid_decode(&c->q, apart ? &one : &c->params[i / n], (int32_t)(i % n + c->q.low));
+    if (apart) SKV_GO(status, done, skv_storage_create(ctx, SKIVE_F32, p.rank, p.scales, &scales));
+    for (int64_t k = 0; scales && k < c->groups; k++)
+        ((float *)scales->tensor.data)[scale_index(c, k)] = c->params[k].scale;
+    skive_value *at = param(b, like, "quantized", &codes), *book = param(b, like, "levels", &levels);
+    skive_value *s = param(b, like, "scale", &scales);
+    at = skv_emit(b, "Cast", SKV_IN(at), SKV_ATTRS(SKV_INT("to", SKIVE_I32)));
+    *real = skv_emit(b, "Gather", SKV_IN(book, at), SKV_NONE);
+    if (s) *real = skv_emit(b, "Mul", SKV_IN(*real, s), SKV_NONE);
+    if (s && c->q.per == SKV_PER_GROUP) *real = join(b, c, &p, *real);
+    status = b->status;
+done:
+    skv_storage_release(codes);
+    skv_storage_release(levels);
+    skv_storage_release(scales);
+    return status;
+}
+
 skive_status skv_gridded_emit(skv_builder *b, const skv_gridded *c, const skive_value *like, skive_value **real) {
     skive_context *ctx = b->graph->ctx;
     skv_storage *codes = NULL, *scales = NULL, *zeros = NULL;
     const bool by_group = c->q.per == SKV_PER_GROUP, by_channel = c->q.per == SKV_PER_CHANNEL;
     skive_status status;
+    if (skv_gridded_has_codebook(c->q.grid)) return emit_codebook(b, c, like, real);
     SKV_GO(status, done, code_storage(ctx, c, &codes));
     if (c->q.grid->scaled) SKV_GO(status, done, scale_storage(ctx, c, SKIVE_F32, &scales));
     if (skv_gridded_has_zeros(c)) SKV_GO(status, done, scale_storage(ctx, c, c->q.grid->dtype, &zeros));
@@ -241,16 +349,8 @@ done:
 }
 
 skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q) {
-    if (q->grid->dtype != SKIVE_DTYPE_NONE || skv_grid_whole(q->grid)) return SKIVE_OK;
-    if (!q->grid->form)
-        return skv_fail_at(
-            ctx, SKIVE_ERR_UNSUPPORTED, "grid",
-            "skive writes no ONNX file with weights on the grid '%s', and 'skive pack' has no form for it "
-            "either: choose another grid",
-            q->grid->name);
-    return skv_fail_at(
-        ctx, SKIVE_ERR_UNSUPPORTED, "grid",
-        "skive writes no ONNX file with weights on the grid '%s': write the file with 'skive pack --weights %s', "
-        "which stores its %d bits",
-        q->grid->name, text, q->grid->bits);
+    if (!q->grid->both) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "grid",
+                       "weights have both signs, and the grid '%s' has no negative numbers: take '%s'", text,
+                       q->grid->both->name);
 }

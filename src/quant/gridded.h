@@ -45,9 +45,12 @@ bool skv_gridded_has_zeros(const skv_gridded *c);
 int64_t skv_gridded_bytes(const skv_gridded *c);
 void skv_gridded_free(skive_context *ctx, skv_gridded *c);
 
-/* ERR_UNSUPPORTED if no element type of ONNX holds the grid's codes. `text` is how the grid was asked for. */
+/* ERR_ARGUMENT: the grid has no negative numbers. `text` is how it was asked for. */
 skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q);
-/* Parameters with codes, scales and zero points, named after `like`, and the node that makes float32 of them. */
+/* Does no element type, nor int8 in parts of the scale, hold the codes? */
+bool skv_gridded_has_codebook(const skv_grid *g);
+/* Parameters with codes, scales and zero points, named after `like`, and the nodes that make float32 of them:
+ * DequantizeLinear, Cast of a float grid, or where no element type holds the codes Gather from a codebook. */
 skive_status skv_gridded_emit(skv_builder *b, const skv_gridded *c, const skive_value *like, skive_value **real);
 
 #endif

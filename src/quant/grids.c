@@ -23,37 +23,45 @@ skv_quantizer skv_quant_weights(bool per_channel) {
     return q;
 }
 
+skive_dtype skv_quant_holder(const skv_quantizer *q) {
+    if (skv_dtype_is_float8(q->grid->dtype)) return q->grid->dtype;
+    if (!q->grid->uniform) return SKIVE_DTYPE_NONE;
+    return q->grid->bits > 8 ? q->grid->dtype : q->low < 0 ? SKIVE_I8 : SKIVE_U8;
+}
+
+/* Grids of one scale whose parameters follow from a range: integers, float8 and tables of levels. */
+static bool takes_activations(const skv_grid *g) {
+    return g->solve_range && g->scaled &&
+           (g->table || skv_dtype_is_float8(g->dtype) || (g->uniform && g->dtype != SKIVE_DTYPE_NONE));
+}
+
+static const char *activation_names(size_t i) {
+    for (size_t k = 0; k < skv_grid_count(); k++)
+        if (takes_activations(skv_grid_at(k)) && i-- == 0) return skv_grid_name(k);
+    return NULL;
+}
+
 /* Unsigned integers have a zero point; signed ones if it is asked for. */
-static skive_status activation_grid(skive_context *ctx, const char *text, skv_quantizer *q) {
+skive_status skv_quant_activation_grid(skive_context *ctx, const char *text, skv_quantizer *q) {
     char name[24];
     /* The parser would list grids that are refused below. */
     (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(text, ":"), text);
-    if (!skv_grid_find(name))
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "activations",
-                           "activations cannot be on '%s'; there are uint8, int8, uint16, int16, uint4 and int4", text);
-    SKV_TRY(skv_quantizer_parse(ctx, text, q));
-    if (!q->grid->uniform || q->grid->dtype == SKIVE_DTYPE_NONE || !skv_grid_fills_dtype(q))
+    const skv_grid *grid = skv_grid_find(name);
+    if (!grid)
+        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "activations", "grid for activations", name, activation_names);
+    if (!takes_activations(grid))
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "activations",
-                           "activations cannot be on the grid '%s', which QuantizeLinear of ONNX does not have; there "
-                           "are uint8, int8, uint16, int16, uint4 and int4",
+                           "activations cannot be on the grid '%s', whose parameters do not follow from a range of "
+                           "numbers: take integers (uint8, int8, uint16, uint4, uint3 ...), f8e4m3, f8e5m2, or "
+                           "levels of a table (log2, log2b3, log2h, apot, nf4, f4e2m1)",
                            text);
+    SKV_TRY(skv_quantizer_parse(ctx, text, q));
     if (q->per == SKV_PER_GROUP)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "activations",
                            "activations have one scale for each tensor: '%s' asks for one for each group", text);
     q->per = SKV_PER_TENSOR;
-    q->asymmetric = q->asymmetric || q->low >= 0;
+    q->asymmetric = q->asymmetric || (grid->uniform && q->low >= 0);
     return SKIVE_OK;
-}
-
-/* Once: searches quantize many times. */
-static skive_status tell_narrow(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q) {
-    skv_text t;
-    if (q->grid->bits >= 8 || skv_quant_target_of(o)) return SKIVE_OK;
-    skv_text_init(&t, ctx);
-    skv_text_add(&t,
-                 "activations on the grid %s: onnxruntime refuses such files; for it use --activations uint8 or uint16",
-                 q->grid->name);
-    return skv_text_note_once(&t);
 }
 
 bool skv_quant_shifts(const skive_quantize_options *o) { return o->multiplier && strcmp(o->multiplier, "shift") == 0; }
@@ -83,8 +91,6 @@ skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o
         if (!o->per_channel) weights->per = SKV_PER_TENSOR;
     }
     SKV_TRY(skv_quant_power(ctx, o, "weights", weights));
-    if (o->activations) SKV_TRY(activation_grid(ctx, o->activations, activations));
-    SKV_TRY(skv_quant_power(ctx, o, "activations", activations));
-    if (!o->activations) return SKIVE_OK;
-    return tell_narrow(ctx, o, activations);
+    if (o->activations) SKV_TRY(skv_quant_activation_grid(ctx, o->activations, activations));
+    return skv_quant_power(ctx, o, "activations", activations);
 }

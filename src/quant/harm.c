@@ -137,8 +137,9 @@ static skive_status add(const skv_reduction *r, void *state, const skv_seen *see
     (void)r;
     for (size_t i = 0; i < seen->n; i++) h->gain[at] += (double)seen->gradient[i] * (double)seen->gradient[i];
     for (size_t i = 0; i < c->n; i++) {
+        const skv_quantizer own = skv_quantizer_from(&h->points->q, c->low[i]);
         double rounded = 0, clipped = 0;
-        lose(seen->x, seen->gradient, seen->n, &h->points->q, &c->grid[i], &rounded, &clipped);
+        lose(seen->x, seen->gradient, seen->n, &own, &c->grid[i], &rounded, &clipped);
         h->lost[at * SKV_MOST_CHOICES + i] = rounded + clipped * clipped;
     }
     return SKIVE_OK;
@@ -232,7 +233,8 @@ static void choose_weighted(const harm *h) {
         const skv_extent within = skv_quant_unspoilt(h->points, p);
         double best = INFINITY;
         for (size_t i = 0; i < c->n; i++) {
-            const double clipped = clipped_off(&p->seen, &h->points->q, &c->grid[i], within);
+            const skv_quantizer q = skv_quantizer_from(&h->points->q, c->low[i]);
+            const double clipped = clipped_off(&p->seen, &q, &c->grid[i], within);
             double lost = 0;
             for (size_t run = 0; run < h->data->probe.n; run++) {
                 if (skv_quant_is_spoilt(h->points, h->data->probe.runs[run].index)) continue;
@@ -250,7 +252,8 @@ static void choose_by_error(const skv_points *points, skv_choices *choices) {
     for (size_t k = 0; k < points->n; k++) {
         double best = INFINITY;
         for (size_t i = 0; i < choices[k].n; i++) {
-            const double error = skv_histogram_error(&points->items[k].seen, &points->q, &choices[k].grid[i]);
+            const skv_quantizer own = skv_quantizer_from(&points->q, choices[k].low[i]);
+            const double error = skv_histogram_error(&points->items[k].seen, &own, &choices[k].grid[i]);
             if (error >= best) continue;
             best = error;
             choices[k].best = i;

@@ -11,18 +11,12 @@
 #include "quant/target.h"
 #include "tensor/grid_whole.h"
 
-static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
-
-/* v -> QuantizeLinear -> DequantizeLinear, and all readers of v read the result. */
-static skive_status insert_pair(skv_builder *b, const skv_quantizer *grid, const skv_point *p) {
-    skive_value *v = p->value;
-    const uint32_t before = v->n_uses;
-    skive_value *scale = scalar_f32(b, p->grid.scale);
-    skive_value *zero = skv_emit_scalar(b, grid->grid->dtype, p->grid.zero_point);
-    skive_value *q = skv_emit(b, "QuantizeLinear", SKV_IN(v, scale, zero), SKV_NONE);
-    skive_value *dq = skv_emit(b, "DequantizeLinear", SKV_IN(q, scale, zero), SKV_NONE);
+/* All readers of a point's value read what it is on the grid. */
+static skive_status insert_pair(skv_builder *b, const skv_point *p) {
+    const uint32_t before = p->value->n_uses;
+    skive_value *rounded = skv_emit_rounded(b, &p->q, &p->grid, p->value);
     SKV_TRY(b->status);
-    return skv_value_replace_first_uses(v, before, dq);
+    return skv_value_replace_first_uses(p->value, before, rounded);
 }
 
 /* Output channels of a weight, seen as [outer][n][inner]. */
@@ -116,7 +110,7 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
         return status;
     }
     scales_of(t, c, &grid, all);
-    if (bias && input && skive_tensor_count(bias) == c->n)
+    if (bias && input && input->q.grid->uniform && skive_tensor_count(bias) == c->n)
         widen_for_bias(bias, input->grid.scale, c->n, per_channel, all);
     memcpy(s->tensor.data, all, (size_t)count * sizeof *all);
     float top = 0;
@@ -215,7 +209,7 @@ void skv_quant_weights_free(skive_context *ctx, skv_points *points) {
 /* Are the levels whole numbers times a step, so that there is a step of the sums that the bias can be rounded to? */
 static bool are_multiples(const skv_gridded *c, const skv_quantizer *x) {
     const bool multiples = c->q.grid->uniform || skv_grid_whole(c->q.grid) || c->q.grid == &skv_grid_ternary;
-    return c->q.per != SKV_PER_GROUP && multiples && c->q.grid->bits <= 8 && x->grid->bits <= 8;
+    return c->q.per != SKV_PER_GROUP && multiples && c->q.grid->bits <= 8 && x->grid->uniform && x->grid->bits <= 8;
 }
 
 /* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
@@ -299,13 +293,27 @@ static const skv_point *point_of(const skv_points *p, const skive_value *v) {
     return NULL;
 }
 
+/* onnxruntime 1.32 computes a codebook's weights once and then rounds them to int8 by itself, which no one asked for. */
+static skive_status tell_codebook(skive_context *ctx, const skv_quantizer *q, const skv_points *points) {
+    skv_text t;
+    const skive_dtype holder = skv_quant_holder(&points->q);
+    if (!skv_gridded_has_codebook(q->grid) || (holder != SKIVE_U8 && holder != SKIVE_I8)) return SKIVE_OK;
+    skv_text_init(&t, ctx);
+    skv_text_add(
+        &t,
+        "weights on the grid %s are read from a codebook and multiplied in float32; with its usual optimizations "
+        "onnxruntime rounds them once more, to int8, where inputs are quantized: for it take --to %s, which "
+        "leaves activations float",
+        q->grid->name, q->grid->name);
+    return skv_text_note_once(&t);
+}
+
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
                               const skv_points *points, skive_quantize_report *report) {
     skv_builder b = skv_build(g);
     const uint32_t n_nodes = g->n_nodes;
     const skv_quant_target *target = skv_quant_target_of(o);
-    const bool int_bias = !target || !target->float_bias;
-    (void)ctx;
+    const bool int_bias = (!target || !target->float_bias) && points->q.grid->uniform;
     for (uint32_t i = 0; i < n_nodes; i++) {
         skive_node *n = g->nodes[i];
         const float *scales = NULL;
@@ -313,6 +321,7 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
         if (!chosen[i] || !skv_quant_is_product(n)) continue;
         const skv_point *input = point_of(points, n->inputs[0]);
         if (points->weights && points->weights[i].code) {
+            SKV_TRY(tell_codebook(ctx, &points->weights[i].q, points));
             SKV_TRY(codes_pair(&b, n, &points->weights[i], &points->q, input, int_bias, report));
             continue;
         }
@@ -320,7 +329,7 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
                             &n_scales));
         if (skv_node_in(n, 2) && input && int_bias) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));
     }
-    for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->q, &points->items[i]));
+    for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->items[i]));
     skv_graph_sweep(g);
     SKV_TRY(skv_quant_merge_equal(g));
     return skive_graph_infer(g);

@@ -146,8 +146,9 @@ static skive_status round_reader(migrating *m, size_t k) {
     }
     skv_grid_params p;
     if (m->kind == SKV_AWQ) return SKIVE_OK;
-    m->activations->grid->solve_range(m->activations, low, high, &p);
-    skv_grid_fake(m->activations, &p, r->x, n * r->l.groups, r->x);
+    const skv_quantizer q = skv_quantizer_from(m->activations, low);
+    q.grid->solve_range(&q, low, high, &p);
+    skv_grid_fake(&q, &p, r->x, n * r->l.groups, r->x);
     return SKIVE_OK;
 }
 

@@ -124,7 +124,8 @@ bool skv_quant_range(const skv_points *points, const skv_point *p, const skive_q
     const skv_observer *observer = skv_observer_find(name);
     const skv_histogram *h = &p->seen;
     if (observer) {
-        observer->choose(h, &points->q, o, low, high);
+        const skv_quantizer own = skv_quantizer_from(&points->q, h->low);
+        observer->choose(h, &own, o, low, high);
         return true;
     }
     if (strcmp(name, "unspoilt") == 0) {
@@ -148,7 +149,8 @@ static void propose_one(const skv_points *points, const skv_point *p, const skiv
                         skv_choices *c) {
     if (!skv_quant_range(points, p, o, name, &c->low[c->n], &c->high[c->n])) return;
     c->name[c->n] = name;
-    points->q.grid->solve_range(&points->q, c->low[c->n], c->high[c->n], &c->grid[c->n]);
+    const skv_quantizer own = skv_quantizer_from(&points->q, c->low[c->n]);
+    own.grid->solve_range(&own, c->low[c->n], c->high[c->n], &c->grid[c->n]);
     c->n++;
 }
 

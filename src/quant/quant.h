@@ -33,6 +33,12 @@ extern const skv_table skv_bits_table;
  * that padding and ReLU are exact), and weights, int8 from -127 to 127 with a scale for each output channel or for
  * all. */
 skv_quantizer skv_quant_activations(void);
+/* The element type of the pairs that round to this grid; SKIVE_DTYPE_NONE: levels of a table. */
+skive_dtype skv_quant_holder(const skv_quantizer *q);
+/* x rounded to a grid that takes activations (activation.c). NULL: b->status. */
+skive_value *skv_emit_rounded(skv_builder *b, const skv_quantizer *q, const skv_grid_params *p, skive_value *x);
+/* The grid of activations of this text. ERR_ARGUMENT; ERR_UNSUPPORTED: no range of numbers tells its parameters. */
+skive_status skv_quant_activation_grid(skive_context *ctx, const char *text, skv_quantizer *q);
 skv_quantizer skv_quant_weights(bool per_channel);
 /* The grids of the options. ERR_ARGUMENT; ERR_UNSUPPORTED: no element type of ONNX holds the grid. */
 skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o, skv_quantizer *weights,
@@ -123,12 +129,13 @@ typedef struct skv_point {
     skv_histogram seen; /* if it is its own source: counts of the calibration runs */
     skv_histogram held; /* the same for the runs held out, with relative bins */
     skv_extent *runs;   /* [SKV_MOST_RUNS] range of each run */
+    skv_quantizer q;    /* the grid of all points, or its form for the signs of these numbers */
     skv_grid_params grid;
 } skv_point;
 typedef struct skv_points {
     skv_point *items;
     size_t n;
-    skv_quantizer q; /* of all of them */
+    skv_quantizer q; /* that was asked for */
     /* [nodes] by id: what the weight becomes; NULL, or without codes: int8 over the whole range */
     struct skv_gridded *weights;
     uint32_t n_weights;
@@ -192,8 +199,7 @@ void skv_measure_free(skive_context *ctx, skv_measure *m);
 skive_status skv_quant_report_outputs(skive_context *ctx, const skive_graph *g, const skv_measure *m,
                                       skive_quantize_report *r);
 /* Enters a point in the report, with the error on what was held out. */
-skive_status skv_quant_report_point(skive_context *ctx, const skv_quantizer *q, const skv_point *p,
-                                    skive_quantize_report *r);
+skive_status skv_quant_report_point(skive_context *ctx, const skv_point *p, skive_quantize_report *r);
 /* The grids of all points from their sources' ranges. */
 void skv_quant_set_grids(skv_points *points, double (*range)[2]);
 void skv_quant_points_free(skive_context *ctx, skv_points *points);

@@ -113,7 +113,7 @@ static const char *multiplier_name(size_t i) {
 }
 
 skive_status skv_quant_check_multiplier(skive_context *ctx, const skive_quantize_options *o, const skv_quantizer *q) {
-    if (strcmp(o->multiplier, "float") == 0 || (q->grid->dtype == SKIVE_U8 || q->grid->dtype == SKIVE_I8))
+    if (strcmp(o->multiplier, "float") == 0 || skv_quant_holder(q) == SKIVE_U8 || skv_quant_holder(q) == SKIVE_I8)
         return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "multiplier",
                        "fixed-point multipliers give 8 bits, and activations on the grid '%s' are computed in float32: "
@@ -167,7 +167,7 @@ static const skv_option options_of_quantization[] = {
      .type = SKV_OPTION_TEXT,
      .text = "uint8",
      SKV_FIELD(TEXT, skive_quantize_options, activations),
-     .brief = "number grid of activations: uint8, int8, int16, uint16, uint4, int4"},
+     .brief = "number grid of activations: integers of 2 to 16 bits, f8e4m3, f8e5m2, log2, apot, nf4 ..."},
     {.name = "multiplier",
      .type = SKV_OPTION_CHOICE,
      .text = "float",
@@ -305,12 +305,17 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
 /* ---- ranges ---- */
 
 void skv_quant_set_grids(skv_points *points, double (*range)[2]) {
-    const skv_quantizer *a = &points->q;
     for (size_t k = 0; k < points->n; k++) {
         skv_point *p = &points->items[k];
-        if (p->source == k) a->grid->solve_range(a, range[k][0], range[k][1], &p->grid);
+        if (p->source != k) continue;
+        p->q = skv_quantizer_from(&points->q, range[k][0]);
+        p->q.grid->solve_range(&p->q, range[k][0], range[k][1], &p->grid);
     }
-    for (size_t i = 0; i < points->n; i++) points->items[i].grid = points->items[points->items[i].source].grid;
+    for (size_t i = 0; i < points->n; i++) {
+        const skv_point *source = &points->items[points->items[i].source];
+        points->items[i].q = source->q;
+        points->items[i].grid = source->grid;
+    }
 }
 
 static void set_grids(quantization *q) {
@@ -327,8 +332,9 @@ static void observe_ranges(quantization *q, const skv_observer *observer) {
 #pragma omp parallel for num_threads(skv_threads(q->ctx)) schedule(dynamic)
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_point *p = &q->points.items[k];
-        if (p->source == k && p->seen.reach > 0)
-            observer->choose(&p->seen, &q->points.q, q->o, &q->range[k][0], &q->range[k][1]);
+        if (p->source != k || !(p->seen.reach > 0)) continue;
+        const skv_quantizer own = skv_quantizer_from(&q->points.q, p->seen.low);
+        observer->choose(&p->seen, &own, q->o, &q->range[k][0], &q->range[k][1]);
     }
     set_grids(q);
 }
@@ -547,19 +553,18 @@ static skive_status only_tell(quantization *q, const skv_quant_split *split) {
 
 /* ---- the report ---- */
 
-static double sqnr_of(const skv_quantizer *q, const skv_point *p) {
+static double sqnr_of(const skv_point *p) {
     const skv_histogram *h = p->held.any ? &p->held : &p->seen;
-    return h->relative && h->reach > 0 ? skv_histogram_sqnr(h, q, &p->grid) : NAN;
+    return h->relative && h->reach > 0 ? skv_histogram_sqnr(h, &p->q, &p->grid) : NAN;
 }
 
-skive_status skv_quant_report_point(skive_context *ctx, const skv_quantizer *q, const skv_point *p,
-                                    skive_quantize_report *r) {
-    const skive_quantize_row row = {.grid = q->grid->name,
+skive_status skv_quant_report_point(skive_context *ctx, const skv_point *p, skive_quantize_report *r) {
+    const skive_quantize_row row = {.grid = p->q.grid->name,
                                     .lo = p->seen.low,
                                     .hi = p->seen.high,
                                     .scale = (double)p->grid.scale,
                                     .zero_point = p->grid.zero_point,
-                                    .sqnr = sqnr_of(q, p)};
+                                    .sqnr = sqnr_of(p)};
     return skv_quant_add_row(ctx, r, &row, p->value->name);
 }
 
@@ -568,7 +573,7 @@ static skive_status report_values(quantization *q) {
         const skv_point *p = &q->points.items[k];
         bool needed = false;
         for (size_t i = 0; i < q->part.n && !needed; i++) needed = q->part.items[i].value == p->value;
-        if (p->source == k && needed) SKV_TRY(skv_quant_report_point(q->ctx, &q->points.q, p, &q->report));
+        if (p->source == k && needed) SKV_TRY(skv_quant_report_point(q->ctx, p, &q->report));
     }
     return SKIVE_OK;
 }

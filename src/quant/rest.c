@@ -352,7 +352,8 @@ static void set_ranges(skv_quant_rest *r, const skv_observer *observer) {
             const skv_choices *c = &p->choices[k];
             if (at->source != k || !(at->seen.reach > 0)) continue;
             if (observer) {
-                observer->choose(&at->seen, &p->points.q, r->o, &p->range[k][0], &p->range[k][1]);
+                const skv_quantizer own = skv_quantizer_from(&p->points.q, at->seen.low);
+                observer->choose(&at->seen, &own, r->o, &p->range[k][0], &p->range[k][1]);
             } else if (c->n) {
                 p->range[k][0] = c->low[c->best];
                 p->range[k][1] = c->high[c->best];
@@ -421,7 +422,7 @@ static skive_status report_places(skv_quant_rest *r, skive_quantize_report *repo
         const skv_points *p = &r->places[i].points;
         for (size_t k = 0; k < p->n; k++)
             if (p->items[k].source == k && p->items[k].seen.any)
-                SKV_TRY(skv_quant_report_point(r->ctx, &p->q, &p->items[k], report));
+                SKV_TRY(skv_quant_report_point(r->ctx, &p->items[k], report));
     }
     return SKIVE_OK;
 }

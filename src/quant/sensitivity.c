@@ -20,7 +20,7 @@ static const skv_option options_of_sensitivity[] = {
      .type = SKV_OPTION_TEXT,
      .text = "uint8",
      SKV_FIELD(TEXT, skive_sensitivity_options, activations),
-     .brief = "grid of the layer's input, an integer grid with a scale; none: floats"},
+     .brief = "grid of the layer's input, as --activations of quantize; none: floats"},
     {.name = "by",
      .type = SKV_OPTION_CHOICE,
      .text = "loss",
@@ -132,33 +132,10 @@ void skv_sensed_grids_free(skive_context *ctx, skv_sensed_grid *grids, size_t n)
     skv_free(ctx, grids);
 }
 
-static bool takes_activations(const skv_grid *g) {
-    return g->uniform && g->scaled && g->solve_range && g->dtype != SKIVE_DTYPE_NONE;
-}
-
-/* Those grids by number, and "none". */
-static const char *activation_names(size_t i) {
-    for (size_t k = 0; k < skv_grid_count(); k++)
-        if (takes_activations(skv_grid_at(k)) && i-- == 0) return skv_grid_name(k);
-    return i == 0 ? "none" : NULL;
-}
-
 static skive_status parse_activations(skv_sensing *s) {
-    skv_quantizer *q = &s->activation;
     const char *text = s->o->activations;
-    char name[32];
     s->inputs = text && strcmp(text, "none") != 0 && s->by->quantizes_inputs;
-    if (!s->inputs) return SKIVE_OK;
-    /* The parser would list grids that only weights take. */
-    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(text, ":"), text);
-    const skv_grid *grid = skv_grid_find(name);
-    if (!grid || !takes_activations(grid))
-        return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "activations", "grid for activations", name,
-                                activation_names);
-    SKV_TRY(skv_quantizer_parse(s->ctx, text, q));
-    q->per = SKV_PER_TENSOR;
-    if (q->grid->low == 0) q->asymmetric = true;
-    return SKIVE_OK;
+    return s->inputs ? skv_quant_activation_grid(s->ctx, text, &s->activation) : SKIVE_OK;
 }
 
 /* ---- layers ---- */
@@ -306,6 +283,7 @@ skive_status skive_sensitivity(skive_context *ctx, const skive_graph *graph, ski
     skv_sensed_grids_free(ctx, s.grids, s.n_grids);
     skv_free(ctx, s.layers);
     skv_free(ctx, s.input);
+    skv_free(ctx, s.input_grid);
     skv_free(ctx, s.quantized);
     skive_graph_free(s.g);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && s.report.n_rows))

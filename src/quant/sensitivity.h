@@ -41,8 +41,9 @@ struct skv_sensing {
     size_t n_grids;
     bool inputs; /* are quantized */
     skv_quantizer activation;
-    skv_grid_params *input; /* [n] of the layer's input */
-    bool *quantized;        /* [n] the layer's input is a computed float */
+    skv_quantizer *input_grid; /* [n] the grid of the layer's input, */
+    skv_grid_params *input;    /* [n] and its parameters */
+    bool *quantized;           /* [n] the layer's input is a computed float */
     skive_sensitivity_report report;
 };
 

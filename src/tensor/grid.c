@@ -54,6 +54,16 @@ bool skv_grid_fills_dtype(const skv_quantizer *q) {
            high == (uint64_t)q->high;
 }
 
+skv_quantizer skv_quantizer_from(const skv_quantizer *q, double low) {
+    const skv_grid *other = low < 0 ? q->grid->both : q->grid->positive;
+    skv_quantizer fit = *q;
+    if (!other) return fit;
+    fit.grid = other;
+    fit.low = other->low;
+    fit.high = other->high;
+    return fit;
+}
+
 skv_quantizer skv_quantizer_of(const skv_grid *grid) {
     const size_t group = skv_option_index(grid->options, grid->n_options, "group");
     const char *text = group == grid->n_options ? "tensor" : grid->options[group].text;

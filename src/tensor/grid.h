@@ -93,6 +93,8 @@ struct skv_grid {
         dtype; /* the element type of QuantizeLinear and DequantizeLinear that holds its codes; SKIVE_DTYPE_NONE:
                          * none does, and a file holds a codebook with Gather, or plain weights */
     const float *table; /* [high - low + 1] levels, ascending with the code; NULL: another rule */
+    /* The grid of the same kind for numbers of both signs, and for those that are not negative; NULL: none. */
+    const skv_grid *both, *positive;
     /* Codes of x[n]; NaN gives the code of 0 (of float grids NaN). */
     void (*encode)(const skv_quantizer *q, const skv_grid_params *p, const float *x, int64_t n, int32_t *code);
     void (*decode)(const skv_quantizer *q, const skv_grid_params *p, const int32_t *code, int64_t n, float *x);
@@ -125,6 +127,10 @@ bool skv_grid_fills_dtype(const skv_quantizer *q);
 skv_quantizer skv_quantizer_of(const skv_grid *grid);
 /* From the text form. ERR_ARGUMENT for unknown grids and options, and values out of range. */
 skive_status skv_quantizer_parse(skive_context *ctx, const char *text, skv_quantizer *out);
+
+/* The quantizer for numbers from `low` on: of a grid that has one for both signs and one for numbers that are not
+ * negative, the one that fits. */
+skv_quantizer skv_quantizer_from(const skv_quantizer *q, double low);
 
 /* ---- numbers ---- */
 

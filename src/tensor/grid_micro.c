@@ -71,6 +71,7 @@ const skv_grid skv_grid_mxint8 = {
     .scaled = true,
     .uniform = true,
     .form = "int8",
+    .dtype = SKIVE_I8,
     .encode = skv_integer_encode,
     .decode = skv_integer_decode,
     .solve = solve_int8,

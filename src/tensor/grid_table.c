@@ -59,7 +59,7 @@ skive_status skv_table_solve(skive_context *ctx, const skv_quantizer *q, const f
 }
 
 static const skv_option options[] = {SKV_GRID_GROUP("tensor"), SKV_GRID_POWER, SKV_GRID_FIT};
-#define TABLE(id, title, n, first, last, ...)                             \
+#define TABLE(id, title, n, first, last, both_, positive_, ...)           \
     static const float id##_levels[] = {__VA_ARGS__};                     \
     const skv_grid skv_grid_##id = {.name = #id,                          \
                                     .brief = title,                       \
@@ -69,33 +69,38 @@ static const skv_option options[] = {SKV_GRID_GROUP("tensor"), SKV_GRID_POWER, S
                                     SKV_OPTIONS(options),                 \
                                     .scaled = true,                       \
                                     .table = id##_levels,                 \
+                                    .both = both_,                        \
+                                    .positive = positive_,                \
                                     .form = "codebook",                   \
                                     .encode = skv_table_encode,           \
                                     .decode = skv_table_decode,           \
                                     .solve_range = skv_table_solve_range, \
                                     .solve = skv_table_solve,             \
                                     .inside = skv_table_inside};
-TABLE(log2, "4 bits: 0 and powers of two, 1/64 to 1, of both signs", 4, -7, 7, -1, -0.5f, -0.25f, -0.125f, -0.0625f,
-      -0.03125f, -0.015625f, 0, 0.015625f, 0.03125f, 0.0625f, 0.125f, 0.25f, 0.5f, 1)
-TABLE(f4e2m1, "4-bit floats with 2 bits of exponent and 1 of fraction", 4, -7, 7, -6, -4, -3, -2, -1.5f, -1, -0.5f, 0,
-      0.5f, 1, 1.5f, 2, 3, 4, 6)
-TABLE(log2h, "4 bits: 0 and powers of the square root of two, 1/8 to 1, of both signs", 4, -7, 7, -1.0f,
-      -0.7071067811865476f, -0.5f, -0.3535533905932738f, -0.25f, -0.1767766952966369f, -0.125f, 0, 0.125f,
-      0.1767766952966369f, 0.25f, 0.3535533905932738f, 0.5f, 0.7071067811865476f, 1.0f)
-TABLE(ulog2, "4 bits: 0 and powers of two, 2^-14 to 1", 4, 0, 15, 0, 6.103515625e-05f, 0.0001220703125f,
-      0.000244140625f, 0.00048828125f, 0.0009765625f, 0.001953125f, 0.00390625f, 0.0078125f, 0.015625f, 0.03125f,
-      0.0625f, 0.125f, 0.25f, 0.5f, 1.0f)
-TABLE(ulog2h, "4 bits: 0 and powers of the square root of two, 1/128 to 1", 4, 0, 15, 0, 0.0078125f,
-      0.011048543456039806f, 0.015625f, 0.02209708691207961f, 0.03125f, 0.04419417382415922f, 0.0625f,
+TABLE(log2, "4 bits: 0 and powers of two, 1/64 to 1, of both signs", 4, -7, 7, NULL, &skv_grid_ulog2, -1, -0.5f, -0.25f,
+      -0.125f, -0.0625f, -0.03125f, -0.015625f, 0, 0.015625f, 0.03125f, 0.0625f, 0.125f, 0.25f, 0.5f, 1)
+TABLE(f4e2m1, "4-bit floats with 2 bits of exponent and 1 of fraction", 4, -7, 7, NULL, NULL, -6, -4, -3, -2, -1.5f, -1,
+      -0.5f, 0, 0.5f, 1, 1.5f, 2, 3, 4, 6)
+TABLE(log2h, "4 bits: 0 and powers of the square root of two, 1/8 to 1, of both signs", 4, -7, 7, NULL,
+      &skv_grid_ulog2h, -1.0f, -0.7071067811865476f, -0.5f, -0.3535533905932738f, -0.25f, -0.1767766952966369f, -0.125f,
+      0, 0.125f, 0.1767766952966369f, 0.25f, 0.3535533905932738f, 0.5f, 0.7071067811865476f, 1.0f)
+TABLE(ulog2, "4 bits: 0 and powers of two, 2^-14 to 1", 4, 0, 15, &skv_grid_log2, NULL, 0, 6.103515625e-05f,
+      0.0001220703125f, 0.000244140625f, 0.00048828125f, 0.0009765625f, 0.001953125f, 0.00390625f, 0.0078125f,
+      0.015625f, 0.03125f, 0.0625f, 0.125f, 0.25f, 0.5f, 1.0f)
+TABLE(ulog2h, "4 bits: 0 and powers of the square root of two, 1/128 to 1", 4, 0, 15, &skv_grid_log2h, NULL, 0,
+      0.0078125f, 0.011048543456039806f, 0.015625f, 0.02209708691207961f, 0.03125f, 0.04419417382415922f, 0.0625f,
       0.08838834764831845f, 0.125f, 0.1767766952966369f, 0.25f, 0.3535533905932738f, 0.5f, 0.7071067811865476f, 1.0f)
-TABLE(ulog2b3, "3 bits: 0 and powers of two, 1/64 to 1", 3, 0, 7, 0, 0.015625f, 0.03125f, 0.0625f, 0.125f, 0.25f, 0.5f,
-      1.0f)
+TABLE(ulog2b3, "3 bits: 0 and powers of two, 1/64 to 1", 3, 0, 7, &skv_grid_log2b3, NULL, 0, 0.015625f, 0.03125f,
+      0.0625f, 0.125f, 0.25f, 0.5f, 1.0f)
+TABLE(log2b3, "3 bits: 0 and powers of two, 1/4 to 1, of both signs", 3, -3, 3, NULL, &skv_grid_ulog2b3, -1.0f, -0.5f,
+      -0.25f, 0, 0.25f, 0.5f, 1.0f)
 /* Each magnitude is one of 0, 1, 4, 8 plus one of 0, 2 (in sixteenths; the largest is 10). */
-TABLE(apot, "4 bits: sums of two powers of two, of both signs", 4, -7, 7, -10, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6,
-      8, 10)
-TABLE(uapot, "4 bits: sums of two powers of two", 4, 0, 15, 0, 1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 33, 36, 48)
+TABLE(apot, "4 bits: sums of two powers of two, of both signs", 4, -7, 7, NULL, &skv_grid_uapot, -10, -8, -6, -4, -3,
+      -2, -1, 0, 1, 2, 3, 4, 6, 8, 10)
+TABLE(uapot, "4 bits: sums of two powers of two", 4, 0, 15, &skv_grid_apot, NULL, 0, 1, 2, 3, 4, 6, 8, 9, 12, 16, 18,
+      24, 32, 33, 36, 48)
 /* The quantiles of a normal distribution as Dettmers et al. print them, made to contain 0, -1 and 1. */
-TABLE(nf4, "4 bits: quantiles of the normal distribution", 4, 0, 15, -1, -0.6961928009986877f, -0.5250730514526367f,
-      -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0,
-      0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f,
+TABLE(nf4, "4 bits: quantiles of the normal distribution", 4, 0, 15, NULL, NULL, -1, -0.6961928009986877f,
+      -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f,
+      0, 0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f,
       0.5626170039176941f, 0.7229568362236023f, 1)

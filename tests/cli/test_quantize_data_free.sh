@@ -16,7 +16,8 @@ expect 0 'wrote gru.onnx' "$skive" train gru --data $data --epochs 0 -o gru.onnx
 expect 0 'wrote conv.onnx' "$skive" train resnet20 --data $data --epochs 0 -o conv.onnx
 
 # ---- weights ----
-for grid in int8 int8:tensor int4 int4:32 int4:48 uint4:16,asymmetric uint8:tensor,asymmetric int6 f16 bf16 f8e4m3 f8e5m2:channel; do
+for grid in int8 int8:tensor int4 int4:32 int4:48 uint4:16,asymmetric uint8:tensor,asymmetric int6 f16 bf16 f8e4m3 f8e5m2:channel \
+    nf4:32 nf4:48 log2h mxint8 piecewise codebook; do
     expect 0 'quantized 3 weights' "$skive" quantize mlp.onnx --weights $grid -o "w_${grid//[:,]/_}.onnx"
     expect 0 'accuracy +(9[0-9]|100)' "$skive" eval "w_${grid//[:,]/_}.onnx" --data $data
 done
@@ -75,7 +76,6 @@ expect 0 'weights to 7 bits' "$skive" quantize mlp.onnx --dynamic --weights int7
 expect 6 "does not take weights on the grid 'int4'; it takes int8 and int7" "$skive" quantize mlp.onnx --dynamic --weights int4 -o no.onnx
 expect 2 'dynamic quantizes without samples: --data has no use' "$skive" quantize mlp.onnx --dynamic --data $data -o no.onnx
 expect 2 "no number grid 'int44'" "$skive" quantize mlp.onnx --weights int44 -o no.onnx
-expect 6 'skive pack --weights nf4' "$skive" quantize mlp.onnx --weights nf4 -o no.onnx
 expect 2 'already quantized' "$skive" quantize dynamic.onnx --dynamic -o no.onnx
 expect 13 "no node 'fc9'" "$skive" quantize mlp.onnx --weights int8 --skip fc9 -o no.onnx
 for option in '--quantize-batch 5' '--mean 1' '--resize 8' '--skip-bad'; do
@@ -89,14 +89,19 @@ expect 2 'write --weights int8:tensor' "$skive" quantize mlp.onnx --weights int8
 expect 2 'contradicts --weights int4:channel: write --weights int4:tensor' "$skive" quantize mlp.onnx --data $data --weights int4:channel --per-tensor -o no.onnx
 expect 2 'layer-samples is for what is done layer by layer' q --layer-samples 20 -o no.onnx
 expect 0 'wrote layered.onnx' q --layer-samples 20 --rounding gptq -o layered.onnx
-expect 2 'there are uint8, int8, uint16, int16, uint4 and int4' q --activations float -o no.onnx
-expect 6 "write the file with 'skive pack --weights nf4'" "$skive" quantize mlp.onnx --weights nf4 -o no.onnx
+expect 2 "no grid for activations 'float'" q --activations float -o no.onnx
+expect 6 'do not follow from a range' q --activations piecewise -o no.onnx
+expect 2 "take 'log2'" "$skive" quantize mlp.onnx --weights ulog2 -o no.onnx
+expect 0 'for it take --to nf4' "$skive" quantize mlp.onnx --data $data --samples 60 --weights nf4 -o nf4.onnx
+for grid in log2 ulog2b3 uint3 f8e4m3; do
+    expect 0 'wrote a.onnx' q --activations $grid -o a.onnx
+    expect 0 'accuracy +(9[0-9]|100)' "$skive" eval a.onnx --data $data
+done
 expect 0 'wrote mx.onnx' "$skive" quantize mlp.onnx --weights mxfp4 -o mx.onnx
 absent no.onnx
 
 # Biases of ternary weights belong to sums of integers, as those of int2.
 expect 0 'wrote ternary.onnx' "$skive" quantize mlp.onnx --data $data --samples 60 --weights ternary -o ternary.onnx
 holds 'integer biases' grep -qa bias_quantized ternary.onnx
-expect 0 'onnxruntime refuses such files' "$skive" quantize mlp.onnx --data $data --samples 60 --activations uint4 --dry-run -o no.onnx
 no_leftovers
 finish

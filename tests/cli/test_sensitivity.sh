@@ -18,7 +18,7 @@ expect 2 "no number grid 'int9'" "$skive" sensitivity mlp.onnx --data $data --gr
 one_line
 expect 2 'cannot be combined' "$skive" sensitivity mlp.onnx --data $data --weights-only --activations uint8
 expect 2 'have no effect' "$skive" sensitivity mlp.onnx --data $data --by hessian --activations uint8
-expect 2 "no grid for activations 'f16'; there are: int8" "$skive" sensitivity mlp.onnx --data $data --activations f16
+expect 6 "cannot be on the grid 'f16'" "$skive" sensitivity mlp.onnx --data $data --activations f16
 expect 13 "no node 'fc9'" "$skive" sensitivity mlp.onnx --data $data --skip fc9
 expect 0 'wrote int8.onnx' "$skive" quantize mlp.onnx --data $data --samples 50 -o int8.onnx
 expect 2 'already quantized' "$skive" sensitivity int8.onnx --data $data

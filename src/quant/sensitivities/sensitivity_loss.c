@@ -35,8 +35,10 @@ static skive_status find_ranges(skv_sensing *s, const skv_observer *observer, sk
         double low = 0, high = 0;
         if (!s->quantized[i]) continue;
         const skv_histogram *h = skv_probe_state(probe, item[i]);
-        if (h->reach > 0) observer->choose(h, &s->activation, &o, &low, &high);
-        s->activation.grid->solve_range(&s->activation, low, high, &s->input[i]);
+        skv_quantizer *q = &s->input_grid[i];
+        *q = skv_quantizer_from(&s->activation, h->low);
+        if (h->reach > 0) observer->choose(h, q, &o, &low, &high);
+        q->grid->solve_range(q, low, high, &s->input[i]);
         if (!(s->input[i].scale > 0)) s->input[i].scale = 1; /* only zeros were seen */
     }
     return SKIVE_OK;
@@ -55,6 +57,7 @@ static skive_status calibrate(skv_sensing *s) {
     size_t *item = NULL, n = 0;
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(s->ctx, s->n + 1, sizeof *s->input, &s->input));
+    SKV_GO(status, done, skv_alloc_array(s->ctx, s->n + 1, sizeof *s->input_grid, &s->input_grid));
     SKV_GO(status, done, skv_alloc_array(s->ctx, s->n + 1, sizeof *s->quantized, &s->quantized));
     SKV_GO(status, done, skv_alloc_array(s->ctx, s->n + 1, sizeof *items, &items));
     SKV_GO(status, done, skv_alloc_array(s->ctx, s->n + 1, sizeof *item, &item));
@@ -90,12 +93,8 @@ done:
 static skive_status quantize_input(const skv_sensing *s, skive_graph *g, size_t layer) {
     const skv_weight *w = &s->layers[layer];
     skive_node *n = g->nodes[w->node->id];
-    const skv_grid_params *p = &s->input[layer];
     skv_builder b = skv_build(g);
-    skive_value *scale = skv_emit_scalar(&b, SKIVE_F32, (double)p->scale);
-    skive_value *zero = skv_emit_scalar(&b, s->activation.grid->dtype, p->zero_point);
-    skive_value *x = skv_emit(&b, "FakeQuantize", SKV_IN(n->inputs[w->view.data], scale, zero),
-                              SKV_ATTRS(SKV_STR("grid", s->o->activations)));
+    skive_value *x = skv_emit_rounded(&b, &s->input_grid[layer], &s->input[layer], n->inputs[w->view.data]);
     SKV_TRY(b.status);
     return skv_node_set_input(n, (size_t)w->view.data, x);
 }
