@@ -29,6 +29,7 @@ enum { MOST_SETS = 3, MOST_ROWS = 40 };
 typedef struct opened {
     skive_dataset *sets[MOST_SETS];
     size_t n;
+    char *no_test; /* why the test split cannot be read; NULL: it can, or there is none */
 } opened;
 
 /* Train and validation, and the test split where it has samples of its own. A set too small to hold samples out is one
@@ -46,8 +47,8 @@ static skive_status open_all(cli_args *a, opened *o) {
     status = cli_open_data(a, a->positional[0], SKIVE_SPLIT_TEST, NULL, &o->sets[o->n]);
     if (status == SKIVE_OK) o->n++;
     if (status != SKIVE_ERR_DATA) return status;
-    if (!a->quiet) cli_tell("note: no test split: %s", skive_context_message(a->ctx));
-    return SKIVE_OK;
+    o->no_test = cli_format("%s", skive_context_message(a->ctx));
+    return o->no_test ? SKIVE_OK : SKIVE_ERR_MEMORY;
 }
 
 /* ---- text ---- */
@@ -197,7 +198,8 @@ static void print_more(const skive_data_summary *s, const skive_dataset_info *in
     }
 }
 
-static void print_summary(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
+static void print_summary(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set,
+                          const char *no_test) {
     char shape[160];
     shape_text(info, shape, sizeof shape);
     cli_part("%s: samples %s of %s", info->spec, shape, skive_dtype_name(info->dtype));
@@ -211,7 +213,8 @@ static void print_summary(const skive_data_summary *s, const skive_dataset_info 
     print_channels(s, info, set);
     print_more(s, info, set);
     fputc('\n', stdout);
-    if (!s->n_problems) cli_printf("no problems found");
+    if (!s->n_problems && !no_test) cli_printf("no problems found");
+    if (no_test) cli_printf("no test split: %s", no_test);
     for (size_t i = 0; i < s->n_problems; i++) cli_printf("%s: %s", s->problems[i].kind, s->problems[i].text);
 }
 
@@ -263,10 +266,14 @@ static json_t *split_json(const skive_split_summary *s, const skive_dataset_info
     return j;
 }
 
-static json_t *summary_json(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
+static json_t *summary_json(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set,
+                            const char *no_test) {
     json_t *shape = json_array(), *splits = json_array(), *problems = json_array(), *names = json_array();
     for (int d = 0; d < info->rank; d++) json_array_append_new(shape, json_integer((json_int_t)info->dims[d]));
     for (size_t k = 0; k < s->n_splits; k++) json_array_append_new(splits, split_json(&s->splits[k], info, set));
+    if (no_test)
+        json_array_append_new(problems, json_pack("{s:s, s:I, s:o}", "kind", "no test split", "count", (json_int_t)1,
+                                                  "text", cli_json_text(no_test)));
     for (size_t i = 0; i < s->n_problems; i++)
         json_array_append_new(problems,
                               json_pack("{s:s, s:I, s:o}", "kind", s->problems[i].kind, "count",
@@ -292,12 +299,12 @@ static skive_status summarize(cli_args *a, const opened *o) {
     skive_status status = skive_data_summarize(a->ctx, (const skive_dataset *const *)o->sets, o->n, &s);
     if (status != SKIVE_OK) return status;
     if (a->json)
-        cli_print_json(summary_json(&s, &info, o->sets[0]));
+        cli_print_json(summary_json(&s, &info, o->sets[0], o->no_test));
     else
-        print_summary(&s, &info, o->sets[0]);
-    if (cli_has(a, "strict") && s.n_problems)
-        status = cli_fail(a, SKIVE_ERR_DATA, "%s: %zu problem%s found", info.spec, s.n_problems,
-                          s.n_problems == 1 ? " was" : "s were");
+        print_summary(&s, &info, o->sets[0], o->no_test);
+    const size_t n = s.n_problems + (o->no_test != NULL);
+    if (cli_has(a, "strict") && n)
+        status = cli_fail(a, SKIVE_ERR_DATA, "%s: %zu problem%s found", info.spec, n, n == 1 ? " was" : "s were");
     skive_data_summary_free(a->ctx, &s);
     return status;
 }
@@ -370,6 +377,7 @@ static skive_status run(cli_args *a) {
         if (status == SKIVE_OK) status = summarize(a, &o);
     }
     for (size_t k = 0; k < o.n; k++) skive_dataset_free(o.sets[k]);
+    free(o.no_test);
     return status;
 }
 

@@ -155,12 +155,32 @@ static skive_status settings(cli_job *j) {
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; it must be between 1 and 1000000");
 }
 
-/* The data are opened for the student where it is a file that says what it takes, otherwise for the teacher. */
+/* A built-in network is for the data. They are read as the teacher reads them where it has their classes and size; else
+ * as they are, and the teacher is fitted to them. */
+static skive_status open_for_new(cli_job *j) {
+    distill_lesson *l = j->own;
+    skive_graph *teacher = l->n_teachers ? l->teachers[0] : NULL;
+    int64_t c, h = 0, w = 0;
+    bool fits = true;
+    if (teacher) skive_model_input_image(teacher, &c, &h, &w);
+    const bool may_differ = teacher && !l->heads && !l->classes && !cli_has(j->a, "resize") &&
+                            (skive_graph_meta(teacher, "skive.classes") || (h > 0 && w > 0));
+    if (!may_differ) return cli_job_open_data(j, teacher);
+    skive_status status = cli_job_open_data(j, NULL);
+    if (status == SKIVE_OK && j->train) status = distill_fits_data(j, teacher, &fits);
+    if (status == SKIVE_OK && !fits) return SKIVE_OK;
+    skive_dataset_free(j->train);
+    skive_dataset_free(j->validation);
+    j->train = j->validation = NULL;
+    return cli_job_open_data(j, teacher); /* which tells what is wrong, if something is */
+}
+
+/* The data are opened for the student where it is a file that says what it takes. */
 static skive_status open_data(cli_job *j, const char *student) {
     distill_lesson *l = j->own;
     cli_args *a = j->a;
     int64_t c, h, w;
-    if (!cli_is_file(student)) return cli_job_open_data(j, l->n_teachers ? l->teachers[0] : NULL);
+    if (!cli_is_file(student)) return open_for_new(j);
     const skive_status status = cli_load_to_run(a, student, &j->graph);
     if (status != SKIVE_OK) return status;
     skive_model_input_image(j->graph, &c, &h, &w);

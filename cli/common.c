@@ -265,7 +265,10 @@ const char *cli_thousands(int64_t n, char *buffer, size_t size) {
 }
 
 const char *cli_fixed(double x, char *buffer, size_t size) {
-    snprintf(buffer, size, fabs(x) < 1e5 || isnan(x) ? "%.4f" : "%.6g", x);
+    if (isnan(x))
+        snprintf(buffer, size, "-");
+    else
+        snprintf(buffer, size, fabs(x) < 1e5 ? "%.4f" : "%.6g", x);
     return buffer;
 }
 

@@ -23,6 +23,10 @@ typedef struct distill_lesson {
     char *heads, *classes; /* of the teachers, the same */
     distill_trial trials[MOST_TRIALS];
     size_t n_trials;                      /* 1: there is nothing to try */
+    skive_graph *kept;                    /* the best student of the trials so far, for a run that is interrupted; */
+    const distill_trial *kept_trial;      /* its setting, */
+    double kept_figure;                   /* figure */
+    skive_train_report kept_report;       /* and report */
     int64_t generations;                  /* 0: not asked for */
     double figures[MOST_GENERATIONS + 2]; /* of the first model or teacher, each generation, and the ensemble */
     int best;                             /* generation; 0: not known */
@@ -55,6 +59,9 @@ skive_status distill_read_trials(cli_job *j);
 skive_status distill_check_plan(cli_job *j);
 /* The whole work: trials, assistant, generations. */
 skive_status distill_plan(cli_job *j);
+/* Are the model's classes, their order and its image size those of the training data? */
+skive_status distill_fits_data(cli_job *j, const skive_graph *g, bool *fits);
+
 /* ---- figures of validation (distill_plan.c) ---- */
 
 /* The accuracy, or where there is none the loss with its sign turned; NaN without validation. */

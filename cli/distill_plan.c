@@ -90,19 +90,61 @@ static void use(cli_job *j, const distill_trial *t) {
     o->alpha = t->alpha;
 }
 
+/* Takes `g` and `report` if nothing better was tried; frees what is not kept. */
+static void keep(cli_job *j, const distill_trial *t, skive_graph *g, skive_train_report *report) {
+    distill_lesson *l = j->own;
+    skive_context *ctx = j->a->ctx;
+    if (!l->kept || distill_beats(t->figure, l->kept_figure)) {
+        skive_graph *worse = l->kept;
+        const skive_train_report old = l->kept_report;
+        l->kept = g;
+        l->kept_trial = t;
+        l->kept_figure = t->figure;
+        l->kept_report = *report;
+        g = worse;
+        *report = old;
+    }
+    skive_graph_free(g);
+    skive_train_report_free(ctx, report);
+}
+
 static skive_status try_one(cli_job *j, distill_trial *t, int epochs) {
     const skive_train_options given = *j->how;
+    skive_train_report report = {0};
     skive_graph *g = NULL;
     skive_status status = skive_graph_copy(j->a->ctx, j->graph, &g);
     j->how->epochs = epochs;
     j->how->log = j->how->tensorboard = NULL;
     use(j, t);
-    if (status == SKIVE_OK) status = distill_once(j, g, NULL);
+    if (status == SKIVE_OK) status = distill_once(j, g, &report);
     if (status == SKIVE_OK) status = distill_measure(j, g, &t->figure);
     t->epochs = epochs;
     *j->how = given;
+    if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
+        keep(j, t, g, &report);
+        return status;
+    }
     skive_graph_free(g);
+    skive_train_report_free(j->a->ctx, &report);
     return status;
+}
+
+/* An interrupted search: the best student so far becomes the result. */
+static void take_kept(cli_job *j) {
+    distill_lesson *l = j->own;
+    if (!l->kept) return;
+    use(j, l->kept_trial);
+    cli_tell(
+        "note: interrupted while settings were tried: what is written is the best so far, temperature %g, alpha %g, "
+        "%d epoch%s",
+        l->kept_trial->temperature, l->kept_trial->alpha, (int)l->kept_report.n_epochs,
+        l->kept_report.n_epochs == 1 ? "" : "s");
+    skive_graph_free(j->graph);
+    j->graph = l->kept;
+    l->kept = NULL;
+    skive_train_report_free(j->a->ctx, &l->report);
+    l->report = l->kept_report;
+    l->kept_report = (skive_train_report){0};
 }
 
 /* The worse half is out; of equal ones the first stays. */
@@ -120,7 +162,7 @@ static size_t halve(distill_lesson *l, size_t left) {
 
 /* Successive halving (Jamieson & Talwalkar 2016): all settings for a few epochs, the better half for twice as many,
  * until one is left, which then trains in full. */
-static skive_status try_all(cli_job *j) {
+static skive_status halving(cli_job *j) {
     distill_lesson *l = j->own;
     size_t left = l->n_trials, best = 0;
     int rounds = 0;
@@ -137,6 +179,16 @@ static skive_status try_all(cli_job *j) {
     while (l->trials[best].out) best++;
     use(j, &l->trials[best]);
     return SKIVE_OK;
+}
+
+static skive_status try_all(cli_job *j) {
+    distill_lesson *l = j->own;
+    const skive_status status = halving(j);
+    if (status == SKIVE_ERR_INTERRUPTED) take_kept(j);
+    skive_graph_free(l->kept);
+    skive_train_report_free(j->a->ctx, &l->kept_report);
+    l->kept = NULL;
+    return status;
 }
 
 /* ---- the assistant ---- */
@@ -212,7 +264,7 @@ static skive_status measure_ensemble(cli_job *j, const family *f) {
 
 /* A given teacher may have other classes or another order of them, or take images of another size, for which only
  * training fits it to the data: its figure would be wrong or is not to be had. */
-static skive_status fits_data(cli_job *j, const skive_graph *g, bool *fits) {
+skive_status distill_fits_data(cli_job *j, const skive_graph *g, bool *fits) {
     skive_dataset_info info;
     char **names = NULL;
     int64_t n = 0, c = 0, h = 0, w = 0;
@@ -235,7 +287,7 @@ static skive_status begin(cli_job *j, family *f) {
     skive_status status;
     if (l->n_teachers) {
         bool fits = false;
-        status = l->heads || l->classes ? SKIVE_OK : fits_data(j, l->teachers[0], &fits);
+        status = l->heads || l->classes ? SKIVE_OK : distill_fits_data(j, l->teachers[0], &fits);
         return status == SKIVE_OK && fits ? distill_measure(j, l->teachers[0], &l->figures[0]) : status;
     }
     skive_graph *teacher = NULL;

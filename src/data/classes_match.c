@@ -2,6 +2,7 @@
  * checked against the number of scores of the model. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <skive/output.h>
@@ -213,12 +214,35 @@ static int64_t model_channels(const skive_graph *g) {
 }
 
 /* Masks hold numbers that need not all occur: more classes in the model are no contradiction. */
+/* Where the first label is that the model does not have; empty: it cannot be read. */
+static skive_status first_beyond(skive_context *ctx, const skive_dataset *ds, int64_t wanted, char *text, size_t size) {
+    int64_t *labels = NULL;
+    skive_status status = skv_alloc_array(ctx, ds->label_size + 1, sizeof *labels, &labels);
+    const size_t width =
+        ds->label_rank > 0 && ds->label_dims[ds->label_rank - 1] > 0 ? (size_t)ds->label_dims[ds->label_rank - 1] : 1;
+    *text = '\0';
+    for (size_t k = 0; status == SKIVE_OK && !*text && k < ds->total; k++) {
+        if (ds->site_labels)
+            for (size_t i = 0; i < ds->label_size; i++) labels[i] = ds->site_labels[k * ds->label_size + i];
+        else if (!ds->kind->read_labels || ds->kind->read_labels(ctx, ds, k, labels) != SKIVE_OK)
+            break;
+        for (size_t i = 0; !*text && i < ds->label_size; i++)
+            if (labels[i] >= wanted)
+                (void)snprintf(text, size, " (first in sample %zu, row %zu, column %zu)", k, i / width, i % width);
+    }
+    skv_free(ctx, labels);
+    return status;
+}
+
 static skive_status check_masks(skive_context *ctx, skive_dataset *ds, int64_t wanted) {
-    if (ds->classes > wanted)
+    char where[120];
+    if (ds->classes > wanted) {
+        SKV_TRY(first_beyond(ctx, ds, wanted, where, sizeof where));
         return skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
-                           "%s: its masks have classes up to %" PRId64 ", but the model has %" PRId64
+                           "%s: its masks have classes up to %" PRId64 "%s, but the model has %" PRId64
                            " classes, numbered from 0; use skive train --classes %" PRId64 " for a new last layer",
-                           ds->spec, ds->classes - 1, wanted, ds->classes);
+                           ds->spec, ds->classes - 1, where, wanted, ds->classes);
+    }
     if (!ds->class_names) ds->classes = wanted;
     return SKIVE_OK;
 }

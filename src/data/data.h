@@ -217,6 +217,9 @@ skive_status skv_classes_known(skive_context *ctx, const struct skive_graph *g, 
 /* Reads names of classes from a file, one a line. Freed by skive_class_names_free. Errors: IO, DATA (none). */
 skive_status skv_class_names_read(skive_context *ctx, const char *path, char ***names, int64_t *n);
 /* Checks labels[total] (of `path`) against `known` classes, or counts the classes; sets ds->classes. */
+/* Of the samples of one file. */
+skive_status skv_labels_check_part(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds, size_t first,
+                                   size_t n);
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);
 bool skv_path_is_folder(const char *path);

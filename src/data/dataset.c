@@ -92,19 +92,24 @@ skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, co
                        kind->syntax);
 }
 
-skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds) {
-    int64_t largest = 0;
-    for (size_t i = 0; i < ds->total; i++) {
+skive_status skv_labels_check_part(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds, size_t first,
+                                   size_t n) {
+    int64_t largest = first == 0 ? 0 : ds->classes - 1;
+    for (size_t i = first; i < first + n; i++) {
         if (known && ds->labels[i] >= known) {
             return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
                                "%s: label %" PRId32 " of sample %zu is out of range: there are %" PRId64
                                " classes, numbered from 0",
-                               path, ds->labels[i], i, known);
+                               path, ds->labels[i], i - first, known);
         }
         if (ds->labels[i] > largest) largest = ds->labels[i];
     }
     ds->classes = known ? known : largest + 1;
     return SKIVE_OK;
+}
+
+skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds) {
+    return skv_labels_check_part(ctx, path, known, ds, 0, ds->total);
 }
 
 /* ---- opening ---- */

@@ -300,6 +300,7 @@ skive_status skv_graph_check_finite(skive_context *ctx, const skive_graph *g);
 /* All dimensions known? Number of elements (unknown dimensions as 1). */
 bool skv_type_is_static(const skive_type *t);
 int64_t skv_type_count(const skive_type *t);
+void skv_type_fill(skive_type *t, const skive_type *declared);        /* what t leaves open is as declared */
 bool skv_type_same_static(const skive_type *a, const skive_type *b);  /* equal, all dimensions known */
 size_t skv_type_text(const skive_type *t, char *buffer, size_t size); /* "float32[N,3,32,32]" */
 

@@ -50,8 +50,7 @@ static skive_status carry(skv_inference *x, const skive_node *n) {
     return SKIVE_OK;
 }
 
-/* What inference leaves open is filled from the declared type. */
-static void fill_from_declared(skive_type *t, const skive_type *declared) {
+void skv_type_fill(skive_type *t, const skive_type *declared) {
     if (t->dtype == SKIVE_DTYPE_NONE) t->dtype = declared->dtype;
     if (t->rank < 0) {
         const skive_dtype dtype = t->dtype;
@@ -90,7 +89,7 @@ skive_status skv_inference_node(skv_inference *x, const skive_node *n) {
     SKV_GO(status, done, skv_op_infer(x->ctx, n, in, constant, out));
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         if (!n->outputs[o]) continue;
-        fill_from_declared(&out[o], &n->outputs[o]->type);
+        skv_type_fill(&out[o], &n->outputs[o]->type);
         SKV_GO(status, done, check_size(x->ctx, n->name, &out[o]));
         x->types[n->outputs[o]->id] = out[o];
     }

@@ -38,7 +38,9 @@ static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
     skive_status status = skv_op_infer(im->ctx, n, in, constant, types);
     if (status == SKIVE_ERR_MEMORY) return status;
     for (uint32_t i = 0; i < n->n_outputs && status == SKIVE_OK; i++) {
-        if (n->outputs[i]) n->outputs[i]->type = types[i];
+        if (!n->outputs[i]) continue;
+        skv_type_fill(&types[i], &n->outputs[i]->type);
+        n->outputs[i]->type = types[i];
     }
     return SKIVE_OK;
 }

@@ -56,7 +56,10 @@ static skive_status declare_inputs(skv_onnx_importer *im, skive_graph *g, const 
         const char *name = skv_onnx_text(proto->input[i]->name);
         skive_value *v = *name ? skive_graph_find_value(g, name) : NULL;
         skive_type type;
-        if (v && !v->is_input) continue; /* an initializer listed as an input, the rule before IR version 4 */
+        if (v && !v->is_input) { /* an initializer listed as an input, the rule before IR version 4 */
+            if (im->n_defaults++ == 0) im->first_default = name;
+            continue;
+        }
         SKV_TRY(skv_onnx_check_new_name(im, g, "input", name));
         SKV_TRY(read_type(g, proto->input[i]->type, &type));
         SKV_TRY(skive_graph_add_input(g, name, &type, &v));
@@ -275,6 +278,18 @@ static skive_status read_opset(skv_onnx_importer *im, const Onnx__ModelProto *mo
     return SKIVE_OK;
 }
 
+/* From IR version 4 on an input with an initializer may be given or not. Here it is a parameter, of which methods change
+ * the numbers. */
+static void tell_defaults(const skv_onnx_importer *im, const Onnx__ModelProto *model) {
+    if (im->n_defaults == 0 || !model->has_ir_version || model->ir_version < 4) return;
+    if (im->n_defaults == 1)
+        skv_note(im->ctx, "%s: '%s', an input with a default value, is a parameter here and no longer an input",
+                 im->source->label, im->first_default);
+    else
+        skv_note(im->ctx, "%s: %zu inputs with default values, such as '%s', are parameters here and no longer inputs",
+                 im->source->label, im->n_defaults, im->first_default);
+}
+
 skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, skive_graph **out) {
     skv_onnx_importer im = {.source = source, .ctx = source->ctx};
     skive_graph *g = NULL;
@@ -301,6 +316,7 @@ skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, s
     }
     SKV_GO(status, fail, skv_onnx_finish(&im, g));
     SKV_GO(status, fail, skv_onnx_keep_domains(&im, model, g));
+    tell_defaults(&im, model);
     *out = g;
     return SKIVE_OK;
 fail:

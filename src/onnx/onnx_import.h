@@ -8,7 +8,9 @@
 typedef struct skv_onnx_importer {
     skv_onnx_source *source;
     skive_context *ctx;
-    int opset; /* of the standard domain; 0: the model names none */
+    int opset;         /* of the standard domain; 0: the model names none */
+    size_t n_defaults; /* inputs that have an initializer */
+    const char *first_default;
 } skv_onnx_importer;
 
 /* ---- constant.c ---- */

@@ -72,8 +72,7 @@ static skive_value *codes_of(skv_builder *b, const skv_quantizer *q, const steps
     b->status = skv_storage_create(b->graph->ctx, SKIVE_U8, 1, &n, &codes);
     if (b->status != SKIVE_OK) return NULL;
     uint8_t *to = codes->tensor.data;
-    for (int64_t i = 0; i < n; i++)
-        to[i] = (uint8_t)(skv_grid_encode(q, &one, (float)(s->low + i) * s->step) - q->low);
+    for (int64_t i = 0; i < n; i++) to[i] = (uint8_t)(skv_grid_encode(q, &one, (float)(s->low + i) * s->step) - q->low);
     const skive_tensor *t = known ? skv_value_tensor(known) : NULL;
     if (t && t->dtype == SKIVE_U8 && t->rank == 1 && t->dims[0] == n && memcmp(t->data, to, (size_t)n) == 0) {
         skv_storage_release(codes);
@@ -87,8 +86,7 @@ static skive_value *numbers_of(skv_builder *b, const skv_quantizer *q, const skv
     skv_storage *numbers = NULL;
     b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, 1, &n, &numbers);
     if (b->status != SKIVE_OK) return NULL;
-    for (int64_t i = 0; i < n; i++)
-        ((float *)numbers->tensor.data)[i] = skv_grid_decode(q, p, (int32_t)(q->low + i));
+    for (int64_t i = 0; i < n; i++) ((float *)numbers->tensor.data)[i] = skv_grid_decode(q, p, (int32_t)(q->low + i));
     return skv_emit_param(b, NULL, numbers);
 }
 

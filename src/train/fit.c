@@ -24,6 +24,14 @@ static skive_status check_metrics(const fit_state *s) {
     return skv_choices_check(s->ctx, s->o->metrics, tasks);
 }
 
+static skive_status check_weights(const fit_state *s) {
+    if (s->fit->objective != &skv_objective_labels || s->goals.n == 0) return SKIVE_OK;
+    for (size_t k = 0; k < s->goals.n; k++)
+        if (s->goals.items[k].weight > 0) return SKIVE_OK;
+    return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "outputs",
+                       "all outputs have the weight 0 in the loss, so that nothing would be learnt");
+}
+
 static skive_status check_fit(fit_state *s) {
     const skive_graph *g = s->fit->model;
     if (g->n_inputs < 1 || g->n_outputs < 1) {
@@ -36,6 +44,7 @@ static skive_status check_fit(fit_state *s) {
     SKV_TRY(skv_feeds_make(s->ctx, g, &info, &s->feeds));
     skv_feeds_tell(&s->feeds, "model");
     SKV_TRY(check_metrics(s));
+    SKV_TRY(check_weights(s));
     return skv_objective_check(s->ctx, s->fit->objective);
 }
 
@@ -475,6 +484,7 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
     SKV_TRY(skv_fit_make_loaders(s));
+    skv_fit_tell_left_out(s->ctx, s->fit->train->count, (size_t)s->batch);
     SKV_TRY(check_figures(s));
     SKV_TRY(build_trainer(s)); /* the last to take memory: it can do with less */
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);

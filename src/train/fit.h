@@ -147,6 +147,8 @@ skive_status skv_fit_tell_idle(skive_context *ctx, const skv_course *course, boo
 /* A rate that is too high can leave a network that answers always the same, without any number becoming NaN. */
 void skv_fit_note_chance(skive_context *ctx, const char *what, const skive_dataset_info *info,
                          const skive_train_report *report);
+/* Samples of an epoch that do not fill a batch, where they are many. */
+void skv_fit_tell_left_out(skive_context *ctx, size_t samples, size_t batch);
 void skv_fit_tell_resumed(skive_context *ctx, const skv_checkpoint *p, size_t batches, const char *path, bool stopped);
 
 /* ---- the best epoch ---- */

@@ -67,6 +67,17 @@ void skv_fit_tell_resumed(skive_context *ctx, const skv_checkpoint *p, size_t ba
     }
 }
 
+void skv_fit_tell_left_out(skive_context *ctx, size_t samples, size_t batch) {
+    enum { MANY = 20 }; /* one in so many */
+    const size_t rest = samples % batch;
+    if (samples > batch && rest * MANY > samples)
+        skv_note(
+            ctx,
+            "%zu of the %zu samples, others in each epoch, are left out because they do not fill a batch of %zu: a "
+            "smaller batch leaves out fewer (--batch)",
+            rest, samples, batch);
+}
+
 skive_status skv_fit_tell_idle(skive_context *ctx, const skv_course *c, bool classes) {
     const skive_train_options *o = c->args.options;
     skv_text t;

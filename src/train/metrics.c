@@ -184,6 +184,22 @@ static bool are_shares(const float *row, int64_t k) {
     return fabs(sum - 1) < 1e-3;
 }
 
+/* Probabilities, or their logarithms, that are none. */
+static void check_shares(skv_metrics *m, size_t i, const float *row) {
+    const skive_output_kind kind = m->head->kind;
+    const bool log_p = kind == SKIVE_OUTPUT_LOG_PROBABILITIES;
+    const float least = log_p ? -INFINITY : -1e-3f, most = log_p ? 1e-3f : 1.001f;
+    if (!log_p && kind != SKIVE_OUTPUT_PROBABILITIES && kind != SKIVE_OUTPUT_SIGMOID) return;
+    for (int64_t c = 0; c < m->r->scores; c++) {
+        if (row[c] >= least && row[c] <= most) continue;
+        if (m->no_shares++ == 0) {
+            m->first_no_share = i;
+            m->no_share = (double)row[c];
+        }
+        return;
+    }
+}
+
 /* The probability that the output gives to the class that it predicts. */
 static double confidence(const skv_metrics *m, const float *row, int64_t best) {
     const skive_output_kind kind = m->head->kind;
@@ -262,6 +278,7 @@ void skv_metrics_add(skv_metrics *m, size_t i, const float *row, int64_t label, 
     if ((int64_t)i < r->n_kept) memcpy(r->kept + (int64_t)i * r->scores, row, (size_t)r->scores * sizeof *row);
     if (m->s->rows) memcpy(m->s->rows + (int64_t)i * r->scores, row, (size_t)r->scores * sizeof *row);
     const skv_task_count *other = counted_by(m);
+    check_shares(m, i, row);
     if (other) {
         other->add(m, i, row, label, target);
     } else if (r->task == SKIVE_TASK_VALUES) {
@@ -325,7 +342,16 @@ static void finish_values(skv_metrics *m) {
 skive_status skv_metrics_finish(skv_metrics *m) {
     skive_eval_report *r = m->r;
     r->samples_per_second = r->seconds > 0 ? (r->n ? (double)r->n : 1) / r->seconds : 0;
-    if (m->zeros > 0)
+    if (m->no_shares > 0)
+        skv_note(
+            m->ctx,
+            "the output '%s' is taken for %s, but %lld sample%s %s numbers that are none (%g of sample %zu): figures "
+            "made of them, such as cross-entropy and calibration error, mean nothing; --output-kind says what it is",
+            m->head->value->name,
+            m->head->kind == SKIVE_OUTPUT_LOG_PROBABILITIES ? "logarithms of probabilities" : "probabilities",
+            (long long)m->no_shares, m->no_shares == 1 ? "" : "s", m->no_shares == 1 ? "has" : "have", m->no_share,
+            m->first_no_share);
+    else if (m->zeros > 0)
         skv_note(m->ctx,
                  "%lld time%s the output gave a probability of exactly 0 for the true class; the cross-entropy counts "
                  "it as 1e-7",

@@ -27,6 +27,9 @@ typedef struct skv_metrics {
     int64_t steps;         /* of sequences: those of the sample that is added */
     int64_t impossible;    /* sequences without a loss */
     int64_t zeros;         /* true classes that were given probability 0 */
+    int64_t no_shares;     /* samples with probabilities that are none, */
+    size_t first_no_share; /* the first of them, */
+    double no_share;       /* and its number */
 } skv_metrics;
 
 /* How a task that is neither classes, labels nor values is counted; metrics/task_*.c. */

@@ -36,10 +36,7 @@ void skv_settings_table(skv_text *t, const skv_table *table, const void *object,
         char name[160];
         while (*skip && strcmp(*skip, known) != 0) skip++;
         if (*skip) continue;
-        const char *what = o->family ? o->family->what : o->what ? o->what : o->brief;
-        size_t length = strcspn(what, ";:(");
-        while (length > 0 && what[length - 1] == ' ') length--;
-        (void)snprintf(name, sizeof name, "%.*s (--%s)", (int)length, what, known);
+        (void)snprintf(name, sizeof name, "--%s", known);
         if ((int)o->field == SKV_FIELD_TEXT)
             skv_settings_text(t, name, skv_option_field_text(o, object));
         else
@@ -110,14 +107,15 @@ done:
     return status;
 }
 
-/* Of some samples, and of all classes and targets, which are in memory. */
+/* Of all samples of a small set in memory, of some of a large one, and of all classes and targets, which are in memory. */
 static skive_status hash_of_data(skive_context *ctx, const skive_dataset *set, uint64_t *key) {
-    enum { LOOKED_AT = 256 };
+    enum { SOME = 256, SMALL = 1 << 26 }; /* numbers in memory: a fraction of a second */
+    const bool small = !skv_dataset_loads(set) && set->count <= SMALL / (set->size + 1);
     skive_dataset_info info;
     float *y = NULL;
     skive_status status;
     skive_dataset_get_info(set, &info);
-    SKV_GO(status, done, skv_settings_samples(ctx, set, LOOKED_AT, key));
+    SKV_GO(status, done, skv_settings_samples(ctx, set, small ? set->count : SOME, key));
     if (!info.labelled && info.target_size) SKV_GO(status, done, skv_alloc_array(ctx, info.target_size, sizeof *y, &y));
     for (size_t k = 0; k < set->count && (y || (info.labelled && !info.label_rank)); k++) {
         int64_t label = -1;
@@ -191,8 +189,8 @@ bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *
             if (!value || *value == '#')
                 (void)snprintf(why, room, "another %.*s", (int)length, at);
             else
-                (void)snprintf(why, room, "another %.*s: %.*s, not %.*s", (int)length, at, (int)there, value, (int)n,
-                               tab + 1);
+                (void)snprintf(why, room, "%s%.*s%s %.*s, not %.*s", *at == '-' ? "" : "another ", (int)length, at,
+                               *at == '-' ? "" : ":", (int)there, value, (int)n, tab + 1);
             return false;
         }
         at = end + 1;

@@ -129,9 +129,10 @@ static skive_status read_files(skive_context *ctx, const char *folder, const skv
     for (size_t i = 0; i < f->n; i++) {
         if (disk) SKV_TRY(skv_disk_add(ds->disk, f->paths[i], l->labels, l->labels + PIXELS, f->counts[i]));
         SKV_TRY(read_file(ctx, l, f, i, first, !disk, ds));
+        SKV_TRY(skv_labels_check_part(ctx, f->paths[i], l->classes, ds, first, f->counts[i]));
         first += f->counts[i];
     }
-    return skv_labels_check(ctx, f->paths[0], l->classes, ds);
+    return SKIVE_OK;
 }
 
 skive_status skv_cifar_open(skive_context *ctx, const char *dir, const skv_cifar *l, bool test, skive_dataset *ds) {

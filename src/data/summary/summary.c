@@ -1,4 +1,5 @@
 /* The summary of a data set: counts, moments, and a hash of each sample, in one pass over all splits. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,10 +178,16 @@ static skive_status check_splits(skive_context *ctx, const skive_dataset *const 
     if (n < 1 || n > UINT16_MAX) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_data_summarize: no split is given");
     for (size_t k = 0; k < n; k++) {
         if (!sets[k]) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_data_summarize: split %zu is NULL", k);
-        if (sets[k]->size != sets[0]->size || sets[k]->classes != sets[0]->classes)
-            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, sets[k]->spec,
-                               "%s: the %s and %s splits have samples or classes of different numbers", sets[k]->spec,
-                               skive_split_name(sets[0]->split), skive_split_name(sets[k]->split));
+        if (sets[k]->size != sets[0]->size)
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, sets[k]->spec,
+                               "%s: a sample of the %s split has %zu numbers, and one of the %s split %zu",
+                               sets[k]->spec, skive_split_name(sets[k]->split), sets[k]->size,
+                               skive_split_name(sets[0]->split), sets[0]->size);
+        if (sets[k]->classes != sets[0]->classes)
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, sets[k]->spec,
+                               "%s: the %s split has labels of %" PRId64 " classes, and the %s split of %" PRId64,
+                               sets[k]->spec, skive_split_name(sets[k]->split), sets[k]->classes,
+                               skive_split_name(sets[0]->split), sets[0]->classes);
     }
     return SKIVE_OK;
 }

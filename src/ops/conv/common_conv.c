@@ -167,6 +167,16 @@ skive_status skv_conv_shape_of(const skv_eval *c, const skive_tensor *x, const s
     return skv_conv_shape_make(c->ctx, c->node, x->rank, x->dims, w->rank, w->dims, out);
 }
 
+/* The output's size along a spatial axis, which has the input's symbol where the padding makes up for the window. */
+static skive_dim dim_out(const skv_geometry *g, int a, const skive_dim *in) {
+    int64_t reach = 0;
+    const bool same = g->pad_lo[a] < 0; /* auto_pad SAME */
+    if (g->out[a] >= 0 || !in || in->size >= 0 || g->stride[a] != 1) return skv_dim_of(g->out[a]);
+    if (same) return *in;
+    if (g->kernel[a] < 1 || !skv_mul_i64(g->kernel[a] - 1, g->dilation[a], &reach)) return skv_dim_of(-1);
+    return g->pad_lo[a] + g->pad_hi[a] == reach ? *in : skv_dim_of(-1);
+}
+
 skive_status skv_infer_conv(skv_infer *c, size_t x, size_t w, skv_conv_shape *shape, bool *known) {
     *known = false;
     SKV_TRY(skv_want_rank(c, x, 3, 2 + SKV_SPATIAL));
@@ -185,7 +195,8 @@ skive_status skv_infer_conv(skv_infer *c, size_t x, size_t w, skv_conv_shape *sh
     y->dims[0] = skv_in_ranked(c, x) ? c->in[x]->dims[0] : skv_dim_of(-1);
     y->dims[1] = skv_dim_of(shape->m);
     for (int i = 0; i < shape->g.spatial; i++)
-        y->dims[2 + i] = skv_dim_of(shape->g.out[SKV_SPATIAL - shape->g.spatial + i]);
+        y->dims[2 + i] =
+            dim_out(&shape->g, SKV_SPATIAL - shape->g.spatial + i, skv_in_ranked(c, x) ? &c->in[x]->dims[2 + i] : NULL);
     return SKIVE_OK;
 }
 
@@ -235,7 +246,8 @@ skive_status skv_infer_pool(skv_infer *c) {
     skv_type_sizes(x, dims);
     SKV_TRY(skv_conv_geometry(c->ctx, c->node, x->rank, dims, NULL, &g));
     c->out[0] = *x;
-    for (int i = 0; i < g.spatial; i++) c->out[0].dims[2 + i] = skv_dim_of(g.out[SKV_SPATIAL - g.spatial + i]);
+    for (int i = 0; i < g.spatial; i++)
+        c->out[0].dims[2 + i] = dim_out(&g, SKV_SPATIAL - g.spatial + i, &x->dims[2 + i]);
     return SKIVE_OK;
 }
 

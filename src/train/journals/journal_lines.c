@@ -168,6 +168,10 @@ static void add_event(skv_text *t, const skive_train_event *e, skive_context *ct
     if (e->kind == SKIVE_TRAIN_END) {
         add_time(t);
         add_text(t, "status", skive_status_brief(e->status));
+        add_text(t, "reason",
+                 e->status != SKIVE_OK          ? skive_status_brief(e->status)
+                 : e->epoch < (double)e->epochs ? "no better epoch for as long as patience allows"
+                                                : "all epochs are done");
     }
     skv_text_add(t, "}\n");
 }

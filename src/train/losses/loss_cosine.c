@@ -2,11 +2,12 @@
  * the direction of the target counts, so that targets are never standardised. */
 #include "train/train.h"
 
-static skive_value *length(skv_builder *b, skive_value *x) {
-    skive_value *squares = skv_emit(b, "ReduceSumSquare", SKV_IN(x, skv_emit_ints(b, (const int64_t[]){1}, 1)),
-                                    SKV_ATTRS(SKV_INT("keepdims", 0)));
-    if (b->status != SKIVE_OK) return NULL;
-    skive_value *least = skv_emit_scalar(b, x->type.dtype, 1e-12); /* of vectors of zeros, which have no direction */
+static skive_value *squares_of(skv_builder *b, skive_value *x) {
+    return skv_emit(b, "ReduceSumSquare", SKV_IN(x, skv_emit_ints(b, (const int64_t[]){1}, 1)),
+                    SKV_ATTRS(SKV_INT("keepdims", 0)));
+}
+
+static skive_value *length(skv_builder *b, skive_value *squares, skive_value *least) {
     return skv_emit(b, "Sqrt", SKV_IN(skv_emit(b, "Max", SKV_IN(squares, least), SKV_NONE)), SKV_NONE);
 }
 
@@ -17,7 +18,13 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *dot = skv_emit(
         b, "ReduceSum", SKV_IN(skv_emit(b, "Mul", SKV_IN(x, y), SKV_NONE), skv_emit_ints(b, (const int64_t[]){1}, 1)),
         SKV_ATTRS(SKV_INT("keepdims", 0)));
-    skive_value *lengths = skv_emit(b, "Mul", SKV_IN(length(b, x), length(b, y)), SKV_NONE);
+    if (b->status != SKIVE_OK) return NULL;
+    /* A vector of zeros has no direction: the loss is 1, and nothing follows from it. */
+    skive_value *least = skv_emit_scalar(b, x->type.dtype, 1e-12), *zero = skv_emit_scalar(b, x->type.dtype, 0);
+    skive_value *of_x = squares_of(b, x), *of_y = squares_of(b, y);
+    skive_value *has = skv_emit(b, "Greater", SKV_IN(of_x, least), SKV_NONE);
+    dot = skv_emit(b, "Where", SKV_IN(has, dot, zero), SKV_NONE);
+    skive_value *lengths = skv_emit(b, "Mul", SKV_IN(length(b, of_x, least), length(b, of_y, least)), SKV_NONE);
     skive_value *mean = skv_emit(b, "ReduceMean", SKV_IN(skv_emit(b, "Div", SKV_IN(dot, lengths), SKV_NONE)),
                                  SKV_ATTRS(SKV_INT("keepdims", 0)));
     if (b->status != SKIVE_OK) return NULL;

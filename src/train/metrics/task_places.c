@@ -53,11 +53,22 @@ static void add(skv_metrics *m, size_t i, const float *row, int64_t label, const
         loss += loss_of(m, at, step, is);
         n++;
     }
-    r->error[i] = n > 0 ? loss / (double)n : (double)NAN;
+    r->error[i] = n > 0 ? loss : (double)NAN;
 }
 
+/* The loss is the mean over places, as in training: a sample's part of it is its sum in mean numbers of places. */
 static skive_status finish(skv_metrics *m) {
-    (void)m;
+    skive_eval_report *r = m->r;
+    const int64_t k = m->width;
+    double places = 0, samples = 0;
+    for (int64_t i = 0; i < m->s->n; i++) {
+        const int64_t *is = m->s->places + i * 3 * k + 2 * k;
+        double n = 0;
+        for (int64_t c = 0; c < k; c++) n += (double)is[c];
+        places += n;
+        samples += n > 0;
+    }
+    for (int64_t i = 0; places > 0 && i < m->s->n; i++) r->error[i] *= samples / places;
     return SKIVE_OK;
 }
 
