@@ -155,6 +155,12 @@ static skive_status settings(cli_job *j) {
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; it must be between 1 and 1000000");
 }
 
+/* How tables, texts and sounds become numbers is the model's. */
+static bool has_recipe(const skive_graph *g) {
+    return skive_graph_meta(g, "skive.input.table") || skive_graph_meta(g, "skive.input.text") ||
+           skive_graph_meta(g, "skive.input.sound");
+}
+
 /* A built-in network is for the data. They are read as the teacher reads them where it has their classes and size; else
  * as they are, and the teacher is fitted to them. */
 static skive_status open_for_new(cli_job *j) {
@@ -163,16 +169,18 @@ static skive_status open_for_new(cli_job *j) {
     int64_t c, h = 0, w = 0;
     bool fits = true;
     if (teacher) skive_model_input_image(teacher, &c, &h, &w);
-    const bool may_differ = teacher && !l->heads && !l->classes && !cli_has(j->a, "resize") &&
+    const bool may_differ = teacher && !l->heads && !l->classes && !cli_has(j->a, "resize") && !has_recipe(teacher) &&
                             (skive_graph_meta(teacher, "skive.classes") || (h > 0 && w > 0));
     if (!may_differ) return cli_job_open_data(j, teacher);
+    j->a->console->muted = true; /* what is opened in the end tells of itself */
     skive_status status = cli_job_open_data(j, NULL);
     if (status == SKIVE_OK && j->train) status = distill_fits_data(j, teacher, &fits);
-    if (status == SKIVE_OK && !fits) return SKIVE_OK;
+    j->a->console->muted = false;
     skive_dataset_free(j->train);
     skive_dataset_free(j->validation);
     j->train = j->validation = NULL;
-    return cli_job_open_data(j, teacher); /* which tells what is wrong, if something is */
+    return cli_job_open_data(j,
+                             status == SKIVE_OK && !fits ? NULL : teacher); /* which says what is wrong, if something */
 }
 
 /* The data are opened for the student where it is a file that says what it takes. */
@@ -186,10 +194,7 @@ static skive_status open_data(cli_job *j, const char *student) {
     skive_model_input_image(j->graph, &c, &h, &w);
     const bool told = skive_graph_meta(j->graph, "skive.classes") || (h > 0 && w > 0) || l->heads || l->classes;
     if (l->n_teachers == 0) return cli_job_open_data(j, j->graph);
-    const bool recipe = skive_graph_meta(l->teachers[0], "skive.input.table") ||
-                        skive_graph_meta(l->teachers[0], "skive.input.text") ||
-                        skive_graph_meta(l->teachers[0], "skive.input.sound");
-    return cli_job_open_data(j, told && !recipe ? j->graph : l->teachers[0]);
+    return cli_job_open_data(j, told && !has_recipe(l->teachers[0]) ? j->graph : l->teachers[0]);
 }
 
 /* Of targets that are values, squared errors are learnt. */

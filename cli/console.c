@@ -59,7 +59,7 @@ void cli_console_clear(cli_console *c) {
 
 static void on_log(void *user, skive_log_level level, const char *line) {
     cli_console *c = user;
-    (void)level;
+    if (c->muted && level > SKIVE_LOG_ERROR) return;
     cli_console_clear(c);
     cli_tell("%s", line);
 }

@@ -271,13 +271,13 @@ resnet20() {
     echo "|---|---|---:|---:|---:|"
     local seed c a b
     for seed in 1 2; do
-        local net=$work/resnet20-$seed
+        local net=$work/resnet20-$seed quiet=(--threads 1 --seed "$seed" -q)
         [ -s "$net.onnx" ] || "$skive" train resnet20 --data "$cifar" --limit 10000 --epochs 5 --lr 0.1 --threads 1 -q --seed $seed -o "$net.onnx" >/dev/null
         [ -s "$net-longer.onnx" ] || "$skive" train "$net.onnx" --data "$cifar" --limit 10000 --epochs 3 --lr 0.02 --threads 1 -q --seed $seed \
             -o "$net-longer.onnx" >/dev/null
         a=$(accuracy "$net-longer.onnx" "$cifar")
         for c in magnitude taylor random; do
-            prune "$net.onnx" "resnet20-$seed-$c" --structured --macs 0.476 --criterion $c --data "$cifar" --limit 10000 --finetune 3 --lr 0.02 --seed $seed || continue
+            prune "$net.onnx" "resnet20-$seed-$c" --structured --macs 0.476 --criterion $c --data "$cifar" --limit 10000 --finetune 3 --lr 0.02 || continue
             b=$(accuracy "$work/resnet20-$seed-$c.onnx" "$cifar")
             echo "| $seed | \`$c\` | $(percent "$a") | $(percent "$b") | $(points "$b" "$a") |"
         done

@@ -211,9 +211,9 @@ static void test_report(void **state) {
     assert_true(status == SKIVE_ERR_GOAL && r.drop > 0 && r.n_layers == LAYERS);
     assert_true(r.levels == 1 && r.control.n_trials == 1 && !r.control.feasible); /* one grid: there is one way */
     skive_bits_report_free(ctx, &r);
-    b.o.grids = "nf4";
-    skv_test_fails(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r),
-                   SKIVE_ERR_UNSUPPORTED, "nf4");
+    b.o.grids = "ulog2";
+    skv_test_fails(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r), SKIVE_ERR_ARGUMENT,
+                   "take 'log2'");
     assert_true(size_of(ctx, b.g) == size);
     /* Float is a choice, and free of harm. */
     b.o.grids = "int8,f32";

@@ -116,7 +116,7 @@ static void a_resumed_run_leaves_the_same_lines(void **state) {
     assert_int_equal(count(straight, "{\"event\":\"epoch\""), EPOCHS);
     assert_int_equal(count(straight, "{\"event\":\"end\""), 1);
     assert_non_null(strstr(straight, "\"lr\":0.01,"));
-    assert_non_null(strstr(straight, "\"status\":\"success\"}\n"));
+    assert_non_null(strstr(straight, "\"status\":\"success\",\"reason\":\"all epochs are done\"}\n"));
     /* Stopped in the second epoch, in the middle of a window; then killed while it writes a line. */
     o.log = file(b, "resumed.jsonl");
     o.checkpoint = file(c, "journal.ckpt");

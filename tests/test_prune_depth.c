@@ -289,6 +289,37 @@ static void depth_that_cannot_go(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A recurrent layer without its first output. */
+static void a_layer_of_a_last_state_stays(void **state) {
+    enum { I = 4, H = 5 };
+    static const int64_t dims[] = {3, 2, I}, w[] = {1, 3 * H, I}, r[] = {1, 3 * H, H}, fc[] = {H, 3};
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *in[3], *out[2] = {NULL, NULL};
+    const skive_type type = skive_type_make(SKIVE_F32, 3, dims);
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "gru", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    for (int i = 0; i < 3; i++) {
+        skive_tensor t = skv_test_random(ctx, SKIVE_F32, i < 2 ? 3 : 2, i == 0 ? w : i == 1 ? r : fc, 1, -1, 1);
+        skv_test_ok(ctx, skive_graph_add_parameter(g, i == 0 ? "w" : i == 1 ? "r" : "fc", &t, &in[i]));
+        skive_tensor_free(ctx, &t);
+    }
+    skv_builder b = skv_build(g);
+    skv_emit_n(&b, "GRU", SKV_IN(x, in[0], in[1]), SKV_ATTRS(SKV_INT("hidden_size", H)), out, 2);
+    skv_test_ok(ctx, b.status);
+    out[0]->producer->outputs[0] = NULL; /* nothing reads it */
+    skv_test_ok(ctx, skive_graph_add_output(g, skv_emit(&b, "MatMul", SKV_IN(out[1], in[2]), SKV_NONE)));
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_infer(g));
+    skive_prune_options o = skive_prune_options_default();
+    o.granularity = "layer";
+    o.params = "0.9";
+    skv_test_fails(ctx, skive_prune(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_GOAL, "layers that must stay: 'w'");
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 /* ---- heads, and what channels cover ---- */
 
 static int64_t kept_of(const skive_prune_report *r, const char *parameter) {
@@ -518,6 +549,7 @@ int main(void) {
         cmocka_unit_test(layers_go_with_the_least_harm),
         cmocka_unit_test(channels_go_with_little_harm),
         cmocka_unit_test(depth_that_cannot_go),
+        cmocka_unit_test(a_layer_of_a_last_state_stays),
         cmocka_unit_test(only_heads_go),
         cmocka_unit_test(channels_cover_units_and_widths),
         cmocka_unit_test(by_rank_all_lose_the_same_part),

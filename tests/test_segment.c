@@ -349,7 +349,8 @@ static void classes_of_a_model(void **state) {
     pair_named("m", "a", 0, -1);
     skive_graph *g = model(ctx, 2);
     o.model = g;
-    fails_with(ctx, "m", o, SKIVE_ERR_DATA, "its masks have classes up to 2, but the model has 2 classes");
+    fails_with(ctx, "m", o, SKIVE_ERR_DATA,
+               "its masks have classes up to 2 (first in sample 0, row 2, column 4), but the model has 2 classes");
     skive_graph_free(g);
     o.model = g = model(ctx, 5);
     skive_dataset *set = open_with(ctx, "m", o);

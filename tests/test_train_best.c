@@ -159,13 +159,13 @@ static void the_option_that_differs_is_named(void **state) {
         other.field = (value);                                                          \
         skv_test_fails(ctx, train(ctx, &other, &bits, NULL), SKIVE_ERR_ARGUMENT, part); \
     } while (0)
-    DIFFERS(learning_rate, 0.1, "another learning rate (--lr): 0.05, not 0.1");
-    DIFFERS(batch, 16, "another batch (--batch): 32, not 16");
-    DIFFERS(optimizer, "adam", "another optimizer (--optimizer): sgd, not adam");
-    DIFFERS(augment, "flip", "(--augment): none, not flip");
-    DIFFERS(best, "loss", "(--best): none, not loss");
-    DIFFERS(class_weights, "balanced", "(--class-weights): none, not balanced");
-    DIFFERS(seed, 7, "(--seed): 1, not 7");
+    DIFFERS(learning_rate, 0.1, "another --lr (train): 0.05, not 0.1");
+    DIFFERS(batch, 16, "another --batch (train): 32, not 16");
+    DIFFERS(optimizer, "adam", "another --optimizer (train): sgd, not adam");
+    DIFFERS(augment, "flip", "--augment (train): none, not flip");
+    DIFFERS(best, "loss", "--best (train): none, not loss");
+    DIFFERS(class_weights, "balanced", "--class-weights (train): none, not balanced");
+    DIFFERS(seed, 7, "--seed (train): 1, not 7");
     skv_test_ok(ctx, train(ctx, &o, &bits, NULL));
     assert_int_equal(unlink(path), 0);
     skv_test_context_end(ctx);

@@ -12,13 +12,11 @@ typedef struct chooser {
     uint32_t *packed;   /* by value id: how many of its uses have it in their own form */
     const char *const *keep;
     size_t n_keep;
+    size_t *first_kept,
+        *next_kept; /* by value id, [n_keep]: one more than where a name is in `keep`; 0: nowhere else */
 } chooser;
 
-static bool is_kept(const chooser *c, const skive_value *v) {
-    for (size_t i = 0; i < c->n_keep; i++)
-        if (strcmp(v->name, c->keep[i]) == 0) return true;
-    return false;
-}
+static bool is_kept(const chooser *c, const skive_value *v) { return c->first_kept[v->id] > 0; }
 
 static skive_status new_slot(skive_plan *p, skv_slot_kind kind, size_t bytes, uint32_t *out) {
     if (p->n_slots == p->slots_capacity) {
@@ -356,8 +354,7 @@ static skive_status add_taps(chooser *c, const skive_node *node) {
     skive_plan *p = c->plan;
     for (size_t o = 0; o < node->n_outputs; o++) {
         const skive_value *v = node->outputs[o];
-        for (size_t k = 0; v && k < c->n_keep; k++) {
-            if (strcmp(v->name, c->keep[k]) != 0) continue;
+        for (size_t at = v ? c->first_kept[v->id] : 0; at; at = c->next_kept[at - 1]) {
             const skv_layout layout = p->keep_layout ? c->of[v->id].home : SKV_PLAIN;
             skive_type type = v->type;
             uint32_t slot;
@@ -366,7 +363,7 @@ static skive_status add_taps(chooser *c, const skive_node *node) {
                 const int64_t stored = (int64_t)(p->slots[slot].bytes * 8) / skive_dtype_bits(type.dtype);
                 type = skive_type_make(type.dtype, 1, &stored);
             }
-            p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)k, slot, p->n_steps ? p->n_steps - 1 : 0, type};
+            p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)(at - 1), slot, p->n_steps ? p->n_steps - 1 : 0, type};
         }
     }
     return SKIVE_OK;
@@ -385,6 +382,11 @@ static skive_status check_keep(chooser *c) {
             p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)k, slot, 0, v->type};
         }
     }
+    for (size_t k = c->n_keep; k-- > 0;) { /* those of a value in the order of `keep` */
+        size_t *first = &c->first_kept[skive_graph_find_value(p->graph, c->keep[k])->id];
+        c->next_kept[k] = *first;
+        *first = k + 1;
+    }
     return SKIVE_OK;
 }
 
@@ -394,6 +396,8 @@ skive_status skv_plan_choose(skive_plan *p, const char *const *keep, size_t n_ke
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.of, &c.of));
     SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.packed, &c.packed));
+    SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.first_kept, &c.first_kept));
+    SKV_GO(status, done, skv_alloc_array(p->ctx, n_keep + 1, sizeof *c.next_kept, &c.next_kept));
     SKV_GO(status, done, place_sources(&c));
     SKV_GO(status, done, check_keep(&c));
     SKV_GO(status, done, skv_graph_topo(p->graph, &order));
@@ -410,5 +414,7 @@ done:
     skv_free(p->ctx, order);
     skv_free(p->ctx, c.of);
     skv_free(p->ctx, c.packed);
+    skv_free(p->ctx, c.first_kept);
+    skv_free(p->ctx, c.next_kept);
     return status;
 }

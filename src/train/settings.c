@@ -36,7 +36,7 @@ void skv_settings_table(skv_text *t, const skv_table *table, const void *object,
         char name[160];
         while (*skip && strcmp(*skip, known) != 0) skip++;
         if (*skip) continue;
-        (void)snprintf(name, sizeof name, "--%s", known);
+        (void)snprintf(name, sizeof name, "--%s (%s)", known, table->name);
         if ((int)o->field == SKV_FIELD_TEXT)
             skv_settings_text(t, name, skv_option_field_text(o, object));
         else
@@ -189,8 +189,8 @@ bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *
             if (!value || *value == '#')
                 (void)snprintf(why, room, "another %.*s", (int)length, at);
             else
-                (void)snprintf(why, room, "%s%.*s%s %.*s, not %.*s", *at == '-' ? "" : "another ", (int)length, at,
-                               *at == '-' ? "" : ":", (int)there, value, (int)n, tab + 1);
+                (void)snprintf(why, room, "another %.*s: %.*s, not %.*s", (int)length, at, (int)there, value, (int)n,
+                               tab + 1);
             return false;
         }
         at = end + 1;

@@ -67,7 +67,7 @@ done
 
 # ---- bad input ----
 expect 2 "has negative numbers, and the grid 'uapot' has none: choose apot" "$skive" pack model.onnx -w uapot -o x.skv
-expect 2 "'ulog2b3' has none: choose a signed grid" "$skive" pack model.onnx -w ulog2b3 -o x.skv
+expect 2 "'ulog2b3' has none: choose log2b3" "$skive" pack model.onnx -w ulog2b3 -o x.skv
 expect 2 "'mxfp4' has no storage form: choose another" "$skive" pack model.onnx -w mxfp4 -o x.skv
 expect 2 "no number grid 'int9'" "$skive" pack model.onnx -w int9 -o x.skv
 expect 2 "'maybe' is not tensor, channel" "$skive" pack model.onnx -w int8:maybe -o x.skv

@@ -28,7 +28,7 @@ expect 0 'accuracy' "$skive" eval three.onnx --data $data
 expect 0 '' train --epochs 2 --checkpoint c -o a.onnx
 expect 0 'resumed after epoch 2' "$skive" train mlp:8 --data $data --batch 32 --schedule constant --epochs 3 --checkpoint c -o b.onnx
 expect 0 'that run was planned with 3 epochs' "$skive" train mlp:8 --data $data --batch 32 --schedule constant --epochs 4 --checkpoint c -o b.onnx
-expect 2 'another learning rate \(--lr\): 0.02, not 0.1' train --epochs 4 --lr 0.1 --checkpoint c -o x.onnx
+expect 2 'another --lr \(train\): 0.02, not 0.1' train --epochs 4 --lr 0.1 --checkpoint c -o x.onnx
 one_line
 expect 2 'another number of epochs: 4, not 2' train --epochs 2 --checkpoint c -o x.onnx
 absent x.onnx

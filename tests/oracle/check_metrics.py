@@ -125,6 +125,24 @@ def values():
     same('values: cosine', got['cosine']['value'], ((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).mean())
 
 
+def places():
+    n, k, h, w = 40, 4, 3, 5
+    x = r.standard_normal((n, k, h, w)).astype(np.float32) * 2
+    y = r.integers(-1, k, (n, h, w))
+    y[r.random(n) < 0.3, 1:] = -1  # samples differ in how many places count
+    np.save('x.npy', x)
+    np.save('y.npy', y)
+    model('m.onnx', (k, h, w), 'logits')
+    out = subprocess.run([SKIVE, 'eval', 'm.onnx', '-d', 'npy:x.npy,y.npy', '--json', '--resamples', '0', '--mean', 'none'], capture_output=True, text=True)
+    if out.returncode:
+        sys.exit('places: ' + out.stderr)
+    z = x.astype(np.float64)
+    log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
+    loss = -np.take_along_axis(log_p, np.maximum(y, 0)[:, None], 1)[:, 0][y >= 0]
+    got = json.loads(out.stdout)['figures']
+    same('places: log-loss', got['log-loss']['value'], loss.mean())
+
+
 def edits(a, b):
     d = np.arange(len(b) + 1)
     for i, x in enumerate(a):
@@ -211,7 +229,7 @@ def embeddings():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for part in (classes, labels, values, sequences, boxes, embeddings):
+    for part in (classes, labels, values, places, sequences, boxes, embeddings):
         part()
 print('%d figures compared' % checked)
 for line in wrong:
