@@ -100,7 +100,7 @@ void cli_tell_notes(cli_args *a);
 typedef struct cli_console {
     bool quiet, verbose, terminal;
     bool muted; /* what the library tells is not shown for now */
-    int width; /* of the progress line on the screen */
+    int width;  /* of the progress line on the screen */
     /* Where standard error is not a terminal: the current job, its lines so far and the time of the last one. */
     char job[64];
     int lines;

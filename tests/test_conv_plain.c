@@ -140,7 +140,7 @@ static void check(const conv_form *f, const char *kernel) {
     skv_test_context_end(ctx);
 }
 
-enum { SHAPES = 8 };
+enum { SHAPES = 9 };
 static const conv_form shapes[SHAPES] = {
     {.size = {5, 7}, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .pads = {0, 0, 0, 0}},
     {.size = {6, 7}, .kernel = {1, 1}, .stride = {2, 2}, .dilation = {1, 1}, .pads = {0, 0, 0, 0}},
@@ -150,6 +150,7 @@ static const conv_form shapes[SHAPES] = {
     {.size = {3, 2}, .kernel = {5, 3}, .stride = {1, 1}, .dilation = {1, 1}, .pads = {4, 3, 3, 4}}, /* all padding */
     {.size = {1, 1}, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .pads = {0, 0, 0, 0}},
     {.size = {23, 29}, .kernel = {3, 3}, .stride = {2, 2}, .dilation = {1, 1}, .pads = {0, 0, 1, 1}},
+    {.size = {5, 21}, .kernel = {1, 6}, .stride = {2, 2}, .dilation = {1, 1}, .pads = {0, 7, 0, 3}}, /* along lines */
 };
 
 static void each_shape(const char *kernel, const int64_t *in, const int64_t *out, int channels, bool depthwise,

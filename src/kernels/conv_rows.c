@@ -21,6 +21,7 @@ typedef struct conv_state {
     skv_finish finish;
     int64_t k, rows, block; /* elements of a window; output positions of all images; of them at once */
     bool direct;            /* rows are those of the input */
+    bool slides;            /* windows lie along a line: each row is so many numbers of it, and rows overlap */
     bool has_bias, adds;
     float *w;               /* packed; NULL: at every run */
     size_t w_at, turned_at; /* in scratch then */
@@ -84,6 +85,41 @@ static const float *pack_now(const conv_state *st, const skv_kernel_call *call) 
     return packed;
 }
 
+enum { LINE = SKV_SPATIAL - 1 }; /* the axis of lines */
+
+/* Are the numbers of a window behind one another in the input? */
+static bool slides_along(const skv_geometry *g) {
+    for (int a = 0; a < LINE; a++)
+        if (g->kernel[a] != 1 || g->pad_lo[a] != 0 || g->pad_hi[a] != 0) return false;
+    return g->kernel[LINE] > 1 && g->dilation[LINE] == 1;
+}
+
+/* The numbers from which on the windows of `rows` positions of a line are read: the input's own, or a copy with zeros
+ * where the window reaches beyond the line. */
+static const float *line_of(const conv_state *st, const float *x, int64_t line, int64_t first, int64_t rows,
+                            float *copy) {
+    const skv_geometry *g = &st->s.g;
+    int64_t at = 0, inner = 1, rest = line;
+    for (int a = LINE - 1; a >= 0; a--) { /* the input line of an output line, which strides may leave out */
+        at += rest % g->out[a] * g->stride[a] * inner;
+        rest /= g->out[a];
+        inner *= g->in[a];
+    }
+    const int64_t c = st->s.c, width = g->in[LINE], from = first * g->stride[LINE] - g->pad_lo[LINE],
+                  to = (first + rows - 1) * g->stride[LINE] - g->pad_lo[LINE] + g->kernel[LINE];
+    const float *whole = x + (rest * inner + at) * width * c;
+    if (from >= 0 && to <= width) return whole + from * c;
+    const int64_t low = from < 0 ? 0 : from, high = to > width ? width : to;
+    if (high <= low) {
+        memset(copy, 0, (size_t)((to - from) * c) * sizeof *copy);
+        return copy;
+    }
+    memset(copy, 0, (size_t)((low - from) * c) * sizeof *copy);
+    memcpy(copy + (low - from) * c, whole + low * c, (size_t)((high - low) * c) * sizeof *copy);
+    memset(copy + (high - from) * c, 0, (size_t)((to - high) * c) * sizeof *copy);
+    return copy;
+}
+
 static skive_status set_up(skv_kernel_node *n, void *state) {
     conv_state *st = state;
     SKV_TRY(skv_windows_shape(n, &n->in[0].type, &n->in[1].type, &st->s));
@@ -100,10 +136,12 @@ static skive_status set_up(skv_kernel_node *n, void *state) {
         n->in[3].layout = SKV_NHWC;
         n->in_place = 1u << 3; /* a block is read before it is written */
     }
-    st->block = BLOCK_FLOATS / st->k / LEAST_ROWS * LEAST_ROWS;
+    st->slides = !st->direct && slides_along(g);
+    const int64_t row = st->slides ? g->stride[LINE] * st->s.c : st->k; /* new numbers of a row */
+    st->block = BLOCK_FLOATS / row / LEAST_ROWS * LEAST_ROWS;
     st->block = st->block < LEAST_ROWS ? LEAST_ROWS : st->block > MOST_ROWS ? MOST_ROWS : st->block;
     st->threads = st->rows * st->k * st->s.m < PARALLEL_FROM ? 1 : n->threads;
-    st->gathered_floats = st->direct ? 0 : skv_align_up((size_t)(st->block * st->k), 16);
+    st->gathered_floats = st->direct ? 0 : skv_align_up((size_t)((st->block - 1) * row + st->k), 16);
     st->packed_bytes = skv_align_up(skv_sgemm_scratch(st->s.m, st->k, 1), 64);
     SKV_TRY(skv_scratch_add(n, (size_t)st->threads * st->gathered_floats * sizeof(float), &st->gathered));
     return skv_scratch_add(n, (size_t)st->threads * st->packed_bytes, &st->packed);
@@ -115,24 +153,29 @@ static skive_status prepare(skv_kernel_node *n) { return skv_kernel_prepare(n, s
 
 static skive_status run(const skv_kernel_call *call) {
     const conv_state *st = call->n->state;
-    const int64_t m = st->s.m, blocks = (st->rows + st->block - 1) / st->block;
+    const int64_t m = st->s.m, width = st->slides ? st->s.g.out[LINE] : st->rows; /* rows that are of one line */
+    const int64_t of_line = (width + st->block - 1) / st->block, blocks = width ? st->rows / width * of_line : 0;
     const float *x = call->in[0], *bias = st->has_bias ? call->in[2] : NULL;
     const float *w = st->w ? st->w : pack_now(st, call);
     const int threads = st->threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < blocks; i++) {
-        const int64_t first = i * st->block, rows = st->rows - first < st->block ? st->rows - first : st->block;
+        const int64_t line = i / of_line, in_line = i % of_line * st->block, first = line * width + in_line;
+        const int64_t rows = width - in_line < st->block ? width - in_line : st->block;
         const size_t t = (size_t)skv_thread_number();
         float *gathered = (float *)(void *)((char *)call->scratch + st->gathered) + t * st->gathered_floats;
         float *y = (float *)call->out[0] + first * m;
-        if (!st->direct) skv_windows_gather(&st->s, x, first, rows, gathered);
+        const float *a = st->slides   ? line_of(st, x, line, in_line, rows, gathered)
+                         : st->direct ? x + first * st->k
+                                      : gathered;
+        if (a == gathered && !st->slides) skv_windows_gather(&st->s, x, first, rows, gathered);
         skv_start_rows(bias, st->adds ? (const float *)call->in[3] + first * m : NULL, y, rows, m);
         const skv_sgemm product = {.trans_b = true,
                                    .m = rows,
                                    .n = m,
                                    .k = st->k,
-                                   .a = st->direct ? x + first * st->k : gathered,
-                                   .lda = st->k,
+                                   .a = a,
+                                   .lda = st->slides ? st->s.g.stride[LINE] * st->s.c : st->k,
                                    .ldb = st->k,
                                    .ldc = m,
                                    .c = y,
