@@ -66,6 +66,7 @@ static skive_status look_at(cli_args *a, size_t i, facts *f, json_t *list) {
     skive_zoo_options o = skive_zoo_options_default();
     skive_graph *g = NULL;
     (void)skive_zoo_usual(i, &o);
+    o.blank = true;
     skive_status status = skive_zoo_build(a->ctx, skive_zoo_name(i), &o, &g);
     if (status == SKIVE_OK) status = facts_of(g, f);
     if (status == SKIVE_OK) json_array_append_new(list, facts_json(skive_zoo_name(i), skive_zoo_brief(i), g, f));

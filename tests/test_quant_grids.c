@@ -261,6 +261,32 @@ static void codebooks_hold_other_grids(void **state) {
     }
 }
 
+/* Zeros of a pruned weight stay, on a grid that has one. */
+static void zeros_stay(void **state) {
+    enum { N = 200 };
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skv_quantizer q;
+    skv_grid_params p;
+    float x[N], y[N], levels[8];
+    (void)state;
+    for (int i = 0; i < N; i++) x[i] = i % 3 ? 0 : (float)skv_rng_normal(3, 1, (uint64_t)i);
+    skv_test_ok(ctx, skv_quantizer_parse(ctx, "codebook:8", &q));
+    skv_test_ok(ctx, q.grid->solve(ctx, &q, x, N, levels, &p));
+    skv_grid_fake(&q, &p, x, N, y);
+    for (int i = 0; i < N; i++)
+        if (x[i] == 0 && y[i] != 0) fail_msg("a zero becomes %g", (double)y[i]);
+
+    skv_test_ok(ctx, build(ctx, "mlp:8", &g));
+    skive_value *w = skive_graph_find_value(g, "fc1.weight");
+    w->keeps_zeros = true;
+    skv_test_fails(ctx, skive_quantize_weights(ctx, g, "binary", NULL, NULL), SKIVE_ERR_ARGUMENT, "has no zero");
+    skv_test_fails(ctx, quantize(ctx, g, "binary", NULL, NULL), SKIVE_ERR_ARGUMENT, "has no zero");
+    skv_test_ok(ctx, skive_quantize_weights(ctx, g, "nf4", NULL, NULL));
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 static void refused(const char *weights, const char *activations, bool per_channel, skive_status expected,
                     const char *says) {
     skive_context *ctx = skv_test_context();
@@ -321,6 +347,7 @@ int main(void) {
         cmocka_unit_test(activations_are_rounded_as_the_grid_says),
         cmocka_unit_test(signs_choose_the_grid),
         cmocka_unit_test(codebooks_hold_other_grids),
+        cmocka_unit_test(zeros_stay),
         cmocka_unit_test(what_cannot_be),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -98,6 +98,12 @@ static void gptq_by_hand(void **state) {
     assert_int_equal(l.code[0], 0);
     assert_int_equal(l.code[1], 1);
     skv_test_context_end(l.ctx);
+    /* What was pruned stays, whatever there is to make up for: w1 would be taken as 0 + 0.4 (2 / 1) otherwise. */
+    const float z[4] = {2, 1, 2, 1}, pruned[2] = {0.4f, 0};
+    open_layer(&l, "gptq:damping=1e-9,order=no", 1, 2, 2, pruned, z, 1);
+    assert_int_equal(l.code[0], 0);
+    assert_int_equal(l.code[1], 0);
+    skv_test_context_end(l.ctx);
 }
 
 static double error_of(const layer *l, const int32_t *code) {

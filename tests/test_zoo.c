@@ -96,6 +96,7 @@ static void published(void **state) {
             o = rows[i].o;
             o.size = sizeof o;
         }
+        o.blank = true;
         skv_test_ok(ctx, skive_zoo_build(ctx, rows[i].spec, &o, &g));
         if (trained_of(g) != rows[i].parameters + rows[i].more)
             fail_msg("%s: %lld parameters, published (%s): %lld and %lld", rows[i].spec, (long long)trained_of(g),

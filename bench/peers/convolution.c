@@ -13,7 +13,8 @@ typedef struct shape {
 
 static int read_shape(int argc, char **argv, shape *s) {
     long x[8];
-    if (argc != 3 || !bench_sizes(argv[1], 8, x) || (strcmp(argv[2], "f32") != 0 && strcmp(argv[2], "int8") != 0)) return 0;
+    if (argc != 3 || !bench_sizes(argv[1], 8, x) || (strcmp(argv[2], "f32") != 0 && strcmp(argv[2], "int8") != 0))
+        return 0;
     *s = (shape){x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], strcmp(argv[2], "int8") == 0};
     return s->c % s->groups == 0 && s->m % s->groups == 0;
 }
@@ -56,8 +57,9 @@ typedef struct peer {
 } peer;
 
 static skive_status convolution(skive_graph *g, const shape *s, skive_value *x) {
-    const int64_t w_dims[] = {s->m, s->c / s->groups, s->kh, s->kw}, pads[] = {s->kh / 2, s->kw / 2, s->kh / 2, s->kw / 2},
-                  strides[] = {s->stride, s->stride}, filters[] = {s->m};
+    const int64_t w_dims[] = {s->m, s->c / s->groups, s->kh, s->kw},
+                  pads[] = {s->kh / 2, s->kw / 2, s->kh / 2, s->kw / 2}, strides[] = {s->stride, s->stride},
+                  filters[] = {s->m};
     const size_t n = (size_t)(s->m * (s->c / s->groups) * s->kh * s->kw);
     skive_value *in[9] = {x};
     skive_node *node = NULL;
@@ -67,11 +69,14 @@ static skive_status convolution(skive_graph *g, const shape *s, skive_value *x) 
     int32_t *bias = room((size_t)s->m * sizeof *bias);
     skive_status status = SKIVE_OK;
     for (long i = 0; i < s->m; i++) scales[i] = 0.01f;
-    const skive_tensor byte_tensors[8] = {
-        {.dtype = SKIVE_F32, .data = &one_scale}, {.dtype = SKIVE_U8, .data = &zero},
-        {.dtype = SKIVE_I8, .rank = 4, .data = bytes(n)}, {.dtype = SKIVE_F32, .rank = 1, .data = scales},
-        {.dtype = SKIVE_I8, .rank = 1, .data = zeros}, {.dtype = SKIVE_F32, .data = &one_scale},
-        {.dtype = SKIVE_U8, .data = &zero}, {.dtype = SKIVE_I32, .rank = 1, .data = bias}};
+    const skive_tensor byte_tensors[8] = {{.dtype = SKIVE_F32, .data = &one_scale},
+                                          {.dtype = SKIVE_U8, .data = &zero},
+                                          {.dtype = SKIVE_I8, .rank = 4, .data = bytes(n)},
+                                          {.dtype = SKIVE_F32, .rank = 1, .data = scales},
+                                          {.dtype = SKIVE_I8, .rank = 1, .data = zeros},
+                                          {.dtype = SKIVE_F32, .data = &one_scale},
+                                          {.dtype = SKIVE_U8, .data = &zero},
+                                          {.dtype = SKIVE_I32, .rank = 1, .data = bias}};
     const skive_tensor float_tensors[2] = {{.dtype = SKIVE_F32, .rank = 4, .data = numbers(n)},
                                            {.dtype = SKIVE_F32, .rank = 1, .data = numbers((size_t)s->m)}};
     const int n_in = s->bytes ? 8 : 2;
@@ -158,15 +163,17 @@ static skive_status set_up(const shape *s, void **out) {
     if (status == xnn_status_success && s->bytes) {
         float *scales = room(m * sizeof *scales);
         for (size_t i = 0; i < m; i++) scales[i] = 0.01f;
-        status = xnn_create_convolution2d_nhwc_qc8(up, left, up, left, kh, kw, stride, stride, 1, 1, groups, gi, go, c, m, 0,
-                                                   0.02f, scales, bytes(weights), room(m * 4), 0, 0.02f, -128, 127, 0, &p->op);
+        status = xnn_create_convolution2d_nhwc_qc8(up, left, up, left, kh, kw, stride, stride, 1, 1, groups, gi, go, c,
+                                                   m, 0, 0.02f, scales, bytes(weights), room(m * 4), 0, 0.02f, -128,
+                                                   127, 0, &p->op);
         if (status == xnn_status_success)
             status = xnn_setup_convolution2d_nhwc_qc8(p->op, 1, (size_t)s->h, (size_t)s->w, bytes(in), room(to), NULL);
     } else if (status == xnn_status_success) {
-        status = xnn_create_convolution2d_nhwc_f32(up, left, up, left, kh, kw, stride, stride, 1, 1, groups, gi, go, c, m,
-                                                   numbers(weights), numbers(m), -1e30f, 1e30f, 0, &p->op);
+        status = xnn_create_convolution2d_nhwc_f32(up, left, up, left, kh, kw, stride, stride, 1, 1, groups, gi, go, c,
+                                                   m, numbers(weights), numbers(m), -1e30f, 1e30f, 0, &p->op);
         if (status == xnn_status_success)
-            status = xnn_setup_convolution2d_nhwc_f32(p->op, 1, (size_t)s->h, (size_t)s->w, numbers(in), room(to * 4), NULL);
+            status =
+                xnn_setup_convolution2d_nhwc_f32(p->op, 1, (size_t)s->h, (size_t)s->w, numbers(in), room(to * 4), NULL);
     }
     if (status != xnn_status_success) fprintf(stderr, "convolution: XNNPACK status %d\n", (int)status);
     return status == xnn_status_success ? SKIVE_OK : SKIVE_ERR_UNSUPPORTED;
@@ -231,13 +238,13 @@ static skive_status one(void *user, double *seconds) {
 
 #include <dnnl.h>
 
-#define TRY(call)                                                            \
-    do {                                                                     \
-        const dnnl_status_t status_ = (call);                                \
-        if (status_ != dnnl_success) {                                       \
+#define TRY(call)                                                             \
+    do {                                                                      \
+        const dnnl_status_t status_ = (call);                                 \
+        if (status_ != dnnl_success) {                                        \
             fprintf(stderr, "convolution: oneDNN status %d\n", (int)status_); \
-            return SKIVE_ERR_UNSUPPORTED;                                    \
-        }                                                                    \
+            return SKIVE_ERR_UNSUPPORTED;                                     \
+        }                                                                     \
     } while (0)
 
 typedef struct peer {
@@ -263,9 +270,11 @@ static skive_status set_up(const shape *s, void **out) {
     dnnl_memory_desc_t x, w, b, y, scale;
     const dnnl_dim_t oh = out_of(s->h, s->kh, s->stride), ow = out_of(s->w, s->kw, s->stride);
     const dnnl_dims_t xd = {1, s->c, s->h, s->w}, yd = {1, s->m, oh, ow}, bd = {s->m};
-    const dnnl_dims_t wd = {s->m, s->c, s->kh, s->kw}, gd = {s->groups, s->m / s->groups, s->c / s->groups, s->kh, s->kw};
+    const dnnl_dims_t wd = {s->m, s->c, s->kh, s->kw},
+                      gd = {s->groups, s->m / s->groups, s->c / s->groups, s->kh, s->kw};
     const dnnl_dims_t strides = {s->stride, s->stride}, none = {0, 0}, before = {s->kh / 2, s->kw / 2};
-    dnnl_dims_t after = {(oh - 1) * s->stride + s->kh - s->h - before[0], (ow - 1) * s->stride + s->kw - s->w - before[1]};
+    dnnl_dims_t after = {(oh - 1) * s->stride + s->kh - s->h - before[0],
+                         (ow - 1) * s->stride + s->kw - s->w - before[1]};
     const int grouped = s->groups > 1;
     const dnnl_data_type_t in = s->bytes ? dnnl_u8 : dnnl_f32, weights = s->bytes ? dnnl_s8 : dnnl_f32;
     *out = p;
@@ -278,12 +287,14 @@ static skive_status set_up(const shape *s, void **out) {
     TRY(dnnl_memory_desc_create_with_tag(&scale, 1, bd, dnnl_f32, dnnl_a));
     TRY(dnnl_primitive_attr_create(&attr));
     if (s->bytes) TRY(dnnl_primitive_attr_set_scales_mask(attr, DNNL_ARG_WEIGHTS, grouped ? 3 : 1));
-    TRY(dnnl_convolution_forward_primitive_desc_create(&pd, engine, dnnl_forward_inference, dnnl_convolution_auto, x, w, b, y,
-                                                       strides, none, before, after, attr));
+    TRY(dnnl_convolution_forward_primitive_desc_create(&pd, engine, dnnl_forward_inference, dnnl_convolution_auto, x, w,
+                                                       b, y, strides, none, before, after, attr));
     TRY(dnnl_primitive_create(&p->primitive, pd));
-    skive_status status = add(p, engine, DNNL_ARG_SRC, dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0), !s->bytes);
+    skive_status status =
+        add(p, engine, DNNL_ARG_SRC, dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0), !s->bytes);
     if (status == SKIVE_OK)
-        status = add(p, engine, DNNL_ARG_WEIGHTS, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), !s->bytes);
+        status =
+            add(p, engine, DNNL_ARG_WEIGHTS, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), !s->bytes);
     if (status == SKIVE_OK) status = add(p, engine, DNNL_ARG_BIAS, b, 1);
     if (status == SKIVE_OK)
         status = add(p, engine, DNNL_ARG_DST, dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0), !s->bytes);

@@ -23,6 +23,7 @@ typedef struct skive_zoo_options {
     /* Samples are sequences of tokens: integers from 0 to below this, rank 1. 0: they are numbers. The option
      * "vocabulary" of a network takes precedence */
     int64_t vocabulary;
+    bool blank; /* all weights are 0, which takes no time: for a network that is only looked at */
 } skive_zoo_options;
 SKIVE_API skive_zoo_options skive_zoo_options_default(void); /* 1x28x28, 10 classes, seed 1 */
 SKIVE_API skive_status skive_zoo_build(skive_context *ctx, const char *spec, const skive_zoo_options *options,

@@ -268,12 +268,20 @@ skive_status skive_graph_remove_channels(skive_graph *g, const skive_coupling *k
     return SKIVE_OK;
 }
 
+/* A table in which positions are looked up has none of the axes that shrink. */
+static bool is_looked_up(const skive_value *v) {
+    for (uint32_t u = 0; u < v->n_uses; u++)
+        if (!skv_node_is(v->uses[u].node, SKV_OP_GATHER) || v->uses[u].index != 0) return false;
+    return true;
+}
+
 static skive_status untie(skive_graph *g) {
     const uint32_t n_values = g->n_values;
     for (uint32_t i = 0; i < n_values; i++) {
         skive_value *v = g->values[i];
         const bool list = v->type.dtype == SKIVE_I64; /* of sizes */
         if (!v->storage || v->trainable || v->type.rank != 1 || v->type.dims[0].size < 2 || list) continue;
+        if (is_looked_up(v)) continue;
         for (uint32_t u = v->n_uses; u-- > 1;) {
             const skv_use use = v->uses[u];
             skive_value *own = NULL;

@@ -44,6 +44,7 @@ skive_status skv_data_free_weight(skv_data_free *w, const skv_quantizer *q, cons
     skv_gridded c;
     skive_value *real = NULL;
     skive_status status;
+    SKV_TRY(skv_gridded_check_zeros(from->value, q));
     skv_gridded_lay_out(&c, q, &from->view, skv_value_tensor(from->value));
     if (q->per == SKV_PER_GROUP && c.q.per != SKV_PER_GROUP)
         skv_note(w->ctx, "weight '%s' is no matrix: it has one scale for each output channel, not one for each group",

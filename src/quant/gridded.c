@@ -348,6 +348,14 @@ done:
     return status;
 }
 
+skive_status skv_gridded_check_zeros(const skive_value *v, const skv_quantizer *q) {
+    const skv_grid_params one = {.scale = 1};
+    if (!v->keeps_zeros || q->grid->own_levels || skv_grid_decode(q, &one, skv_grid_encode(q, &one, 0)) == 0)
+        return SKIVE_OK;
+    return skv_fail_at(v->graph->ctx, SKIVE_ERR_ARGUMENT, v->name,
+                       "the weights '%s' were pruned, and the grid '%s' has no zero", v->name, q->grid->name);
+}
+
 skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q) {
     if (!q->grid->both) return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "grid",

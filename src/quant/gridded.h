@@ -47,6 +47,8 @@ void skv_gridded_free(skive_context *ctx, skv_gridded *c);
 
 /* ERR_ARGUMENT: the grid has no negative numbers. `text` is how it was asked for. */
 skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q);
+/* ERR_ARGUMENT: the parameter was pruned, and the grid has no zero. */
+skive_status skv_gridded_check_zeros(const skive_value *v, const skv_quantizer *q);
 /* Does no element type, nor int8 in parts of the scale, hold the codes? */
 bool skv_gridded_has_codebook(const skv_grid *g);
 /* Parameters with codes, scales and zero points, named after `like`, and the nodes that make float32 of them:

@@ -191,6 +191,7 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
         if (choice) SKV_TRY(skv_quantizer_parse(ctx, choice, q));
         SKV_TRY(skv_quant_power(ctx, o, choice ? choice : "weights", q));
         if (skv_quant_target_per_tensor(o, n)) q->per = SKV_PER_TENSOR;
+        SKV_TRY(skv_gridded_check_zeros(skv_quant_parameter(n, 1), q));
         skv_gridded_lay_out(c, q, &view, skv_value_tensor(skv_quant_parameter(n, 1)));
         SKV_TRY(skv_gridded_make(ctx, c));
         if (q->per == SKV_PER_GROUP && c->q.per != SKV_PER_GROUP)

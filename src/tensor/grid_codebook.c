@@ -80,6 +80,20 @@ done:
     return status;
 }
 
+static bool has_zero(const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (x[i] == 0) return true;
+    return false;
+}
+
+/* The level nearest to 0 is 0: weights that were pruned stay so. */
+static void keep_zero(float *levels, int64_t n) {
+    int64_t nearest = 0;
+    for (int64_t k = 1; k < n; k++)
+        if (fabsf(levels[k]) < fabsf(levels[nearest])) nearest = k;
+    levels[nearest] = 0;
+}
+
 static skive_status solve(skive_context *ctx, const skv_quantizer *q, const float *x, int64_t n, float *levels,
                           skv_grid_params *p) {
     const int64_t wanted = (int64_t)q->high + 1;
@@ -102,6 +116,7 @@ static skive_status solve(skive_context *ctx, const skv_quantizer *q, const floa
         for (int64_t i = 0; m < n && i < m; i++)
             sorted[i] = sorted[(int64_t)((double)i * (double)(n - 1) / (double)(m - 1))];
         status = intervals(ctx, sorted, m, wanted, levels);
+        if (status == SKIVE_OK && has_zero(x, n)) keep_zero(levels, wanted);
     }
     skv_free(ctx, sorted);
     return status;

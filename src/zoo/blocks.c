@@ -51,7 +51,7 @@ static void fill_with(skv_zoo_env *e, skive_tensor *t, skv_zoo_fill kind, int64_
     const double bound = sqrt(kind == SKV_ZOO_GLOROT ? 6.0 * each : each);
     const double deviation = kind == SKV_ZOO_HE ? sqrt(2.0 * each) : kind == SKV_ZOO_NORMAL ? 0.02 : 1.0;
     float *data = t->data;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && !e->options->blank; i++) { /* a new tensor is full of zeros */
         switch (kind) {
         case SKV_ZOO_HE:
         case SKV_ZOO_NORMAL:

@@ -20,7 +20,7 @@ expect 0 'fc1.weight +float32\[64,[0-9]+\] .* sparse' "$skive" pack thin.onnx -o
 expect 0 'fc1.weight +float32\[64,[0-9]+\] .* codebook +context' "$skive" pack shared.onnx -o shared.skv --table
 for m in model thin shared; do
     expect 0 "wrote $m.back.onnx" "$skive" unpack $m.skv -o $m.back.onnx
-    expect 0 'outputs differ by 0 on average and 0 at most' "$skive" compare $m.onnx $m.back.onnx $m.skv --data $data
+    expect 0 'outputs differ by 0 on average and 0 at most' "$skive" compare $m.onnx $m.back.onnx $m.skv --data $data --seconds 0.05
 done
 holds 'unpacking gives the very file' cmp model.onnx model.back.onnx
 holds 'a pruned model is smaller packed' [ $((2 * $(bytes thin.skv))) -lt "$(bytes thin.onnx)" ]
@@ -49,7 +49,7 @@ expect 0 'HashedGemm' "$skive" explain hashed.skv
 expect 0 'fc1.weight.buckets .*int8' "$skive" pack hashed.onnx --weights int8 -o hashed8.skv --table
 expect 0 'fc1.weight.buckets .*dense' "$skive" pack hashed.onnx --biases int8 -o hashed8.skv --table
 expect 0 'wrote hashed.back.onnx' "$skive" unpack hashed.skv -o hashed.back.onnx
-expect 0 'same class for [0-9]+ of' "$skive" compare hashed.onnx hashed.back.onnx --data $data
+expect 0 'same class for [0-9]+ of' "$skive" compare hashed.onnx hashed.back.onnx --data $data --seconds 0.05
 expect 0 'Gather' "$skive" inspect hashed.back.onnx
 
 # ---- forms that lose something ----
@@ -62,7 +62,7 @@ expect 0 'rounded: fc1.bias' "$skive" pack model.onnx --biases f16 --strip-names
 expect 0 'input +input ' "$skive" inspect small.skv
 for coder in raw huffman rans context; do
     expect 0 'wrote small.skv' "$skive" pack shared.onnx --coder $coder -o small.skv
-    expect 0 'only the first 0, only the second 0' "$skive" compare shared.onnx small.skv --data $data
+    expect 0 'only the first 0, only the second 0' "$skive" compare shared.onnx small.skv --data $data --seconds 0.05
 done
 
 # ---- bad input ----

@@ -9,6 +9,7 @@
 #include "passes/pass.h"
 #include "probe/source.h"
 #include "quant/powers.h"
+#include "quant/gridded.h"
 #include "quant/qat.h"
 
 /* ---- the model ---- */
@@ -287,15 +288,8 @@ done:
 
 /* A grid without a zero cannot keep those of a pruned model. */
 static skive_status check_zeros(skv_qat_plan *p) {
-    const skv_grid_params one = {.scale = 1};
-    for (size_t i = 0; i < p->n; i++) {
-        const skv_qat_point *point = &p->points[i];
-        if (!point->node || !point->value->keeps_zeros) continue;
-        if (skv_grid_decode(&point->q, &one, skv_grid_encode(&point->q, &one, 0)) == 0) continue;
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, point->value->name,
-                           "the weights '%s' were pruned, and the grid '%s' has no zero", point->value->name,
-                           point->q.grid->name);
-    }
+    for (size_t i = 0; i < p->n; i++)
+        if (p->points[i].node) SKV_TRY(skv_gridded_check_zeros(p->points[i].value, &p->points[i].q));
     return SKIVE_OK;
 }
 

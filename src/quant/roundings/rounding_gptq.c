@@ -94,7 +94,9 @@ static void round_rows(const gptq *g, int64_t first, int64_t n, double *lost) {
             const int64_t at = (first + r) * t->k + g->order[i];
             double *e = lost + r * t->k, sum = 0;
             for (int64_t j = 0; j < i; j++) sum += e[j] * m[j];
-            t->code[at] = skv_grid_encode(&t->grid->q, skv_task_params(t, at), (float)((double)t->w[at] + sum / m[i]));
+            /* What was pruned stays: others make up for it. */
+            const double aim = t->w[at] == 0 ? 0 : (double)t->w[at] + sum / m[i];
+            t->code[at] = skv_grid_encode(&t->grid->q, skv_task_params(t, at), (float)aim);
             e[i] = (double)t->w[at] - (double)skv_task_decode(t, at, t->code[at]);
         }
     }
