@@ -166,7 +166,7 @@ static void activations_are_rounded_as_the_grid_says(void **state) {
         skive_context *ctx = skv_test_context();
         skv_quantizer q;
         const skive_status status = skv_quant_activation_grid(ctx, skv_grid_name(i), &q);
-        skive_context_free(ctx);
+        skv_test_context_end(ctx);
         if (status != SKIVE_OK) continue;
         rounds(skv_grid_name(i), 0);
         rounds(skv_grid_name(i), -2.5);

@@ -112,7 +112,8 @@ static void count_kept(skv_pruning *p) {
         /* What was pruned before has not come back, whatever share is asked for now. */
         for (int64_t k = 0; p->layers[i].value->keeps_zeros && k < p->layers[i].n; k++)
             p->layers[i].keep[k] = p->layers[i].keep[k] && data_of(&p->layers[i])[k] != 0;
-        for (int64_t k = 0; k < p->layers[i].n; k++) kept += p->layers[i].keep[k];
+        /* Weights that are 0 without having been pruned are none in the file either. */
+        for (int64_t k = 0; k < p->layers[i].n; k++) kept += p->layers[i].keep[k] && data_of(&p->layers[i])[k] != 0;
         p->report.kept += kept;
         for (size_t r = 0; r < p->report.n_layers; r++) {
             if (strcmp(p->report.layers[r].parameter, p->layers[i].value->name) == 0) p->report.layers[r].kept = kept;
