@@ -18,6 +18,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 
 import proof_sets
 
@@ -269,7 +270,12 @@ def text_set():
 
 
 def scores(path, x):
-    """What a model answers to images [n][1][28][28] of bytes."""
+    """What a model answers to images [n][1][28][28] of bytes, prepared as its metadata say."""
+    meta = {m.key: m.value for m in onnx.load(path).metadata_props}
+    mean, std = (meta.get("skive.input." + k) for k in ("mean", "std"))
+    x = x.astype(np.float32) / np.float32(255)
+    if mean and mean != "none":
+        x = (x - np.float32(mean)) / np.float32(std)
     at = os.path.join(folder("distill-sets"), f"x-{os.getpid()}.npy")
     to = at[:-4] + "-out.npy"
     np.save(at, x)
@@ -529,7 +535,7 @@ def tasks():
         subprocess.run([sys.executable, os.path.abspath("scripts/distill_scenes.py"), proof_sets.FASHION], cwd=folder("distill-sets"), check=True)
     how = ["--epochs", pick(5, 30), "--lr", 0.02, "-b", 64]
     student = "lenet5:0.25"
-    learn = ["--limit", pick(2500, 60000), "--epochs", pick(5, 20), "--lr", 0.01, "-b", 64]
+    learn = ["--limit", pick(2500, 60000), "--epochs", pick(8, 20), "--lr", 0.005, "-b", 64]  # two students share a run
     two = net("tasks-two", "train", blank, "--data", both, *limit, *how)
     pair = ["distill", "--teacher", two, "--teacher-head", "kind=kind", "--teacher-head", "group=group", "--student",
             f"kind={student}", "--student", f"group={student}", "--data", both, *learn]
@@ -598,7 +604,7 @@ def small_numbers():
     run = [*data, "--epochs", pick(4, 10), "--lr", pick(0.005, 0.01)]
     labels = net("small-both", "quantize", taught, *run, "--qat", "--weights", "int4", "--activations", "uint4")
     one = net("small-one-run", "distill", "--teacher", teacher, "--student", taught, "--qat", "weights=int4,activations=uint4",
-              "--alpha", 0.7, "--term", "attention", "--warmup-epochs", 0, "--weight-decay", 1e-4, *run)
+              "--alpha", 0.7, "--term", "attention", "--warmup", 0, "--weight-decay", 1e-4, *run)
     e = s.row("95 % zeros and 4 bits, labels", labels, dense)
     f = s.row("95 % zeros and 4 bits, soft labels and attention in one run", one, labels)
     s.must(f, ">= labels", f["errors"] <= e["errors"])
