@@ -533,7 +533,7 @@ def tasks():
     blank = os.path.join(folder("distill-sets"), "two-blank.onnx")
     if not os.path.exists(blank):
         subprocess.run([sys.executable, os.path.abspath("scripts/distill_scenes.py"), proof_sets.FASHION], cwd=folder("distill-sets"), check=True)
-    how = ["--epochs", pick(5, 30), "--lr", 0.02, "-b", 64]
+    how = ["--epochs", pick(8, 30), "--lr", pick(0.01, 0.02), "-b", 64]
     student = "lenet5:0.25"
     learn = ["--limit", pick(2500, 60000), "--epochs", pick(8, 20), "--lr", 0.005, "-b", 64]  # two students share a run
     two = net("tasks-two", "train", blank, "--data", both, *limit, *how)
