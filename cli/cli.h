@@ -378,6 +378,8 @@ const char *cli_bytes(double bytes, char *buffer, size_t size); /* "1.64 MiB" */
 /* Names in tables: of a name that does not fit, the end is kept. */
 enum { CLI_SHORT = 41 };
 const char *cli_short(const char *name, char *buffer, size_t size);
+/* Metadata that say how tables, texts and sounds become the numbers that a model takes. */
+extern const char *const cli_recipe_keys[3];
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path);                  /* -1 if there is no such file; includes external data */

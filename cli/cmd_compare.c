@@ -114,13 +114,12 @@ static skive_status count(cli_args *a, compare_entry *e) {
 /* Does a model take images of the same size as another, have the same class names, and no recipe of its samples
  * that differs? */
 static bool same_needs(const skive_graph *a, const skive_graph *b) {
-    static const char *const recipes[] = {"skive.input.table", "skive.input.text", "skive.input.sound"};
     const char *x = skive_graph_meta(a, "skive.classes"), *y = skive_graph_meta(b, "skive.classes");
     int64_t p[3], q[3];
     skive_model_input_image(a, &p[0], &p[1], &p[2]);
     skive_model_input_image(b, &q[0], &q[1], &q[2]);
-    for (size_t i = 0; i < CLI_COUNT(recipes); i++) {
-        const char *own = skive_graph_meta(a, recipes[i]), *other = skive_graph_meta(b, recipes[i]);
+    for (size_t i = 0; i < CLI_COUNT(cli_recipe_keys); i++) {
+        const char *own = skive_graph_meta(a, cli_recipe_keys[i]), *other = skive_graph_meta(b, cli_recipe_keys[i]);
         if (own && (!other || strcmp(own, other) != 0)) return false;
     }
     return memcmp(p, q, sizeof p) == 0 && strcmp(x ? x : "", y ? y : "") == 0;

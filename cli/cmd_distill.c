@@ -155,10 +155,10 @@ static skive_status settings(cli_job *j) {
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; it must be between 1 and 1000000");
 }
 
-/* How tables, texts and sounds become numbers is the model's. */
 static bool has_recipe(const skive_graph *g) {
-    return skive_graph_meta(g, "skive.input.table") || skive_graph_meta(g, "skive.input.text") ||
-           skive_graph_meta(g, "skive.input.sound");
+    for (size_t i = 0; i < CLI_COUNT(cli_recipe_keys); i++)
+        if (skive_graph_meta(g, cli_recipe_keys[i])) return true;
+    return false;
 }
 
 /* A built-in network is for the data. They are read as the teacher reads them where it has their classes and size; else

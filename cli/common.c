@@ -251,6 +251,8 @@ const char *cli_short(const char *name, char *buffer, size_t size) {
     return buffer;
 }
 
+const char *const cli_recipe_keys[3] = {"skive.input.table", "skive.input.text", "skive.input.sound"};
+
 const char *cli_thousands(int64_t n, char *buffer, size_t size) {
     char digits[32];
     const int length = snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));

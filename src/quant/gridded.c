@@ -263,24 +263,16 @@ static skive_status index_storage(skive_context *ctx, const skv_gridded *c, int6
     return SKIVE_OK;
 }
 
-static skive_value *whole_numbers(skv_builder *b, const int64_t *x, int64_t n) {
-    skv_storage *s = NULL;
-    if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, SKIVE_I64, 1, &n, &s);
-    if (b->status != SKIVE_OK) return NULL;
-    memcpy(s->tensor.data, x, (size_t)n * sizeof *x);
-    return skv_emit_param(b, NULL, s);
-}
-
 /* From blocks to the weight's own shape. */
 static skive_value *join(skv_builder *b, const skv_gridded *c, const parted *p, skive_value *x) {
     int64_t dims[SKIVE_MAX_RANK];
     const int64_t none = 0, end = c->t->dims[c->in_axis], axis = c->in_axis;
     memcpy(dims, c->t->dims, sizeof dims);
     dims[axis] = c->blocks * c->size;
-    x = skv_emit(b, "Reshape", SKV_IN(x, whole_numbers(b, dims, c->t->rank)), SKV_NONE);
+    x = skv_emit(b, "Reshape", SKV_IN(x, skv_emit_ints(b, dims, (size_t)c->t->rank)), SKV_NONE);
     if (!p->padded) return x;
-    skive_value *from = whole_numbers(b, &none, 1), *to = whole_numbers(b, &end, 1);
-    return skv_emit(b, "Slice", SKV_IN(x, from, to, whole_numbers(b, &axis, 1)), SKV_NONE);
+    skive_value *from = skv_emit_ints(b, &none, 1), *to = skv_emit_ints(b, &end, 1);
+    return skv_emit(b, "Slice", SKV_IN(x, from, to, skv_emit_ints(b, &axis, 1)), SKV_NONE);
 }
 
 /* Levels and indices of them: those of a table once, with the scales apart, else those of each group. */
