@@ -301,7 +301,9 @@ static skive_graph *recurrent_graph(skive_context *ctx, const recurrent_form *f,
         if (f->op == 0) inputs[6] = input(ctx, g, 3, state);
     }
     if (f->lengths) {
-        static const int32_t ends[] = {3, 6, 0, 1, 5, 6, 2};
+        static const int32_t some[] = {3, 6, 0, 1, 5, 6, 2};
+        int32_t ends[40];
+        for (int64_t i = 0; i < n; i++) ends[i] = some[i % 7];
         const skive_tensor list = skv_tensor_view(SKIVE_I32, 1, &n, ends);
         skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &list, &inputs[4]));
     }
@@ -352,6 +354,11 @@ static void recurrent_products(void **unused) {
         const recurrent_form many = form_of(which, 33), few = form_of(which, which / 18 % 2 ? 3 : 1);
         check(ctx, recurrent_graph(ctx, &many, false), "recurrent_train_f32", 1e-4, 4e-6);
         check(ctx, recurrent_graph(ctx, &few, true), "recurrent_grad_f32", 1e-4, 3e-5);
+        recurrent_form ragged = many;
+        ragged.lengths = true;
+        check(ctx, recurrent_graph(ctx, &ragged, false), "recurrent_train_f32", 1e-4, 4e-6);
+        ragged.samples = 3;
+        check(ctx, recurrent_graph(ctx, &ragged, true), "recurrent_grad_f32", 1e-4, 2e-4); /* sums of products up to 100 */
     }
     skv_test_context_end(ctx);
 }

@@ -39,11 +39,9 @@ bool skv_recurrent_usual(const skive_node *n, skv_recurrent_kind kind) {
     return !skv_node_attr(n, "clip") && !skv_attr_int(n, "input_forget", 0);
 }
 
-bool skv_recurrent_plain(const skv_kernel_node *n, bool lengths, skv_why *why) {
+bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
-        if (n->in[i].absent) continue;
-        if (i == LENGTHS && lengths && n->in[i].type.dtype == SKIVE_I32) continue;
-        if (i == LENGTHS) return skv_decline(why, "sequences of different lengths");
+        if (n->in[i].absent || (i == LENGTHS && n->in[i].type.dtype == SKIVE_I32)) continue;
         if (i == 7) return skv_decline(why, "peepholes");
         if (n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     }
@@ -87,13 +85,25 @@ void skv_recurrent_store(const skv_recurrent_shape *s, const skv_kernel_call *c,
         memcpy(to + skv_recurrent_state(s, d, b), from + b * s->hidden, (size_t)s->hidden * sizeof *to);
 }
 
+skive_status skv_recurrent_lengths(const skv_recurrent_shape *s, const skv_kernel_call *c, int64_t *length) {
+    const int32_t *given = c->n->n_in > LENGTHS ? c->in[LENGTHS] : NULL;
+    for (int64_t b = 0; b < s->batch; b++) {
+        length[b] = given ? given[b] : s->steps;
+        if (length[b] < 0 || length[b] > s->steps)
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
+                               "node '%s': a sequence length of %lld is out of range for %lld steps", c->n->node->name,
+                               (long long)length[b], (long long)s->steps);
+    }
+    return SKIVE_OK;
+}
+
 const skv_recurrent_loops *skv_recurrent_loops_of(skv_isa isa) {
     return SKV_AT(isa, AVX512, &skv_recurrent_avx512) SKV_AT(isa, AVX2, &skv_recurrent_avx2)
         SKV_ELSE(isa, &skv_recurrent_scalar);
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    if (!skv_recurrent_plain(n, true, why)) return false;
+    if (!skv_recurrent_plain(n, why)) return false;
     for (size_t i = 1; i < n->n_in && i <= 3; i++)
         if (!n->in[i].absent && !(n->in[i].constant && n->in[i].constant->data))
             return skv_decline(why, "weights that are not constant");
@@ -312,18 +322,6 @@ static void one_direction(const direction_run *u, const skv_kernel_call *call) {
     skv_recurrent_store(&st->s, call, 2, u->d, u->c);
 }
 
-static skive_status read_lengths(const skv_kernel_call *c, const skv_recurrent_shape *s, int64_t *length) {
-    const int32_t *given = c->n->n_in > LENGTHS ? c->in[LENGTHS] : NULL;
-    for (int64_t b = 0; b < s->batch; b++) {
-        length[b] = given ? given[b] : s->steps;
-        if (length[b] < 0 || length[b] > s->steps)
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
-                               "node '%s': a sequence length of %lld is out of range for %lld steps", c->n->node->name,
-                               (long long)length[b], (long long)s->steps);
-    }
-    return SKIVE_OK;
-}
-
 static skive_status run(const skv_kernel_call *c) {
     const recurrent_state *st = c->n->state;
     const int64_t states = st->s.batch * st->s.hidden, all = st->s.batch * st->ld;
@@ -334,7 +332,7 @@ static skive_status run(const skv_kernel_call *c) {
     u.c = u.h + states;
     u.reset = u.c + states;
     u.recurrent = u.reset + states;
-    SKV_TRY(read_lengths(c, &st->s, u.length));
+    SKV_TRY(skv_recurrent_lengths(&st->s, c, u.length));
     for (u.d = 0; u.d < st->s.directions; u.d++) one_direction(&u, c);
     return SKIVE_OK;
 }

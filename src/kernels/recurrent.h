@@ -17,7 +17,6 @@ typedef struct skv_recurrent_shape {
     bool linear; /* GRU: reset behind the product */
 } skv_recurrent_shape;
 skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n);
-/* float32, the usual activations, no peepholes, clip, coupled gates or lengths: what the kernels do. */
 /* The states of input `input` [directions][batch][h] for direction d, to [batch][h] with `ld` from sample to sample;
  * zeros when absent. */
 void skv_recurrent_load(const skv_recurrent_shape *s, const skv_kernel_call *c, size_t input, int64_t d, float *to,
@@ -27,8 +26,10 @@ void skv_recurrent_store(const skv_recurrent_shape *s, const skv_kernel_call *c,
                          const float *from);
 bool skv_recurrent_usual(const skive_node *n,
                          skv_recurrent_kind kind); /* the activations; nothing clipped or coupled */
-/* `lengths`: sequences of different lengths are allowed. */
-bool skv_recurrent_plain(const skv_kernel_node *n, bool lengths, skv_why *why);
+/* float32, lengths in int32, the usual activations, no peepholes, clip or coupled gates: what the kernels do. */
+bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why);
+/* To length[batch], where each sample ends: its sequence length, or the number of steps. Refuses what is out of range. */
+skive_status skv_recurrent_lengths(const skv_recurrent_shape *s, const skv_kernel_call *c, int64_t *length);
 
 static inline bool skv_recurrent_goes_back(const skv_recurrent_shape *s, int64_t d) {
     return d == 1 || s->reverse_first;

@@ -3,7 +3,11 @@
  * steps.
  *
  * Memory is by rows, one for each step and sample in the order of X: sums of the gates, which become the activated
- * gates and, going backward, the gradients of the sums; the states before the step. */
+ * gates and, going backward, the gradients of the sums; the states before the step.
+ *
+ * A sample that ends before a step, by its length, is computed along with the others; its states then stay what they
+ * were, its Y is zero and, going backward, the gradients of its sums are. Both directions: a sequence read from its end
+ * begins where the steps behind that end have left the first state. */
 #include "kernels/recurrent.h"
 
 #include <string.h>
@@ -18,6 +22,8 @@ typedef struct recurrent_state {
     skv_recurrent_shape s;
     const skv_recurrent_loops *loops;
     size_t product, packed; /* offsets of the products' scratch, and of R as they read it */
+    size_t length, x;       /* of the samples' lengths, and of X without what stands behind them, when they are given */
+    bool ragged;            /* lengths are given */
 } recurrent_state;
 
 /* One run in one direction. */
@@ -26,7 +32,9 @@ typedef struct recurrent_run {
     const skv_recurrent_shape *s;
     const skv_recurrent_loops *loops;
     int64_t d;
+    const float *x;                          /* [rows][input], finite behind the end of a sample */
     const float *w, *r, *bias;               /* of the direction; bias [2 gates h] or NULL */
+    const int64_t *length;                   /* [batch] where samples end; NULL: all at the last step */
     float *gates;                            /* [rows][gates h] */
     float *h, *c;                            /* [rows][h] the states before */
     float *recurrent;                        /* [rows][h] GRU: the hidden gate's product when linear, otherwise r h */
@@ -59,6 +67,8 @@ static recurrent_run open_run(const skv_kernel_call *call, int64_t d) {
     const int64_t n = s->hidden, gh = s->gates * n, rows = (int64_t)rows_of(s);
     const float *bias = call->n->n_in > B ? call->in[B] : NULL;
     recurrent_run u = {.call = call, .s = s, .loops = st->loops, .d = d};
+    u.x = st->ragged ? (const float *)(const void *)((const char *)call->scratch + st->x) : call->in[X];
+    u.length = st->ragged ? (const int64_t *)(const void *)((const char *)call->scratch + st->length) : NULL;
     u.w = (const float *)call->in[W] + d * gh * s->input;
     u.r = (const float *)call->in[R] + d * gh * n;
     u.bias = bias ? bias + 2 * d * gh : NULL;
@@ -131,6 +141,13 @@ static void recur(const recurrent_run *u, bool trans, int part, const float *x, 
 static int64_t time_of(const recurrent_run *u, int64_t i) {
     return skv_recurrent_goes_back(u->s, u->d) ? u->s->steps - 1 - i : i;
 }
+/* Step i lies behind the end of sample b. */
+static bool ended(const recurrent_run *u, int64_t i, int64_t b) { return u->length && time_of(u, i) >= u->length[b]; }
+static bool all_ended(const recurrent_run *u, int64_t i) {
+    for (int64_t b = 0; b < u->s->batch; b++)
+        if (!ended(u, i, b)) return false;
+    return u->s->batch > 0;
+}
 static int64_t sample_rows(const skv_recurrent_shape *s) { return s->batch_first ? s->steps : 1; }
 
 /* The sums of all gates from X and the biases; the hidden gate of a GRU has its recurrent bias elsewhere. */
@@ -142,7 +159,7 @@ static void input_part(recurrent_run *u) {
         for (int64_t j = 0; j < both; j++) to[j] = u->bias[j] + u->bias[gh + j];
         for (int64_t j = both; j < gh; j++) to[j] = u->bias[j];
     }
-    product(u, 'N', 'T', rows, gh, s->input, u->call->in[X], s->input, u->w, s->input, u->bias ? 1.0f : 0.0f, u->gates,
+    product(u, 'N', 'T', rows, gh, s->input, u->x, s->input, u->w, s->input, u->bias ? 1.0f : 0.0f, u->gates,
             gh);
 }
 
@@ -222,16 +239,33 @@ static void forward(recurrent_run *u, float *y) {
     pack_recurrent(u, true);
     skv_recurrent_load(s, u->call, H0, u->d, first.h, first.ld);
     if (s->kind == SKV_LSTM) skv_recurrent_load(s, u->call, C0, u->d, first.c, first.ld);
+    const size_t states = (size_t)s->hidden * sizeof *y;
     for (int64_t i = 0; i < s->steps; i++) {
-        forward_step(u, i);
+        if (!all_ended(u, i)) forward_step(u, i);
         const step_rows w = rows_at(u, i);
-        for (int64_t b = 0; y && b < s->batch; b++)
-            memcpy(y + skv_recurrent_y(s, time_of(u, i), u->d, b), w.h_next + b * w.ld_next,
-                   (size_t)s->hidden * sizeof *y);
+        for (int64_t b = 0; b < s->batch; b++) {
+            float *h = w.h_next + b * w.ld_next, *to = y ? y + skv_recurrent_y(s, time_of(u, i), u->d, b) : NULL;
+            if (ended(u, i, b)) {
+                memcpy(h, w.h + b * w.ld, states);
+                if (s->kind == SKV_LSTM) memcpy(w.c_next + b * w.ld_next, w.c + b * w.ld, states);
+                if (to) memset(to, 0, states);
+            } else if (to) {
+                memcpy(to, h, states);
+            }
+        }
     }
 }
 
 /* ---- backward ---- */
+
+/* Of a sample that ended before the step: nothing goes by way of the gates. `held`: where its dh is kept, because the
+ * product that follows writes over it, or NULL. */
+static void pass_ended(const recurrent_run *u, const step_rows *w, int64_t b, float *held) {
+    const int64_t n = u->s->hidden;
+    memset(w->gates + b * w->ld_gates, 0, (size_t)(u->s->gates * n) * sizeof *w->gates);
+    if (u->s->kind == SKV_GRU) memset(w->recurrent + b * w->ld, 0, (size_t)n * sizeof *w->recurrent);
+    if (held) memcpy(held, u->dh + b * n, (size_t)n * sizeof *held);
+}
 
 /* From the gradient of the state after step i to that of the state before, by way of the gates. */
 static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
@@ -241,6 +275,10 @@ static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
     const step_rows w = rows_at(u, i);
     FOR_SAMPLES(b) {
         float *gates = w.gates + b * w.ld_gates, *dh = u->dh + b * n;
+        if (ended(u, i, b)) {
+            pass_ended(u, &w, b, s->kind == SKV_GRU ? NULL : u->part + b * n);
+            continue;
+        }
         if (dy) {
             const float *from = dy + skv_recurrent_y(s, time_of(u, i), u->d, b);
             for (int64_t k = 0; k < n; k++) dh[k] += from[k];
@@ -253,15 +291,19 @@ static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
             f->gru_back(gates, w.recurrent + b * w.ld, s->linear, w.h + b * w.ld, dh, n);
     }
     if (s->kind != SKV_GRU) {
-        recur(u, false, 0, w.gates, w.ld_gates, false, u->dh, n);
+        if (!all_ended(u, i)) recur(u, false, 0, w.gates, w.ld_gates, false, u->dh, n);
+        for (int64_t b = 0; b < s->batch; b++)
+            if (ended(u, i, b)) memcpy(u->dh + b * n, u->part + b * n, (size_t)n * sizeof *u->dh);
         return;
     }
+    if (all_ended(u, i)) return;
     if (s->linear) {
         recur(u, false, 1, w.recurrent, w.ld, true, u->dh, n);
     } else {
         recur(u, false, 1, w.gates + 2 * n, w.ld_gates, false, u->part, n);
         FOR_SAMPLES(b)
-        f->gru_back_reset(w.gates + b * w.ld_gates, u->part + b * n, w.h + b * w.ld, u->dh + b * n, n);
+        if (!ended(u, i, b))
+            f->gru_back_reset(w.gates + b * w.ld_gates, u->part + b * n, w.h + b * w.ld, u->dh + b * n, n);
     }
     recur(u, false, 0, w.gates, w.ld_gates, true, u->dh, n);
 }
@@ -282,7 +324,7 @@ static void gather(recurrent_run *u) {
     const bool gru = s->kind == SKV_GRU;
     if (out[OUT_X]) product(u, 'N', 'N', rows, in, gh, u->gates, gh, u->w, in, u->d ? 1.0f : 0.0f, out[OUT_X], in);
     if (n_out > OUT_W && out[OUT_W])
-        product(u, 'T', 'N', gh, in, rows, u->gates, gh, u->call->in[X], in, 0.0f, (float *)out[OUT_W] + u->d * gh * in,
+        product(u, 'T', 'N', gh, in, rows, u->gates, gh, u->x, in, 0.0f, (float *)out[OUT_W] + u->d * gh * in,
                 in);
     if (n_out > OUT_R && out[OUT_R]) {
         float *to = (float *)out[OUT_R] + u->d * gh * n;
@@ -316,7 +358,7 @@ static bool servable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i <= R; i++) {
         if (!skv_kernel_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
     }
-    return skv_recurrent_plain(n, false, why);
+    return skv_recurrent_plain(n, why);
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -341,12 +383,36 @@ static skive_status prepare(skv_kernel_node *n) {
     if (st->s.input > longest) longest = st->s.input;
     size_t packed = 0;
     for (int k = 0; k < 4; k++) packed += packed_floats(&st->s, k / 2 == 1, k % 2);
+    st->ragged = n->n_in > LENGTHS && !n->in[LENGTHS].absent;
+    if (st->ragged) {
+        SKV_TRY(skv_scratch_add(n, (size_t)st->s.batch * sizeof(int64_t), &st->length));
+        SKV_TRY(skv_scratch_add(n, (size_t)(rows * st->s.input) * sizeof(float), &st->x));
+    }
     SKV_TRY(skv_scratch_add(n, packed * sizeof(float), &st->packed));
     return skv_scratch_add(n, skv_sgemm_scratch(longest, longest, n->threads), &st->product);
 }
 
+/* Reads the lengths, and X with zeros behind them: whatever stands there, nothing of it must come through the products. */
+static skive_status read_ragged(const recurrent_state *st, const skv_kernel_call *c) {
+    const skv_recurrent_shape *s = &st->s;
+    int64_t *length = (int64_t *)(void *)((char *)c->scratch + st->length);
+    float *x = (float *)(void *)((char *)c->scratch + st->x);
+    SKV_TRY(skv_recurrent_lengths(s, c, length));
+    for (int64_t t = 0; t < s->steps; t++) {
+        for (int64_t b = 0; b < s->batch; b++) {
+            const int64_t at = skv_recurrent_row(s, t, b) * s->input;
+            if (t < length[b])
+                memcpy(x + at, (const float *)c->in[X] + at, (size_t)s->input * sizeof *x);
+            else
+                memset(x + at, 0, (size_t)s->input * sizeof *x);
+        }
+    }
+    return SKIVE_OK;
+}
+
 static skive_status run_both(const skv_kernel_call *c, bool gradient) {
     const recurrent_state *st = c->n->state;
+    if (st->ragged) SKV_TRY(read_ragged(st, c));
     for (int64_t d = 0; d < st->s.directions; d++) {
         recurrent_run u = open_run(c, d);
         forward(&u, gradient ? NULL : c->out[0]);
