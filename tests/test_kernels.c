@@ -358,7 +358,8 @@ static void recurrent_products(void **unused) {
         ragged.lengths = true;
         check(ctx, recurrent_graph(ctx, &ragged, false), "recurrent_train_f32", 1e-4, 4e-6);
         ragged.samples = 3;
-        check(ctx, recurrent_graph(ctx, &ragged, true), "recurrent_grad_f32", 1e-4, 2e-4); /* sums of products up to 100 */
+        check(ctx, recurrent_graph(ctx, &ragged, true), "recurrent_grad_f32", 1e-4,
+              2e-4); /* sums of products up to 100 */
     }
     skv_test_context_end(ctx);
 }

@@ -159,8 +159,7 @@ static void input_part(recurrent_run *u) {
         for (int64_t j = 0; j < both; j++) to[j] = u->bias[j] + u->bias[gh + j];
         for (int64_t j = both; j < gh; j++) to[j] = u->bias[j];
     }
-    product(u, 'N', 'T', rows, gh, s->input, u->x, s->input, u->w, s->input, u->bias ? 1.0f : 0.0f, u->gates,
-            gh);
+    product(u, 'N', 'T', rows, gh, s->input, u->x, s->input, u->w, s->input, u->bias ? 1.0f : 0.0f, u->gates, gh);
 }
 
 /* The GRU's hidden gate: its recurrent bias plus the product of R's last part with x[batch][h]. */
@@ -324,8 +323,7 @@ static void gather(recurrent_run *u) {
     const bool gru = s->kind == SKV_GRU;
     if (out[OUT_X]) product(u, 'N', 'N', rows, in, gh, u->gates, gh, u->w, in, u->d ? 1.0f : 0.0f, out[OUT_X], in);
     if (n_out > OUT_W && out[OUT_W])
-        product(u, 'T', 'N', gh, in, rows, u->gates, gh, u->x, in, 0.0f, (float *)out[OUT_W] + u->d * gh * in,
-                in);
+        product(u, 'T', 'N', gh, in, rows, u->gates, gh, u->x, in, 0.0f, (float *)out[OUT_W] + u->d * gh * in, in);
     if (n_out > OUT_R && out[OUT_R]) {
         float *to = (float *)out[OUT_R] + u->d * gh * n;
         product(u, 'T', 'N', gru ? 2 * n : gh, n, rows, u->gates, gh, u->h, n, 0.0f, to, n);
