@@ -178,7 +178,7 @@ if(SKIVE_IS_X86_64)
 endif()
 
 # What sanitizer builds leave out of files whose loops are written out for every number of rows: clang's checks of undefined
-# behaviour take minutes there, and those of addresses too unless they are calls.
+# behaviour take minutes there, and those of addresses too unless they are calls. Fuzzing learns nothing from their branches.
 set(SKIVE_LIGHT_CHECKS)
 if(SKIVE_SANITIZE MATCHES "undefined")
   list(APPEND SKIVE_LIGHT_CHECKS -fno-sanitize=undefined)
@@ -186,6 +186,10 @@ endif()
 if(SKIVE_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
   list(APPEND SKIVE_LIGHT_CHECKS -mllvm -asan-instrumentation-with-call-threshold=0)
 endif()
+if(SKIVE_FUZZ)
+  list(APPEND SKIVE_LIGHT_CHECKS -fno-sanitize=fuzzer-no-link)
+endif()
+set(SKIVE_LIGHT_SCALAR kernels/packed_scalar.c kernels/pool_window_scalar.c kernels/sgemm_scalar.c kernels/sparse/loops_scalar.c)
 
 # Removes what other processors' levels list from the variable `sources` (absolute paths) and gives the rest its flags;
 # `own` becomes the levels of this processor.
@@ -207,13 +211,15 @@ function(skive_apply_levels sources own)
       if(file MATCHES "/(unary|rows)_")
         list(APPEND flags -ffp-contract=fast)
       endif()
-      if(file MATCHES "/(winograd_|packed_|sgemm_|sparse/loops_|pool_window_|int8/(few|gemm|loops|shift|winograd)_)")
+      if(file MATCHES "/(winograd_|packed_|sgemm_|sparse/loops_|pool_window_|attention_|elements_|int8/(few|gemm|loops|shift|winograd|xnor|sparse|depthwise)_)")
         list(APPEND flags ${SKIVE_LIGHT_CHECKS})
       endif()
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags}")
     endforeach()
   endforeach()
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/packed_scalar.c PROPERTIES COMPILE_OPTIONS "${SKIVE_LIGHT_CHECKS}")
+  foreach(file ${SKIVE_LIGHT_SCALAR})
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/src/${file} PROPERTIES COMPILE_OPTIONS "${SKIVE_LIGHT_CHECKS}")
+  endforeach()
   set(${sources} ${left} PARENT_SCOPE)
   set(${own} ${here} PARENT_SCOPE)
 endfunction()

@@ -9,13 +9,13 @@ started=$SECONDS
 say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
 
 say "an x86-64 without AVX, emulated"
-scripts/old_x86.sh build-ci || [ $? = 77 ]
+SKIVE_FEW_CASES=1 scripts/old_x86.sh build-ci || [ $? = 77 ]
 
 say "aarch64, emulated"
 SKIVE_FEW_CASES=1 scripts/cross_test.sh aarch64 build-ci/skive || [ $? = 77 ]
 
 say "s390x, which is big-endian, emulated: readers, writers and coders"
-scripts/cross_test.sh --files s390x build-ci/skive || [ $? = 77 ]
+SKIVE_FEW_CASES=1 scripts/cross_test.sh --files s390x build-ci/skive || [ $? = 77 ]
 
 say "clang, warnings are errors, sanitizers, fuzz targets"
 linker=() # 200 programs with everything in them: bfd's takes three times as long
@@ -24,8 +24,9 @@ cmake --preset fuzz "${linker[@]}" >/dev/null
 cmake --build build-fuzz -j "$jobs"
 
 say "tests under the address and undefined-behaviour sanitizers"
-# Threads that wait must not spin: two tests run at once.
-OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2 ctest --test-dir build-fuzz -j "$jobs" --output-on-failure --no-tests=error -LE release-only
+# Threads that wait must not spin: two tests run at once. Freed memory is held back less long and stacks are kept less deep
+# than by default, which costs a fifth of the time.
+ASAN_OPTIONS=quarantine_size_mb=32:malloc_context_size=12 OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2 ctest --test-dir build-fuzz -j "$jobs" --output-on-failure --no-tests=error -LE release-only
 
 say "fuzzing"
 tests/fuzz/run.sh build-fuzz fixed

@@ -105,8 +105,16 @@ bool skv_test_sanitized(void) { return SANITIZED; }
 
 uint64_t skv_test_rounds(uint64_t n) { return SANITIZED || getenv("SKIVE_FEW_CASES") ? (n + 4) / 5 : n; }
 
+enum { MOST_WALKS = SANITIZED ? 80 : 400 };
+
 long skv_test_walk_allocations(skv_test_body body, void *user, long step) {
-    for (long n = 1;; n += SANITIZED ? 5 * step : step) {
+    skive_context *whole = skv_test_context();
+    skv_test_ok(whole, body(whole, user));
+    const long all = skv_test_requests(whole), least = SANITIZED ? 5 * step : step;
+    skv_test_context_end(whole);
+    /* An odd step meets the allocations of a loop's rounds in turn. */
+    const long apart = all / MOST_WALKS < least ? least : all / MOST_WALKS | 1;
+    for (long n = 1;; n += apart) {
         skive_context *ctx = skv_test_context_failing(n);
         skive_status status = body(ctx, user);
         bool failed = skv_test_failed(ctx);
