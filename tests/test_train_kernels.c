@@ -16,6 +16,7 @@
 #include "graph/graph.h"
 #include "graph/op.h"
 #include "support.h"
+#include "tensor/tensor.h"
 
 #include <cmocka.h>
 
@@ -224,7 +225,7 @@ static void bias(void **state) {
         skive_value *y = skv_emit(&b, "Gemm", SKV_IN(skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE), w, c),
                                   SKV_ATTRS(SKV_INT("transB", 1)));
         finish(g, &b, y, skv_emit(&b, "Flatten", SKV_IN(k), SKV_NONE), x);
-        compare(ctx, g, "sum_to_f32", 1e-5);
+        compare(ctx, g, "reduce_f32", 1e-5);
         skive_graph_free(g);
         skv_test_context_end(ctx);
     }
@@ -310,6 +311,104 @@ static void rows(void **state) {
     }
 }
 
+/* Softmax and its logarithm over an axis with others behind it: one column, about a vector, beyond a strip. */
+static void rows_across(void **state) {
+    static const int64_t columns[] = {2, 15, 16, 33, 300};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(columns); i++) {
+        for (int form = 0; form < 4; form++) {
+            skive_context *ctx = skv_test_context();
+            skive_graph *g = NULL;
+            skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+            skv_builder b = skv_build(g);
+            skive_value *x = input(g, "x", 3, 21, 2, columns[i]), *k = input(g, "k", 3, 21, 2, columns[i]);
+            skive_value *y = skv_emit(&b, form & 1 ? "LogSoftmax" : "Softmax", SKV_IN(x),
+                                      SKV_ATTRS(SKV_INT("axis", form & 2 ? 1 : -2)));
+            finish(g, &b, y, k, x);
+            compare(ctx, g, "rows_gradient_f32", 1e-5);
+            skive_graph_free(g);
+            skv_test_context_end(ctx);
+        }
+    }
+}
+
+/* Gradients of activations, as they come and behind a convolution, whose channels may lie in blocks. */
+static void activations(void **state) {
+    static const char *const ops[] = {"HardSwish", "LeakyRelu", "Clip", "Clip", "Gelu", "Gelu"};
+    const int64_t w[4] = {19, 3, 1, 1};
+    (void)state;
+    for (int which = 0; which < 12; which++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+        skv_builder b = skv_build(g);
+        const bool behind = which >= 6;
+        const int op = which % 6;
+        skive_value *x = input(g, "x", 2, behind ? 3 : 19, 9, 7), *k = input(g, "k", 2, 19, 9, 7);
+        skive_value *y = behind ? skv_emit(&b, "Conv", SKV_IN(x, param(&b, "w", 4, w, -2, 2)), SKV_NONE) : x;
+        skive_value *low = op == 2 ? skv_emit_scalar(&b, SKIVE_F32, -0.5) : NULL,
+                    *high = op == 2 || op == 3 ? skv_emit_scalar(&b, SKIVE_F32, 0.75) : NULL;
+        const skv_in_list in = op == 2 || op == 3 ? SKV_IN(y, low, high) : SKV_IN(y);
+        y = skv_emit(&b, ops[op], in,
+                     op == 1   ? SKV_ATTRS(SKV_FLT("alpha", 0.3))
+                     : op == 5 ? SKV_ATTRS(SKV_STR("approximate", "tanh"))
+                               : SKV_NONE);
+        finish(g, &b, y, k, x);
+        compare(ctx, g, "element_gradient_f32", 1e-5);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+/* What was broadcast is summed again: over leading, inner and last axes, and where the operand has fewer. */
+static void broadcast_operands(void **state) {
+    static const int64_t forms[][4] = {{3, 5, 1, 1}, {1, 5, 1, 1}, {1, 5, 6, 7}, {3, 1, 6, 1},
+                                       {3, 5, 6, 1}, {1, 1, 1, 1}, {1, 1, 1, 7}, {3, 1, 1, 7}};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(forms) * 4; i++) {
+        const int64_t *dims = forms[i / 4];
+        int rank = 4, ones = 0;
+        while (ones < 3 && dims[ones] == 1) ones++;
+        if (i & 1) rank -= ones;
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+        skv_builder b = skv_build(g);
+        skive_value *x = input(g, "x", 3, 5, 6, 7), *k = input(g, "k", 3, 5, 6, 7);
+        skive_value *w = param(&b, "w", rank, dims + 4 - rank, 0.5, 1.5);
+        skive_value *y = skv_emit(&b, i & 2 ? "Mul" : "Add", SKV_IN(x, w), SKV_NONE);
+        finish(g, &b, y, k, x);
+        compare(ctx, g, "reduce_f32", 1e-5);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+/* Embeddings: words that occur more than once or never, counted from the end too. */
+static void embeddings(void **state) {
+    static const int64_t widths[] = {1, 5, 16, 33};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(widths) * 2; i++) {
+        const int64_t table[2] = {11, widths[i / 2]}, places[2] = {4, 130};
+        int64_t words[4 * 130];
+        for (int k = 0; k < 4 * 130; k++) words[k] = k % 7 * 5 % 9 - 3 * (k % 2);
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+        skv_builder b = skv_build(g);
+        const skive_tensor t = skv_tensor_view(SKIVE_I64, 2, places, words);
+        skive_value *at = NULL;
+        skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &at));
+        skive_value *w = param(&b, "w", i & 1 ? 1 : 2, table, -1, 1);
+        skive_value *y = skv_emit(&b, "Gather", SKV_IN(w, at), SKV_NONE);
+        skive_value *k = i & 1 ? input(g, "k", 1, 1, 4, 130) : input(g, "k", 1, 4, 130, widths[i / 2]);
+        finish(g, &b, y, k, k);
+        compare(ctx, g, "table_f32", 1e-5);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolution),
@@ -317,6 +416,10 @@ int main(void) {
         cmocka_unit_test(pooling),
         cmocka_unit_test(bias),
         cmocka_unit_test(rows),
+        cmocka_unit_test(rows_across),
+        cmocka_unit_test(activations),
+        cmocka_unit_test(broadcast_operands),
+        cmocka_unit_test(embeddings),
         cmocka_unit_test(first_convolution_and_pool),
         cmocka_unit_test(lower_instruction_sets),
     };

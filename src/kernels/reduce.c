@@ -1,4 +1,4 @@
-/* Reductions of float32 over any axes, in any layout; ArgMax and ArgMin. The input's last axis in memory is either
+/* Reductions of float32 over any axes, in any layout, and SumTo, the gradient of what was broadcast. The input's last axis in memory is either
  * reduced, and goes row by row, or kept, and goes in strips of columns. */
 #include "kernels/reduce.h"
 
@@ -32,11 +32,17 @@ static const struct served {
     skv_reduce_step step;
     reduce_end end;
 } served[] = {
-    {SKV_OP_REDUCE_SUM, SKV_RD_SUM, AS_IT_IS},           {SKV_OP_REDUCE_MEAN, SKV_RD_SUM, MEAN},
-    {SKV_OP_REDUCE_MAX, SKV_RD_MAX, AS_IT_IS},           {SKV_OP_REDUCE_MIN, SKV_RD_MIN, AS_IT_IS},
-    {SKV_OP_REDUCE_PROD, SKV_RD_PRODUCT, AS_IT_IS},      {SKV_OP_REDUCE_L1, SKV_RD_MAGNITUDE, AS_IT_IS},
-    {SKV_OP_REDUCE_SUM_SQUARE, SKV_RD_SQUARE, AS_IT_IS}, {SKV_OP_REDUCE_L2, SKV_RD_SQUARE, ROOT},
-    {SKV_OP_REDUCE_LOG_SUM, SKV_RD_SUM, LOGARITHM},      {SKV_OP_REDUCE_LOG_SUM_EXP, SKV_RD_EXP, LOGARITHM},
+    {SKV_OP_REDUCE_SUM, SKV_RD_SUM, AS_IT_IS},
+    {SKV_OP_REDUCE_MEAN, SKV_RD_SUM, MEAN},
+    {SKV_OP_REDUCE_MAX, SKV_RD_MAX, AS_IT_IS},
+    {SKV_OP_REDUCE_MIN, SKV_RD_MIN, AS_IT_IS},
+    {SKV_OP_REDUCE_PROD, SKV_RD_PRODUCT, AS_IT_IS},
+    {SKV_OP_REDUCE_L1, SKV_RD_MAGNITUDE, AS_IT_IS},
+    {SKV_OP_REDUCE_SUM_SQUARE, SKV_RD_SQUARE, AS_IT_IS},
+    {SKV_OP_REDUCE_L2, SKV_RD_SQUARE, ROOT},
+    {SKV_OP_REDUCE_LOG_SUM, SKV_RD_SUM, LOGARITHM},
+    {SKV_OP_REDUCE_LOG_SUM_EXP, SKV_RD_EXP, LOGARITHM},
+    {SKV_OP_SUM_TO, SKV_RD_SUM, AS_IT_IS},
 };
 
 const skv_reduce_loops *skv_reduce_loops_of(skv_isa isa) {
@@ -47,8 +53,22 @@ const skv_reduce_loops *skv_reduce_loops_of(skv_isa isa) {
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (!skv_kernel_f32(&n->in[0])) return skv_decline(why, "not float32, or empty");
     if (n->in[0].type.rank < 1) return skv_decline(why, "a scalar");
+    if (skv_node_is(n->node, SKV_OP_SUM_TO)) return true; /* the result's shape says it */
     if (skv_kernel_has_input(n, 1) && !n->in[1].constant) return skv_decline(why, "computed axes");
     return true;
+}
+
+/* The axes that are summed, a bit for each. */
+static bool axes_of(const skv_kernel_node *n, uint32_t *mask) {
+    const skive_type *x = &n->in[0].type, *y = &n->out[0].type;
+    if (!skv_node_is(n->node, SKV_OP_SUM_TO))
+        return skv_reduce_axes(n->node, skv_kernel_has_input(n, 1) ? n->in[1].constant : NULL, x->rank, mask);
+    *mask = 0;
+    for (int d = 0; d < x->rank; d++) {
+        const int at = d - (x->rank - y->rank);
+        if (at < 0 || y->dims[at].size != x->dims[d].size) *mask |= 1u << d;
+    }
+    return y->rank <= x->rank;
 }
 
 static void put(axes_list *l, int64_t dim, int64_t x, int64_t y) {
@@ -63,7 +83,7 @@ static skive_status prepare(skv_kernel_node *n) {
     reduce_state *st = NULL;
     skv_strides s;
     uint32_t mask;
-    if (!skv_reduce_axes(n->node, skv_kernel_has_input(n, 1) ? n->in[1].constant : NULL, x->rank, &mask))
+    if (!axes_of(n, &mask))
         return skv_fail_at(n->ctx, SKIVE_ERR_SHAPE, n->node->name, "the axes do not match the input");
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
@@ -198,11 +218,11 @@ static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 static const skv_op_kind ops[] = {SKV_OP_REDUCE_SUM,         SKV_OP_REDUCE_MEAN, SKV_OP_REDUCE_MAX,
                                   SKV_OP_REDUCE_MIN,         SKV_OP_REDUCE_PROD, SKV_OP_REDUCE_L1,
                                   SKV_OP_REDUCE_SUM_SQUARE,  SKV_OP_REDUCE_L2,   SKV_OP_REDUCE_LOG_SUM,
-                                  SKV_OP_REDUCE_LOG_SUM_EXP, SKV_OP_NONE};
+                                  SKV_OP_REDUCE_LOG_SUM_EXP, SKV_OP_SUM_TO,      SKV_OP_NONE};
 
 const skv_kernel skv_kernel_reduce_f32 = {
     .name = "reduce_f32",
-    .brief = "sums, means, extremes and norms over any axes, in any layout",
+    .brief = "sums, means, extremes and norms over any axes, and SumTo, in any layout",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

@@ -24,6 +24,11 @@ typedef struct skv_row_loops {
     /* Gradients by x of a row of Softmax, LogSoftmax (y being what they gave) and of layer; dx may be dy. */
     void (*softmax_gradient)(const float *dy, const float *y, float *dx, int64_t n);
     void (*log_softmax_gradient)(const float *dy, const float *y, float *dx, int64_t n);
+    /* The first two over `rows` rows of `w` columns, `stride` apart, for each column by itself. */
+    void (*softmax_gradient_columns)(const float *dy, const float *y, float *dx, int64_t rows, int64_t stride,
+                                     int64_t w);
+    void (*log_softmax_gradient_columns)(const float *dy, const float *y, float *dx, int64_t rows, int64_t stride,
+                                         int64_t w);
     void (*layer_gradient)(const float *dy, const float *x, const float *scale, float mean, float inverse, float *dx,
                            int64_t n);
     /* Of layer by scale and bias: sums over `rows` rows, `stride` apart, of w columns; mean and inverse are of rows. */

@@ -1,5 +1,4 @@
-/* Gradients of what works on rows by themselves, f32: LayerNormalization, Softmax and LogSoftmax over what lies side by
- * side. Rows, and columns where rows are summed, go to threads whole, so that their number changes nothing. */
+/* Gradients of what works on rows by themselves, f32: LayerNormalization, and Softmax and LogSoftmax over any axis. Rows, and columns where rows are summed, go to threads whole, so that their number changes nothing. */
 #include "kernels/rows.h"
 
 enum { PARALLEL_FROM = 1 << 14 };
@@ -7,6 +6,7 @@ enum { PARALLEL_FROM = 1 << 14 };
 typedef struct gradient_state {
     const skv_row_loops *loops;
     int64_t rows, n;
+    int64_t inner, strips; /* Softmax over an axis with others behind it: rows stand across, in strips of columns */
     bool layer, logarithm;
     int threads;
 } gradient_state;
@@ -23,8 +23,6 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         if (skv_type_count(&n->in[2].type) != skv_row_length(n)) return skv_decline(why, "scale is broadcast");
         return true;
     }
-    const int64_t axis = skv_axis(skv_attr_int(n->node, "axis", -1), x->rank);
-    if (axis < 0 || skv_row_length(n) != x->dims[axis].size) return skv_decline(why, "other axes lie behind the axis");
     return true;
 }
 
@@ -36,12 +34,27 @@ static skive_status prepare(skv_kernel_node *n) {
     st->layer = skv_node_is(n->node, SKV_OP_LAYER_NORMALIZATION_GRAD);
     st->logarithm = skv_node_is(n->node, SKV_OP_LOG_SOFTMAX_GRAD);
     st->n = skv_row_length(n);
-    const int64_t count = skv_type_count(&n->in[0].type);
-    st->rows = count / st->n;
+    st->inner = st->strips = 1;
+    const skive_type *x = &n->in[0].type;
+    const int64_t count = skv_type_count(x);
+    if (!st->layer) {
+        st->n = x->dims[skv_axis(skv_attr_int(n->node, "axis", -1), x->rank)].size;
+        st->inner = skv_row_length(n) / st->n;
+        if (st->inner > 1) st->strips = (st->inner + SKV_ROWS_COLUMNS - 1) / SKV_ROWS_COLUMNS;
+    }
+    st->rows = count / (st->n * st->inner) * st->strips;
     st->threads = count < PARALLEL_FROM ? 1 : n->threads;
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     n->in_place = 1u;
     return SKIVE_OK;
+}
+
+static void across(const skv_kernel_call *c, const gradient_state *st, int64_t row) {
+    const int64_t column = row % st->strips * SKV_ROWS_COLUMNS, left = st->inner - column,
+                  at = row / st->strips * st->n * st->inner + column;
+    (st->logarithm ? st->loops->log_softmax_gradient_columns : st->loops->softmax_gradient_columns)(
+        (const float *)c->in[0] + at, (const float *)c->in[1] + at, (float *)c->out[0] + at, st->n, st->inner,
+        left < SKV_ROWS_COLUMNS ? left : SKV_ROWS_COLUMNS);
 }
 
 static void one_row(const skv_kernel_call *c, const gradient_state *st, int64_t row) {
@@ -70,7 +83,7 @@ static skive_status run(const skv_kernel_call *c) {
     }
     if (!c->out[0]) return SKIVE_OK;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t r = 0; r < st->rows; r++) one_row(c, st, r);
+    for (int64_t r = 0; r < st->rows; r++) (st->inner > 1 ? across : one_row)(c, st, r);
     return SKIVE_OK;
 }
 
@@ -81,7 +94,7 @@ static const skv_op_kind ops[] = {SKV_OP_LAYER_NORMALIZATION_GRAD, SKV_OP_SOFTMA
 
 const skv_kernel skv_kernel_rows_gradient_f32 = {
     .name = "rows_gradient_f32",
-    .brief = "gradients of LayerNormalization, and of Softmax and LogSoftmax over the last axis",
+    .brief = "gradients of LayerNormalization, and of Softmax and LogSoftmax over any axis",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

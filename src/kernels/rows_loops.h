@@ -191,6 +191,32 @@ static void log_softmax_gradient(const float *dy, const float *y, float *dx, int
     for (int64_t i = 0; i < n; i++) dx[i] = dy[i] - exp_f32(y[i]) * sum;
 }
 
+static void softmax_gradient_columns(const float *dy, const float *y, float *dx, int64_t rows, int64_t stride,
+                                     int64_t w) {
+    float sum[SKV_ROWS_COLUMNS] = {0};
+    for (int64_t r = 0; r < rows; r++) {
+#pragma omp simd
+        for (int64_t l = 0; l < w; l++) sum[l] += dy[r * stride + l] * y[r * stride + l];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+#pragma omp simd
+        for (int64_t l = 0; l < w; l++) dx[r * stride + l] = y[r * stride + l] * (dy[r * stride + l] - sum[l]);
+    }
+}
+
+static void log_softmax_gradient_columns(const float *dy, const float *y, float *dx, int64_t rows, int64_t stride,
+                                         int64_t w) {
+    float sum[SKV_ROWS_COLUMNS] = {0};
+    for (int64_t r = 0; r < rows; r++) {
+#pragma omp simd
+        for (int64_t l = 0; l < w; l++) sum[l] += dy[r * stride + l];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+#pragma omp simd
+        for (int64_t l = 0; l < w; l++) dx[r * stride + l] = dy[r * stride + l] - exp_f32(y[r * stride + l]) * sum[l];
+    }
+}
+
 static void layer_gradient(const float *dy, const float *x, const float *scale, float mean, float inverse, float *dx,
                            int64_t n) {
     float sum = 0, dot = 0;
@@ -241,6 +267,17 @@ static void layer_sums(const float *dy, const float *x, const float *mean, const
         sums_of(dy, x, mean, inverse, rows, stride, w, dscale, dbias);
 }
 
-const skv_row_loops ROW_LOOPS = {
-    softmax, log_softmax, softmax_columns,  log_softmax_columns,  moments,        affine,
-    layer,   rms,         softmax_gradient, log_softmax_gradient, layer_gradient, layer_sums};
+const skv_row_loops ROW_LOOPS = {softmax,
+                                 log_softmax,
+                                 softmax_columns,
+                                 log_softmax_columns,
+                                 moments,
+                                 affine,
+                                 layer,
+                                 rms,
+                                 softmax_gradient,
+                                 log_softmax_gradient,
+                                 softmax_gradient_columns,
+                                 log_softmax_gradient_columns,
+                                 layer_gradient,
+                                 layer_sums};

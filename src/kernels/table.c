@@ -1,5 +1,6 @@
 /* Gather from a vector of floats and its gradient: weights that share values, in training. The gradient is summed in
- * double by a fixed number of parts, put together in order, so that the number of threads changes nothing. */
+ * double by a fixed number of parts, put together in order, so that the number of threads changes nothing. The gradient
+ * of a table of rows, embeddings: each thread has rows of its own and adds to them in the order of the indices. */
 #include <string.h>
 
 #include "kernels/kernel.h"
@@ -8,6 +9,7 @@ enum { PARALLEL_FROM = 1 << 14, PARTS = 16, MAX_TABLE = 1 << 20 };
 
 typedef struct table_state {
     int64_t n, size; /* indices, entries of the table */
+    int64_t width;   /* numbers of an entry */
     bool wide;       /* int64 indices */
     int threads;
 } table_state;
@@ -20,9 +22,12 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_dtype index = n->in[1].type.dtype;
     if (table->type.dtype != SKIVE_F32 || n->in[0].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     if (index != SKIVE_I32 && index != SKIVE_I64) return skv_decline(why, "indices are neither int32 nor int64");
-    if (table->type.rank != 1) return skv_decline(why, "the table is not a vector");
+    if (table->type.rank != 1 && !is_gradient(n)) return skv_decline(why, "the table is not a vector");
+    if (table->type.rank < 1 || skv_axis(skv_attr_int(n->node, "axis", 0), table->type.rank) != 0)
+        return skv_decline(why, "not along the first axis");
     if (skv_type_count(&n->in[1].type) < 1 || skv_type_count(&table->type) < 1) return skv_decline(why, "empty");
-    if (skv_type_count(&table->type) > MAX_TABLE) return skv_decline(why, "the table is large");
+    if (table->type.rank == 1 && skv_type_count(&table->type) > MAX_TABLE)
+        return skv_decline(why, "the table is large");
     return true;
 }
 
@@ -32,11 +37,12 @@ static skive_status prepare(skv_kernel_node *n) {
     n->state = st;
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     st->n = skv_type_count(&n->in[1].type);
-    st->size = skv_type_count(&table_of(n)->type);
+    st->size = table_of(n)->type.dims[0].size;
+    st->width = skv_type_count(&table_of(n)->type) / st->size;
     st->wide = n->in[1].type.dtype == SKIVE_I64;
-    st->threads = st->n < PARALLEL_FROM ? 1 : n->threads;
-    if (is_gradient(n)) {
-        n->skips_input_data[2] = true;
+    st->threads = st->n * st->width < PARALLEL_FROM ? 1 : n->threads;
+    if (is_gradient(n)) n->skips_input_data[2] = true;
+    if (is_gradient(n) && st->width == 1) {
         n->scratch_bytes = PARTS * (size_t)st->size * sizeof(double);
     }
     return SKIVE_OK;
@@ -83,10 +89,32 @@ static bool add_up(const table_state *st, const float *dy, const void *indices, 
     return inside;
 }
 
+static bool add_rows(const table_state *st, const float *dy, const void *indices, float *dx) {
+    const int threads = st->threads;
+    const int64_t w = st->width;
+    bool inside = true;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : inside) if (threads > 1)
+    for (int t = 0; t < threads; t++) {
+        const int64_t first = st->size * t / threads, end = st->size * (t + 1) / threads;
+        memset(dx + first * w, 0, (size_t)((end - first) * w) * sizeof *dx);
+        for (int64_t i = 0; i < st->n; i++) {
+            const int64_t at = index_at(st, indices, i);
+            inside = inside && at >= 0;
+            if (at < first || at >= end) continue;
+            float *to = dx + at * w;
+            const float *from = dy + i * w;
+#pragma omp simd
+            for (int64_t k = 0; k < w; k++) to[k] += from[k];
+        }
+    }
+    return inside;
+}
+
 static skive_status run(const skv_kernel_call *c) {
     const table_state *st = c->n->state;
-    const bool inside = is_gradient(c->n) ? add_up(st, c->in[0], c->in[1], c->scratch, c->out[0])
-                                          : gather(st, c->in[0], c->in[1], c->out[0]);
+    const bool inside = !is_gradient(c->n) ? gather(st, c->in[0], c->in[1], c->out[0])
+                        : st->width == 1   ? add_up(st, c->in[0], c->in[1], c->scratch, c->out[0])
+                                           : add_rows(st, c->in[0], c->in[1], c->out[0]);
     if (inside) return SKIVE_OK;
     return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
                        "node '%s': an index is out of range for a dimension of %lld", c->n->node->name,
@@ -99,7 +127,7 @@ static const skv_op_kind ops[] = {SKV_OP_GATHER, SKV_OP_GATHER_GRAD, SKV_OP_NONE
 
 const skv_kernel skv_kernel_table_f32 = {
     .name = "table_f32",
-    .brief = "Gather from a vector, and its gradient",
+    .brief = "Gather from a vector, and the gradient of Gather from a vector or rows",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,
