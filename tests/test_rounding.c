@@ -9,6 +9,7 @@
 #include <skive/zoo.h>
 
 #include "base/cholesky.h"
+#include "graph/graph.h"
 #include "quant/rounding.h"
 #include "support.h"
 
@@ -232,6 +233,41 @@ static void layers_of_models(void **state) {
     (void)sqnr_of("ds-cnn:0.1", &o, 10);
 }
 
+/* A square weight that is read along both axes has codes for each: those of one would be read with the other's scales. */
+static void weights_read_along_two_axes(void **state) {
+    static const char *const ways[] = {"adaround:iterations=50,rows=32", "gptq", "awq", "nearest"};
+    const int64_t dims[2] = {10, 10};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(ways); i++) {
+        skive_context *ctx = skv_test_context();
+        skive_quantize_options o = options(ways[i]);
+        skive_quantize_report r;
+        skive_graph *g = NULL;
+        o.weights = "int8";
+        if (i == 3) o.bias_correction = "empirical";
+        skv_test_ok(ctx, skive_graph_create(ctx, "tied", &g));
+        skv_builder b = skv_build(g);
+        const skive_type type = {.dtype = SKIVE_F32, .rank = 2, .dims = {{1, NULL}, {10, NULL}}};
+        skive_tensor t = skv_test_random(ctx, SKIVE_F32, 2, dims, 3, -1, 1);
+        for (int64_t k = 0; k < 10; k++) /* scales of rows and of columns differ */
+            for (int64_t l = 0; l < 10; l++) ((float *)t.data)[k * 10 + l] *= (float)((k + 1) * (10 - l)) / 30;
+        skive_value *x = NULL, *w = NULL;
+        skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+        skv_test_ok(ctx, skive_graph_add_parameter(g, "w", &t, &w));
+        skive_tensor_free(ctx, &t);
+        skive_value *y = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "Gemm", SKV_IN(x, w), SKV_NONE)), SKV_NONE);
+        y = skv_emit(&b, "Gemm", SKV_IN(y, w), SKV_ATTRS(SKV_INT("transB", 1)));
+        skv_test_ok(ctx, b.status);
+        skv_test_ok(ctx, skive_graph_infer(g));
+        skv_test_ok(ctx, skive_graph_add_output(g, y));
+        skv_test_ok(ctx, skive_quantize_feed(ctx, g, feed, NULL, &o, &r));
+        if (!(r.outputs[0].sqnr > 30)) fail_msg("%s: %g dB", ways[i], r.outputs[0].sqnr);
+        skive_quantize_report_free(ctx, &r);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 static void refused(const skive_quantize_options *o, skive_status expected, const char *says) {
     skive_context *ctx = skv_test_context();
     const skive_status status = quantize(ctx, "mlp:4", o, NULL);
@@ -275,6 +311,7 @@ int main(void) {
         cmocka_unit_test(gptq_by_hand),
         cmocka_unit_test(better_than_nearest),
         cmocka_unit_test(layers_of_models),
+        cmocka_unit_test(weights_read_along_two_axes),
         cmocka_unit_test(what_cannot_be),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -2,7 +2,7 @@
  * gives what it gives when they are there and empty. Empty means zeros. An op that takes a statistic over the channels
  * takes it over those that are left; its reference is the whole op on inputs in which the removed channels do not
  * count: copies of channels that are left, in equal numbers, for a mean; the lowest number for a maximum or an
- * exponential; 1 for a product. */
+ * exponential; 1 for a product. An op of whose record nothing says that it mixes gives each channel from that channel. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +30,8 @@ static filling filling_of(const skv_op *op) {
         const char *op;
         filling how;
     } list[] = {{"Softmax", LOWEST},         {"LogSoftmax", LOWEST}, {"Hardmax", LOWEST}, {"ReduceMax", LOWEST},
-                {"ReduceLogSumExp", LOWEST}, {"ReduceMin", HIGHEST}, {"ReduceProd", ONE}};
+                {"ReduceLogSumExp", LOWEST}, {"ReduceMin", HIGHEST}, {"ReduceProd", ONE}, {"CumSum", ZERO},
+                {"LpNormalization", ZERO}};
     for (size_t i = 0; i < SKV_COUNT(list); i++)
         if (strcmp(op->name, list[i].op) == 0) return list[i].how;
     return COPIES;
@@ -281,6 +282,56 @@ static size_t remove_family(bench *b, int family, size_t first) {
     return tried;
 }
 
+/* ---- what mixes says so ---- */
+
+/* Whether the elements of `out` that lie outside of the channel differ from those of `want`. */
+static bool differs_elsewhere(const skive_tensor *out, const skive_tensor *want, const masks *m) {
+    int64_t index[SKIVE_MAX_RANK] = {0};
+    const double tol = tolerance(want->dtype);
+    for (int64_t e = 0; e < skive_tensor_count(want); e++) {
+        bool keep = true;
+        for (int d = 0; d < want->rank; d++) keep = keep && m->keep[d][index[d]];
+        if (keep && !skv_test_close(skive_tensor_get(out, e), skive_tensor_get(want, e), tol, tol)) return true;
+        for (int d = want->rank - 1; d >= 0 && ++index[d] == want->dims[d]; d--) index[d] = 0;
+    }
+    return false;
+}
+
+/* A channel that goes through the node from its data to its result, and does not mix: other numbers in it change nothing
+ * in the other channels. A channel of weights, too, is read elsewhere (the products of a cell), and is not tried. */
+static void alone(bench *b, size_t channel) {
+    const skive_node *n = b->graph->nodes[0];
+    const skive_channel_slice *s;
+    size_t n_slices;
+    bool through = false, only = true;
+    masks in = {0}, out = {0};
+    skive_tensor other = {0}, before = {0}, after = {0};
+    const skive_tensor *list[MAX_IO] = {NULL};
+    skive_coupling_get(b->k, channel, &s, &n_slices, NULL);
+    for (size_t i = 0; i < n_slices; i++) {
+        through = through || s[i].value == n->outputs[0];
+        only = only && (s[i].value == n->outputs[0] || s[i].value == n->inputs[0]);
+    }
+    if (!through || !only || n->n_outputs != 1 || skive_coupling_mixes(b->k, channel)) return;
+    masks_make(&in, &n->inputs[0]->type);
+    masks_make(&out, &n->outputs[0]->type);
+    masks_remove(&in, b->k, n->inputs[0], channel, channel);
+    masks_remove(&out, b->k, n->outputs[0], channel, channel);
+    for (uint32_t i = 0; i < n->n_inputs; i++) list[i] = b->in[i].data ? &b->in[i] : NULL;
+    must(b, skv_op_evaluate(b->ctx, n, list, n->n_inputs, &before, 1), "the node");
+    other = emptied(b, 0, &in, ONE);
+    list[0] = &other;
+    if (skv_op_evaluate(b->ctx, n, list, n->n_inputs, &after, 1) == SKIVE_OK &&
+        differs_elsewhere(&after, &before, &out))
+        FAULT("%s: channel %zu counts in others of its axis, and the record does not say that it mixes\n", label(b),
+              channel);
+    masks_free(&in);
+    masks_free(&out);
+    skive_tensor_free(b->ctx, &other);
+    skive_tensor_free(b->ctx, &before);
+    skive_tensor_free(b->ctx, &after);
+}
+
 /* Returns how many removals were compared. */
 static size_t try_case(const skv_op *op, const skv_op_case *kase) {
     bench b = {.ctx = skv_test_context(), .op = op, .kase = kase};
@@ -300,6 +351,7 @@ static size_t try_case(const skv_op *op, const skv_op_case *kase) {
             tried += remove_family(&b, family, i);
         }
         if (!copies && i < MAX_TRIES) tried += removal(&b, &i, NULL, 1);
+        if (i < MAX_TRIES) alone(&b, i);
     }
     /* Of all kinds at once. */
     for (uint64_t round = 0; round < 4; round++) {

@@ -238,13 +238,17 @@ static skive_status rows_behind(const skv_rounding_job *job, const bool *before,
     return status;
 }
 
-/* An earlier node with the same weight, whose codes serve for this one too. */
+static bool shares_scales(const skv_gridded *a, const skv_gridded *b) {
+    return a->groups == b->groups && a->out_axis == b->out_axis && a->in_axis == b->in_axis && a->size == b->size;
+}
+
+/* An earlier node that reads the same weight along the same axes, whose codes serve for this one too. */
 static const skv_gridded *codes_of_same(const skv_rounding_job *job, skive_node *const *order, uint32_t at) {
     for (uint32_t i = 0; i < at; i++) {
         const skive_node *n = order[i];
         const skv_gridded *c = &job->points->weights[n->id];
         if (job->chosen[n->id] && c->code && n->inputs[1] == order[at]->inputs[1] &&
-            c->groups == job->points->weights[order[at]->id].groups)
+            shares_scales(c, &job->points->weights[order[at]->id]))
             return c;
     }
     return NULL;

@@ -53,9 +53,14 @@ static skive_status grad(skv_grad *c) {
     return b->status;
 }
 
-/* Every element of a line depends on the whole line. */
-/* Channels of zeros do not count in a norm. */
-static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
+/* Channels of zeros do not count in a norm; every other one does. */
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    skv_couple_same_axes(c, 0);
+    if (!x || x->rank < 1) return;
+    const int64_t axis = skv_axis(skv_attr_int(skv_couple_node(c), "axis", -1), x->rank);
+    if (axis >= 0) skv_couple_mixes(c, SKV_CIN(0, (int)axis), "a norm is taken over this axis");
+}
 
 static skv_range range(const skive_node *n, const skv_range *in) {
     (void)n;

@@ -15,8 +15,16 @@ static skive_status grad(skv_grad *c) {
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 14, 0); }
 
-/* To a sum, zeros add nothing: the steps may go as well. */
-static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
+/* To a sum, zeros add nothing: the steps may go as well. What is not zero counts in the sums behind it, though. */
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    const skive_tensor *list = skv_node_constant(skv_couple_node(c), 1);
+    int64_t axis = 0;
+    skv_couple_same_axes(c, 0);
+    const bool known = skv_couple_constant(c, 1) && list && skv_read_ints(list, &axis, 1) == 1;
+    for (int d = 0; x && d < x->rank; d++)
+        if (!known || d == skv_axis(axis, x->rank)) skv_couple_mixes(c, SKV_CIN(0, d), "CumSum adds along this axis");
+}
 
 static const skv_op_case cases[] = {
     {.name = "rows",
