@@ -140,6 +140,54 @@ static void test_generous(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A branch of an If that reads `y` of the outer graph: its columns in another order, or the negative. */
+static void branch(skive_context *ctx, skive_node *n, const char *name, skive_value *y, const int64_t *order) {
+    skive_graph *g = NULL;
+    skive_value *in = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, name, &g));
+    g->parent = y->graph;
+    skv_builder b = skv_build(g);
+    skv_test_ok(ctx, skv_graph_new_value(g, y->name, &in));
+    in->outer = y;
+    in = order ? skv_emit(&b, "Gather", SKV_IN(in, skv_emit_ints(&b, order, CLASSES)), SKV_ATTRS(SKV_INT("axis", 1)))
+               : skv_emit(&b, "Neg", SKV_IN(in), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, in));
+    skv_test_ok(ctx, skv_node_set_graph_attr(n, name, g));
+}
+
+/* Behind what is quantized an If puts the classes into their order: the drop is that of the whole model, not of the part
+ * before it. */
+static void test_behind_data(void **state) {
+    static const int64_t order[] = {1, 2, 0}, back[] = {2, 0, 1};
+    skive_context *ctx = skv_test_context();
+    skive_quantize_control c;
+    bench b = start(ctx);
+    skv_builder e = skv_build(b.g);
+    skive_node *choice = NULL;
+    (void)state;
+    skive_value *y = b.g->outputs[0], *low = skv_emit_scalar(&e, SKIVE_F32, -1e30), *chosen = NULL;
+    skv_test_ok(ctx, skv_graph_remove_output(b.g, 0));
+    y = skv_emit(&e, "Gather", SKV_IN(y, skv_emit_ints(&e, order, CLASSES)), SKV_ATTRS(SKV_INT("axis", 1)));
+    skive_value *sum = skv_emit(&e, "ReduceSum", SKV_IN(y), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *condition = skv_emit(&e, "Greater", SKV_IN(sum, low), SKV_NONE);
+    skv_test_ok(ctx, e.status);
+    skv_test_ok(ctx, skv_graph_new_value(b.g, "chosen", &chosen));
+    skv_test_ok(ctx, skv_graph_new_node(b.g, "If", NULL, "choice", &condition, 1, &chosen, 1, &choice));
+    branch(ctx, choice, "then_branch", y, back);
+    branch(ctx, choice, "else_branch", y, NULL);
+    skv_test_ok(ctx, skive_graph_add_output(b.g, chosen));
+    skv_test_ok(ctx, skive_graph_infer(b.g));
+    const double before = accuracy(ctx, b.g, b.validation);
+    skv_test_ok(ctx, skive_quantize_within(ctx, b.g, b.train, b.validation, NULL, 2, &b.o, NULL, &c));
+    assert_true(before > 85 && c.search.feasible);
+    assert_int_equal(c.search.applied, 2);
+    assert_true(fabs(before - accuracy(ctx, b.g, b.validation) - c.search.drop) < 1e-9);
+    skive_quantize_control_free(ctx, &c);
+    finish(&b);
+    skv_test_context_end(ctx);
+}
+
 /* Only the spoilt node may be quantized: then nothing is within the limit, and the graph stays as it is. */
 static void test_infeasible(void **state) {
     skive_context *ctx = skv_test_context();
@@ -212,10 +260,8 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_culprit),
-        cmocka_unit_test(test_generous),
-        cmocka_unit_test(test_infeasible),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_culprit),    cmocka_unit_test(test_generous), cmocka_unit_test(test_behind_data),
+        cmocka_unit_test(test_infeasible), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

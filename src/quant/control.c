@@ -105,6 +105,7 @@ typedef struct controlling {
     skive_context *ctx;
     const skv_quant_control *c;
     const skive_graph *work;
+    const skv_quant_split *split;
     const skive_quantize_options *o;
     const skv_points *points;
     const skv_kept *trial;
@@ -163,7 +164,8 @@ static skive_status evaluate(void *user, size_t applied, skive_eval_report *out)
     skive_graph *g = NULL;
     take_first(c, applied);
     SKV_TRY(skv_quant_insert_part(c->ctx, c->work, c->o, c->part, c->points, &g));
-    const skive_status status = skv_evaluate(c->ctx, g, c->c->validation, &(skv_evaluation){0}, out);
+    skive_status status = c->split->part ? skv_quant_split_join_float(c->ctx, c->split, g) : SKIVE_OK;
+    if (status == SKIVE_OK) status = skv_evaluate(c->ctx, g, c->c->validation, &(skv_evaluation){0}, out);
     skive_graph_free(g);
     return status;
 }
@@ -209,10 +211,17 @@ static skive_status search(controlling *c, bool *chosen, skive_quantize_report *
 }
 
 skive_status skv_quant_control_run(skive_context *ctx, const skv_quant_control *control, const skive_graph *work,
-                                   const skive_quantize_options *o, const skv_points *points, const skv_kept *trial,
-                                   const bool *left_out, bool *chosen, skive_quantize_report *report) {
-    controlling c = {
-        .ctx = ctx, .c = control, .work = work, .o = o, .points = points, .trial = trial, .left_out = left_out};
+                                   const skv_quant_split *split, const skive_quantize_options *o,
+                                   const skv_points *points, const skv_kept *trial, const bool *left_out, bool *chosen,
+                                   skive_quantize_report *report) {
+    controlling c = {.ctx = ctx,
+                     .c = control,
+                     .work = work,
+                     .split = split,
+                     .o = o,
+                     .points = points,
+                     .trial = trial,
+                     .left_out = left_out};
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)work->n_nodes + 1, sizeof *c.part, &c.part));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)work->n_nodes + 1, sizeof *c.candidates, &c.candidates));

@@ -115,6 +115,8 @@ skive_status skv_quant_split_rest(skive_context *ctx, const skv_quant_split *s, 
 /* Appends the rest, or a changed form of it, to a form of the part, which becomes the whole model again. */
 skive_status skv_quant_split_join(skive_context *ctx, const skv_quant_split *s, skive_graph *part,
                                   const skive_graph *rest);
+/* The same with the rest as it is. */
+skive_status skv_quant_split_join_float(skive_context *ctx, const skv_quant_split *s, skive_graph *part);
 void skv_quant_split_free(skive_context *ctx, skv_quant_split *s);
 
 /* The range of a value in one run; low > high: not run. Kept for the first runs only. */
@@ -310,9 +312,11 @@ skive_status skv_quant_part(skive_context *ctx, const skive_graph *work, const b
 /* A copy of the graph in which only the chosen nodes are quantized. */
 skive_status skv_quant_insert_part(skive_context *ctx, const skive_graph *work, const skive_quantize_options *o,
                                    const bool *chosen, const skv_points *points, skive_graph **out);
-/* Takes nodes out of `chosen`, and enters them in the report as left in float. Errors: GOAL (none may stay). */
+/* Takes nodes out of `chosen`, and enters them in the report as left in float. `work` is the part of `split`, if that has
+ * one: with its rest behind it, it is evaluated. Errors: GOAL (none may stay). */
 skive_status skv_quant_control_run(skive_context *ctx, const skv_quant_control *control, const skive_graph *work,
-                                   const skive_quantize_options *o, const skv_points *points, const skv_kept *trial,
-                                   const bool *left_out, bool *chosen, skive_quantize_report *report);
+                                   const skv_quant_split *split, const skive_quantize_options *o,
+                                   const skv_points *points, const skv_kept *trial, const bool *left_out, bool *chosen,
+                                   skive_quantize_report *report);
 
 #endif

@@ -505,9 +505,10 @@ static skive_status ranges_without_data(quantization *q, const skive_graph *whol
 }
 
 /* Puts back what loses too much, and measures the outputs anew. */
-static skive_status put_back(quantization *q, const skv_quant_control *control, skv_measure *m) {
+static skive_status put_back(quantization *q, const skv_quant_control *control, const skv_quant_split *split,
+                             skv_measure *m) {
     const size_t before = q->report.n_quantized;
-    SKV_TRY(skv_quant_control_run(q->ctx, control, q->work, q->o, &q->points, &q->trial, q->left_out, q->chosen,
+    SKV_TRY(skv_quant_control_run(q->ctx, control, q->work, split, q->o, &q->points, &q->trial, q->left_out, q->chosen,
                                   &q->report));
     if (q->report.n_quantized == before) return SKIVE_OK;
     skv_measure_free(q->ctx, m);
@@ -516,15 +517,9 @@ static skive_status put_back(quantization *q, const skv_quant_control *control, 
 
 /* The rest, quantized or not, behind the part, which becomes the whole model. */
 static skive_status join_rest(quantization *q, const skv_quant_split *split, skive_graph *part) {
-    skive_graph *rest = NULL;
-    if (q->rest.n_points) {
-        SKV_TRY(skv_quant_rest_insert(&q->rest, &q->report));
-        return skv_quant_split_join(q->ctx, split, part, q->rest.quantized);
-    }
-    SKV_TRY(skv_quant_split_rest(q->ctx, split, &rest));
-    const skive_status status = skv_quant_split_join(q->ctx, split, part, rest);
-    skive_graph_free(rest);
-    return status;
+    if (!q->rest.n_points) return skv_quant_split_join_float(q->ctx, split, part);
+    SKV_TRY(skv_quant_rest_insert(&q->rest, &q->report));
+    return skv_quant_split_join(q->ctx, split, part, q->rest.quantized);
 }
 
 /* A dry run: sizes and errors of weights do not depend on the ranges of activations, which only samples tell. */
@@ -771,7 +766,7 @@ static void tell_silent(const quantization *q) {
 
 /* With samples: the ranges of the activations, and what is measured on them. */
 static skive_status use_samples(quantization *q, skive_feed_fn feed, void *user, const skv_quant_control *control,
-                                skv_measure *m) {
+                                const skv_quant_split *split, skv_measure *m) {
     const int bins = q->observer ? q->observer->bins : SKV_BINS_BOTH;
     SKV_TRY(start_layers(q, feed, user));
     SKV_TRY(make_codes(q));
@@ -787,7 +782,7 @@ static skive_status use_samples(quantization *q, skive_feed_fn feed, void *user,
         skv_measure_free(q->ctx, m);
         SKV_TRY(measure(q, m));
     }
-    return control ? put_back(q, control, m) : SKIVE_OK;
+    return control ? put_back(q, control, split, m) : SKIVE_OK;
 }
 
 static skive_status pick_rounding(quantization *q) {
@@ -881,7 +876,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
         status = only_tell(&q, &split);
         goto done;
     }
-    if (q.points.n && feed) SKV_GO(status, done, use_samples(&q, feed, user, control, &m));
+    if (q.points.n && feed) SKV_GO(status, done, use_samples(&q, feed, user, control, &split, &m));
     if (!feed) SKV_GO(status, done, ranges_without_data(&q, split.part ? split.whole : graph));
     if (o.no_slower && q.points.n)
         SKV_GO(status, done, skv_quant_leave_slow(ctx, q.work, q.o, &q.points, q.chosen, &q.report));

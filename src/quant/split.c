@@ -212,6 +212,14 @@ done:
     return status;
 }
 
+skive_status skv_quant_split_join_float(skive_context *ctx, const skv_quant_split *s, skive_graph *part) {
+    skive_graph *rest = NULL;
+    SKV_TRY(skv_quant_split_rest(ctx, s, &rest));
+    const skive_status status = skv_quant_split_join(ctx, s, part, rest);
+    skive_graph_free(rest);
+    return status;
+}
+
 void skv_quant_split_free(skive_context *ctx, skv_quant_split *s) {
     skive_graph_free(s->whole);
     skive_graph_free(s->part);
