@@ -143,6 +143,7 @@ static void both_parts_become_integers(void **state) {
     skv_test_ok(ctx, quantize(ctx, g, NULL, &r));
     skv_test_ok(ctx, skive_graph_check(g));
     assert_int_equal(r.n_quantized, 4);
+    assert_null(skive_graph_find_value(g, "w2")); /* the branch has its own codes */
     assert_int_equal(count(g, "QuantizeLinear"), 3);
     const skive_node *choice = skive_graph_find_node(g, "choice");
     assert_non_null(choice);

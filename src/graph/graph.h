@@ -220,7 +220,8 @@ skive_status skv_graph_remove_output(skive_graph *g, size_t index);
  * which is quadratic where many go. Numbers (id) stay as they are in between. */
 void skv_graph_hold(skive_graph *g);
 void skv_graph_settle(skive_graph *g);
-/* Removes nodes whose outputs nobody uses, and parameters without uses. Returns the number removed. */
+/* Removes nodes whose outputs nobody uses, parameters without uses, and what a body no longer reads of the graph around it.
+ * Returns the number removed. */
 size_t skv_graph_sweep(skive_graph *g);
 /* Copies all of `from` into `g`, names prefixed; map[i] is the copy of from->values[i] (array of from->n_values, from
  * skv_alloc). Inputs of `from` named in `bind` become the bound values instead. Outputs are not added. */

@@ -158,8 +158,27 @@ static bool node_dead(const skive_node *n) {
     return true;
 }
 
-size_t skv_graph_sweep(skive_graph *g) {
+/* A body that no longer reads an outer value does not keep it. */
+static size_t drop_captures(skive_graph *g) {
     size_t removed = 0;
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++) {
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++) {
+            skive_graph *body = g->nodes[i]->attrs[a].graph;
+            if (!body) continue;
+            removed += drop_captures(body);
+            skv_graph_hold(body);
+            for (uint32_t k = body->n_values; k-- > 0;) {
+                skive_value *v = body->values[k];
+                if (v->outer && !skv_value_is_read(v) && skv_graph_remove_value(v) == SKIVE_OK) removed++;
+            }
+            skv_graph_settle(body);
+        }
+    }
+    return removed;
+}
+
+size_t skv_graph_sweep(skive_graph *g) {
+    size_t removed = drop_captures(g);
     skv_graph_hold(g);
     for (bool again = true; again;) {
         again = false;
