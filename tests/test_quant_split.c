@@ -164,6 +164,30 @@ static void both_parts_become_integers(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A branch reads weights of the graph around it: they are its own when its inputs are quantized while it runs. */
+static void weights_of_the_outer_graph(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL, *before = NULL;
+    skive_quantize_report r;
+    skive_quantize_options o = skive_quantize_options_default();
+    skv_test_ok(ctx, make(ctx, &g));
+    skv_test_ok(ctx, skv_graph_infer_nested(g)); /* as a file is read */
+    skv_test_ok(ctx, skive_graph_copy(ctx, g, &before));
+    skv_test_ok(ctx, skive_quantize_dynamic(ctx, g, &o, &r));
+    assert_int_equal(r.n_quantized, 4);
+    assert_int_equal(count(g, "MatMul"), 0);
+    const skive_graph *then = skv_node_attr(skive_graph_find_node(g, "choice"), "then_branch")->graph;
+    assert_int_equal(count(then, "MatMul"), 0);
+    assert_int_equal(count(then, "MatMulInteger"), 1);
+    assert_null(skive_graph_find_value(g, "w2"));
+    same_answers(ctx, before, g);
+    skive_quantize_report_free(ctx, &r);
+    skive_graph_free(before);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 /* Names of nodes on either side of the cut are known, others are not; a refusal leaves the graph as it was. */
 static void skipped_by_name(void **state) {
     (void)state;
@@ -349,6 +373,7 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(both_parts_become_integers),
+                                       cmocka_unit_test(weights_of_the_outer_graph),
                                        cmocka_unit_test(a_dry_run),
                                        cmocka_unit_test(a_loop),
                                        cmocka_unit_test(chosen_ranges),

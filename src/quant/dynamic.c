@@ -41,7 +41,7 @@ static skive_status quantize_live(dynamic *d, skive_value *x, live *out) {
 
 static const char *why_no_product(const skive_node *n) {
     const skive_value *c = skv_node_in(n, 2);
-    if (n->inputs[1]->type.rank != 2) return "its weights have not two dimensions";
+    if (skv_quant_parameter(n, 1)->type.rank != 2) return "its weights have not two dimensions";
     if (!skv_node_is(n, SKV_OP_GEMM)) return NULL;
     if (skv_attr_int(n, "transA", 0) != 0) return "its first input is transposed";
     if (skv_attr_float(n, "alpha", 1) != 1 || (c && skv_attr_float(n, "beta", 1) != 1))
@@ -60,7 +60,7 @@ static bool usual_activations(const skive_node *n) {
 }
 
 static const char *why_no_cell(const skive_node *n) {
-    const skive_value *r = skv_node_in(n, 2), *bias = skv_node_in(n, 3);
+    const skive_value *r = skv_quant_parameter(n, 2), *bias = skv_quant_parameter(n, 3);
     if (skv_attr_int(n, "layout", 0) != 0) return "its integer form has no layout with the batch first";
     if (!usual_activations(n)) return "its activations are not the usual ones, or it has a clip or input_forget";
     if (skv_node_in(n, 4) || skv_node_in(n, 7)) return "it has sequence lengths or peepholes";
@@ -71,7 +71,7 @@ static const char *why_no_cell(const skive_node *n) {
 }
 
 static const char *why_not(const skv_data_free *w, const skive_node *n) {
-    const skive_value *x = skv_node_in(n, 0), *m = skv_node_in(n, 1), *c = skv_node_in(n, 2);
+    const skive_value *x = skv_quant_parameter(n, 0), *m = skv_quant_parameter(n, 1), *c = skv_quant_parameter(n, 2);
     if (skv_quant_skipped(w->o, n)) return "it is excluded by --skip";
     const bool cell = SKV_NODE_IS_ANY(n, SKV_OP_LSTM, SKV_OP_GRU, SKV_OP_RNN);
     if (!cell && !SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL, SKV_OP_GEMM, SKV_OP_CONV))
@@ -197,7 +197,7 @@ static skive_value *scaled(skv_builder *b, skive_value *sums, skive_value *x_sca
 
 /* int8 weights [k][n] with a scale for each column. */
 static skive_status make_product(dynamic *d, skive_node *n) {
-    const skive_tensor *t = skv_value_tensor(n->inputs[1]);
+    const skive_tensor *t = skv_value_tensor(skv_quant_parameter(n, 1));
     const bool turned = skv_node_is(n, SKV_OP_GEMM) && skv_attr_int(n, "transB", 0) != 0;
     const int64_t columns = t->dims[turned ? 0 : 1], rows = t->dims[turned ? 1 : 0];
     const matrix from = {columns, rows, turned ? rows : 1, turned ? 1 : columns}, to = {columns, rows, 1, columns};
@@ -207,7 +207,7 @@ static skive_status make_product(dynamic *d, skive_node *n) {
     coded c;
     SKV_TRY(quantize_live(d, n->inputs[0], &x));
     skv_builder b = skv_build(n->graph);
-    SKV_TRY(emit_weight(d->w, &b, n->inputs[1], &s, &from, &to, 1, &c));
+    SKV_TRY(emit_weight(d->w, &b, skv_quant_parameter(n, 1), &s, &from, &to, 1, &c));
     skive_value *y =
         scaled(&b, skv_emit(&b, "MatMulInteger", SKV_IN(x.q, c.codes, x.zero), SKV_NONE), x.scale, c.scale);
     if (bias) y = skv_emit(&b, "Add", SKV_IN(y, bias), SKV_NONE);
@@ -228,7 +228,7 @@ static skive_value *as_channels(skv_builder *b, const skive_value *v, int rank) 
 }
 
 static skive_status make_convolution(dynamic *d, skive_node *n) {
-    const skive_tensor *t = skv_value_tensor(n->inputs[1]);
+    const skive_tensor *t = skv_value_tensor(skv_quant_parameter(n, 1));
     const int64_t m = t->dims[0], each = m > 0 ? skive_tensor_count(t) / m : 0;
     const matrix as_is = {m, each, each, 1};
     shapes s = {.rank = t->rank, .scale_rank = t->rank - 1, .scale_dims = {m}};
@@ -239,11 +239,12 @@ static skive_status make_convolution(dynamic *d, skive_node *n) {
     for (int i = 1; i < s.scale_rank; i++) s.scale_dims[i] = 1;
     SKV_TRY(quantize_live(d, n->inputs[0], &x));
     skv_builder b = skv_build(n->graph);
-    SKV_TRY(emit_weight(d->w, &b, n->inputs[1], &s, &as_is, &as_is, 1, &c));
+    SKV_TRY(emit_weight(d->w, &b, skv_quant_parameter(n, 1), &s, &as_is, &as_is, 1, &c));
     skv_attr_init buffer[SKV_ATTRS_COPY];
     sums = skv_emit(&b, "ConvInteger", SKV_IN(x.q, c.codes, x.zero), skv_attrs_copy(n, buffer));
     skive_value *y = scaled(&b, sums, x.scale, c.scale);
-    if (skv_node_in(n, 2)) y = skv_emit(&b, "Add", SKV_IN(y, as_channels(&b, n->inputs[2], t->rank - 1)), SKV_NONE);
+    if (skv_node_in(n, 2))
+        y = skv_emit(&b, "Add", SKV_IN(y, as_channels(&b, skv_quant_parameter(n, 2), t->rank - 1)), SKV_NONE);
     SKV_TRY(b.status);
     return skv_import_replace(n, y);
 }
@@ -260,13 +261,14 @@ static skive_status make_lstm(dynamic *d, skive_node *n) {
     coded c[2];
     skive_value *in[12] = {n->inputs[0], NULL, NULL, skv_node_in(n, 3), NULL, skv_node_in(n, 5), skv_node_in(n, 6)};
     const skv_attr_init attrs[] = {SKV_STR("direction", skv_attr_string(n, "direction", "forward")),
-                                   SKV_INT("hidden_size", skv_value_tensor(n->inputs[2])->dims[2])};
+                                   SKV_INT("hidden_size", skv_value_tensor(skv_quant_parameter(n, 2))->dims[2])};
     skv_builder b = skv_build(n->graph);
     for (int i = 0; i < 2; i++) {
-        const int64_t *dims = skv_value_tensor(n->inputs[i + 1])->dims, columns = dims[1], k = dims[2];
+        const int64_t *dims = skv_value_tensor(skv_quant_parameter(n, (size_t)i + 1))->dims, columns = dims[1],
+                      k = dims[2];
         const matrix from = {columns, k, k, 1}, to = {columns, k, 1, columns};
         const shapes s = {.rank = 3, .scale_rank = 2, .dims = {dims[0], k, columns}, .scale_dims = {dims[0], columns}};
-        SKV_TRY(emit_weight(d->w, &b, n->inputs[i + 1], &s, &from, &to, dims[0], &c[i]));
+        SKV_TRY(emit_weight(d->w, &b, skv_quant_parameter(n, (size_t)i + 1), &s, &from, &to, dims[0], &c[i]));
         in[i + 1] = c[i].codes;
         in[8 + 2 * i] = c[i].scale;
         in[9 + 2 * i] = zeros_like(&b, c[i].scale);
@@ -305,7 +307,7 @@ static skive_status code_rows(skv_data_free *w, const skive_value *v, int64_t di
 static skive_status bias_of(skv_builder *b, const skive_node *n, int64_t direction, int64_t gates, int64_t hidden,
                             bool linear, skive_value **sum, skv_storage **inside) {
     const int64_t columns = gates * hidden;
-    const skive_tensor *t = skv_value_tensor(skv_node_in(n, 3));
+    const skive_tensor *t = skv_value_tensor(skv_quant_parameter(n, 3));
     skv_storage *s = NULL;
     *sum = NULL;
     if (!t) return SKIVE_OK;
@@ -337,7 +339,7 @@ static skive_value *first_state(skv_builder *b, const skive_node *n, int64_t dir
 /* The last state [b][h] and all of them [t][b][h], of one direction. */
 static skive_status make_direction(dynamic *d, skive_node *n, const live *x, skv_cell_kind kind, int64_t direction,
                                    double error[2][2], skive_value *out[2]) {
-    const skive_tensor *r = skv_value_tensor(n->inputs[2]);
+    const skive_tensor *r = skv_value_tensor(skv_quant_parameter(n, 2));
     const int64_t hidden = r->dims[2], gates = skv_cell_gates(kind), columns = gates * hidden,
                   together = kind == SKV_CELL_GRU ? 2 * hidden : columns;
     const bool reverse = direction == 1 || strcasecmp(skv_attr_string(n, "direction", "forward"), "reverse") == 0;
@@ -347,12 +349,15 @@ static skive_status make_direction(dynamic *d, skive_node *n, const live *x, skv
     skive_value *bias = NULL;
     skive_graph *body = NULL;
     skive_status status;
-    SKV_GO(status, done, code_rows(d->w, n->inputs[1], direction, 0, columns, error[0], &w, &w_scale));
-    SKV_GO(status, done, code_rows(d->w, n->inputs[2], direction, 0, together, error[1], &c.r, &c.r_scale));
+    SKV_GO(status, done, code_rows(d->w, skv_quant_parameter(n, 1), direction, 0, columns, error[0], &w, &w_scale));
+    SKV_GO(status, done,
+           code_rows(d->w, skv_quant_parameter(n, 2), direction, 0, together, error[1], &c.r, &c.r_scale));
     if (kind == SKV_CELL_GRU)
-        SKV_GO(status, done, code_rows(d->w, n->inputs[2], direction, together, hidden, error[1], &c.n, &c.n_scale));
+        SKV_GO(status, done,
+               code_rows(d->w, skv_quant_parameter(n, 2), direction, together, hidden, error[1], &c.n, &c.n_scale));
     SKV_GO(status, done, bias_of(&b, n, direction, gates, hidden, kind == SKV_CELL_GRU_LINEAR, &bias, &c.bias));
-    skive_value *codes = param(&b, n->inputs[1], "quantized", &w), *scale = param(&b, n->inputs[1], "scale", &w_scale);
+    skive_value *codes = param(&b, skv_quant_parameter(n, 1), "quantized", &w),
+                *scale = param(&b, skv_quant_parameter(n, 1), "scale", &w_scale);
     skive_value *sums =
         scaled(&b, skv_emit(&b, "MatMulInteger", SKV_IN(x->q, codes, x->zero), SKV_NONE), x->scale, scale);
     if (bias) sums = skv_emit(&b, "Add", SKV_IN(sums, bias), SKV_NONE);
@@ -401,7 +406,7 @@ static skive_status make_gru(dynamic *d, skive_node *n) {
     const skv_cell_kind kind = skv_node_is(n, SKV_OP_RNN)                       ? SKV_CELL_RNN
                                : skv_attr_int(n, "linear_before_reset", 0) != 0 ? SKV_CELL_GRU_LINEAR
                                                                                 : SKV_CELL_GRU;
-    const int64_t directions = skv_value_tensor(n->inputs[1])->dims[0], zero[1] = {0}, one[1] = {1};
+    const int64_t directions = skv_value_tensor(skv_quant_parameter(n, 1))->dims[0], zero[1] = {0}, one[1] = {1};
     double error[2][2] = {{0}};
     skive_value *last[2] = {NULL}, *all[2] = {NULL};
     live x;
