@@ -190,15 +190,14 @@ static skive_status fit(refitting *r, skv_factors *f) {
     SKV_TRY(error_of(r, f, false, &before));
     SKV_TRY(alternate(r, f));
     SKV_TRY(error_of(r, f, true, &after));
-    w->refit_before = sqrt(before / power_of(r));
-    w->refit_after = sqrt(after / power_of(r));
     if (after < before) {
+        w->refit_before = sqrt(before / power_of(r));
+        w->refit_after = sqrt(after / power_of(r));
         if (f->first_stays)
             skv_note(l->ctx, "only the factors of '%s' behind the first are fitted again: that has too many numbers",
                      r->s->members[0]);
         return take(r);
     }
-    w->refit_after = w->refit_before;
     skv_factors_free(l->ctx, f);
     SKV_TRY(skv_lowrank_find(l, r->site, r->way, f));
     return keep(r, "that would not make its outputs on the samples better");

@@ -183,7 +183,8 @@ skive_status skv_prune_find_layers(skv_pruning *p) {
                                .only = "weights of products, convolutions, recurrent layers and embeddings",
                                .taken = is_listed,
                                .user = p};
-    SKV_TRY(skv_tell_left_out(p->ctx, g, &what));
+    /* Channels go by what couples them, from weights that are not scored here too (codes of a quantized model). */
+    if (!p->granularity->removal) SKV_TRY(skv_tell_left_out(p->ctx, g, &what));
     own_ratios_last(p);
     for (size_t i = 0; i < p->n; i++)
         p->masks[i] = (skive_mask){p->layers[i].value->name, p->layers[i].keep, p->layers[i].n};
