@@ -15,6 +15,13 @@ for model in q.onnx w.onnx; do
     expect 0 '' "$skive" distill --teacher $model --student mlp:4 --data $data --batch 32 --epochs 1 -q -o t.onnx
     expect 6 "the weight 'fc1.weight_quantized' is stored as int8; it cannot be shared in this form" "$skive" share $model --bits 3 -o x.onnx
 done
+# Channels go, and nothing says that their weights were left.
+expect 0 'channels' "$skive" prune q.onnx --granularity channel:multiple=1 --params 0.6 -o s.onnx
+checks=$((checks + 1))
+if grep -q 'not pruned' out.txt err.txt; then
+    echo "FAIL: channels of a quantized model, and a note that they are not pruned"
+    failures=$((failures + 1))
+fi
 expect 6 "MatMulInteger '.*' multiplies integers; it cannot be pruned in this form" "$skive" prune d.onnx -s 0.5 -o x.onnx
 expect 6 "MatMulInteger '.*' multiplies integers; it cannot be shared in this form" "$skive" share d.onnx --bits 3 -o x.onnx
 expect 6 "MatMulInteger '.*' multiplies integers; it cannot be trained in this form" "$skive" train d.onnx --data $data --epochs 1 -o x.onnx
