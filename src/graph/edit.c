@@ -58,6 +58,7 @@ skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool out
     if (g->nests) move_captures(from, to);
     for (uint32_t i = 0; outputs_too && from->output_uses && i < g->n_outputs; i++) {
         if (g->outputs[i] != from) continue;
+        skv_type_fill(&to->type, &from->type); /* what was declared of the output stays declared */
         g->outputs[i] = to;
         from->output_uses--;
         to->output_uses++;
