@@ -436,7 +436,7 @@ const cli_command cli_command_quantize = {
         "or its nodes stay float and are listed.\n"
         "Without samples: --dynamic quantizes matrix products, convolutions and recurrent layers, their inputs while "
         "the model "
-        "runs (--weights int7: see --for onnxruntime's note); --weights and\n"
+        "runs (--weights int7: the same answers in onnxruntime on processors without VNNI); --weights and\n"
         "--to by themselves store only the weights on a grid, and the model computes in float32: smaller, not faster.\n"
         "--qat trains the model with rounded weights and activations for --epochs, and validates it in the integers "
         "that it writes.\n"

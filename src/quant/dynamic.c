@@ -10,6 +10,7 @@
 #include "passes/fuse.h"
 #include "quant/data_free.h"
 #include "quant/speed.h"
+#include "quant/target.h"
 
 /* A value quantized while the model runs, once for all its readers. */
 typedef struct live {
@@ -496,6 +497,8 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
         goto done;
     }
     status = skv_data_free_finish(&w);
+    /* The operators that are written are those of onnxruntime. */
+    if (status == SKIVE_OK && w.codes.high == 127) skv_note(ctx, "%s", skv_quant_target_find("onnxruntime")->of_int8);
     w.report.seconds = skv_now() - started;
 done:
     skv_free(ctx, d.items);
