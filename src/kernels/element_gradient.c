@@ -57,7 +57,7 @@ static void clip(const float *g, const float *x, float low, float high, float *y
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         const float v = g[i], at = x[i];
-        y[i] = (at >= low) & (at <= high) ? v : 0.0f;
+        y[i] = ((at >= low) & (at <= high)) ? v : 0.0f;
     }
 }
 static void hard_swish(const float *g, const float *x, float *y, int64_t n) {
