@@ -354,9 +354,8 @@ static void recurrent_products(void **unused) {
         const recurrent_form many = form_of(which, 33), few = form_of(which, which / 18 % 2 ? 3 : 1);
         check(ctx, recurrent_graph(ctx, &many, false), "recurrent_train_f32", 1e-4, 4e-6);
         check(ctx, recurrent_graph(ctx, &few, true), "recurrent_grad_f32", 1e-4, 3e-5);
-        recurrent_form ragged = many;
+        recurrent_form ragged = few;
         ragged.lengths = true;
-        check(ctx, recurrent_graph(ctx, &ragged, false), "recurrent_train_f32", 1e-4, 4e-6);
         ragged.samples = 3;
         check(ctx, recurrent_graph(ctx, &ragged, true), "recurrent_grad_f32", 1e-4,
               2e-4); /* sums of products up to 100 */

@@ -409,6 +409,37 @@ static void embeddings(void **state) {
     }
 }
 
+/* Recurrent layers over sequences of different lengths, one of them empty, in each direction. */
+static void sequences(void **state) {
+    static const char *const ops[] = {"LSTM", "GRU", "RNN"}, *const directions[] = {"forward", "reverse"};
+    static const int64_t gates[] = {4, 3, 1};
+    enum { STEPS = 7, SAMPLES = 5, IN = 6, HIDDEN = 10 };
+    (void)state;
+    for (int which = 0; which < 6; which++) {
+        const int op = which % 3;
+        const int64_t w[3] = {1, gates[op] * HIDDEN, IN}, r[3] = {1, gates[op] * HIDDEN, HIDDEN}, n = SAMPLES,
+                      one[1] = {3};
+        static const int32_t ends[SAMPLES] = {3, 7, 0, 1, 6};
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+        skv_builder b = skv_build(g);
+        const skive_tensor t = skv_tensor_view(SKIVE_I32, 1, &n, ends);
+        skive_value *lengths = NULL, *out[2] = {NULL};
+        skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &lengths));
+        skive_value *x = input(g, "x", STEPS, SAMPLES, IN, 1), *k = input(g, "k", STEPS, 1, SAMPLES, HIDDEN);
+        skive_value *rows = skv_emit(&b, "Squeeze", SKV_IN(x, skv_emit_ints(&b, one, 1)), SKV_NONE);
+        (void)skv_emit_n(
+            &b, ops[op], SKV_IN(rows, param(&b, "w", 3, w, -0.5, 0.5), param(&b, "r", 3, r, -0.5, 0.5), NULL, lengths),
+            SKV_ATTRS(SKV_INT("hidden_size", HIDDEN), SKV_STR("direction", directions[which / 3])), out, 2);
+        finish(g, &b, skv_emit(&b, "Add", SKV_IN(out[0], out[1]), SKV_NONE), k, x); /* the last states of all steps */
+        compare(ctx, g, "recurrent_train_f32", 1e-5);
+        compare(ctx, g, "recurrent_grad_f32", 1e-5);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolution),
@@ -420,6 +451,7 @@ int main(void) {
         cmocka_unit_test(activations),
         cmocka_unit_test(broadcast_operands),
         cmocka_unit_test(embeddings),
+        cmocka_unit_test(sequences),
         cmocka_unit_test(first_convolution_and_pool),
         cmocka_unit_test(lower_instruction_sets),
     };
