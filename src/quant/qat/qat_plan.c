@@ -385,7 +385,8 @@ skive_status skv_qat_calibrate(skv_qat_plan *p, skive_dataset *set) {
     skv_probe_item *items = NULL;
     size_t n = 0;
     skive_status status;
-    const int64_t batch = p->how->batch > 1 ? p->how->batch : 50;
+    const int64_t wanted = p->how->batch > 1 ? p->how->batch : 50;
+    const int64_t batch = wanted < p->how->samples ? wanted : p->how->samples;
     const skv_source_options how = {.batch = batch, .batches = (p->how->samples + batch - 1) / batch, .seed = 1};
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *items, &items));
     for (size_t i = 0; i < p->n; i++) {
