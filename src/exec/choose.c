@@ -219,8 +219,7 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
         const skive_status status = prepare(k);
         if (status == SKIVE_OK) return SKIVE_OK;
         k->kernel = NULL;
-        if (status == SKIVE_ERR_MEMORY || status == SKIVE_ERR_LIMIT)
-            return skv_fail_prefix(c->plan->ctx, status, "node '%s' (%s)", node->name, node->op_type);
+        if (status == SKIVE_ERR_MEMORY || status == SKIVE_ERR_LIMIT) return skv_fail_node(c->plan->ctx, status, node);
         if (status != SKIVE_ERR_UNSUPPORTED) return status;
         skv_text_add(text, "%s: %s\n", kernel->name, skive_context_message(c->plan->ctx));
     }
