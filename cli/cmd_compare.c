@@ -42,9 +42,45 @@ static void name_entry(compare_entry *e, const char *names, size_t index) {
 
 enum { THROUGHPUT_BATCH = 100 };
 
-/* Dimensions that the model leaves open are those of the data. */
-static skive_status time_one(cli_args *a, const compare_entry *e, int64_t batch, int threads, double seconds,
-                             skive_bench_report *out) {
+/* A copy of the model in which dimensions that it leaves open are those of the data. */
+static skive_status bind(cli_args *a, const compare_entry *e, int64_t batch, skive_graph **out) {
+    skive_status status = skive_graph_copy(a->ctx, e->graph, out);
+    for (size_t i = 0; i < e->eval.n_inputs && status == SKIVE_OK; i++) {
+        const skive_eval_input *in = &e->eval.inputs[i];
+        int64_t dims[SKIVE_MAX_RANK] = {batch};
+        memcpy(dims + 1, in->dims, (size_t)in->rank * sizeof *in->dims);
+        status = skive_graph_bind_input(*out, skive_value_name(skive_graph_input(*out, i)), in->rank + 1, dims);
+    }
+    if (status == SKIVE_OK) return SKIVE_OK;
+    skive_graph_free(*out);
+    *out = NULL;
+    return status;
+}
+
+/* As bench does it with a model whose shapes or paths depend on data: on random inputs, in parts. */
+static skive_status time_in_parts(cli_args *a, const compare_entry *e, int64_t batch, int threads, double seconds,
+                                  skive_bench_report *out) {
+    const size_t n = skive_graph_input_count(e->graph);
+    skive_session_options o = skive_session_options_default();
+    skive_session *session = NULL;
+    skive_graph *g = NULL;
+    skive_tensor *in = calloc(n + 1, sizeof *in);
+    o.threads = threads;
+    skive_status status = in ? bind(a, e, batch, &g) : SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = cli_random_inputs(a, g, batch, 1, in);
+    if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
+    if (status == SKIVE_OK)
+        status = skive_bench_session(a->ctx, session, in, n, skive_graph_output_count(g), 20, seconds, out);
+    out->throughput *= (double)batch; /* a session counts runs */
+    skive_session_free(session);
+    skive_graph_free(g);
+    for (size_t i = 0; in && i < n; i++) skive_tensor_free(a->ctx, &in[i]);
+    free(in);
+    return status;
+}
+
+static skive_status time_whole(cli_args *a, const compare_entry *e, int64_t batch, int threads, double seconds,
+                               skive_bench_report *out) {
     skive_plan_options o = skive_plan_options_default();
     const size_t n = e->eval.n_inputs;
     skive_shape_binding *shapes = calloc(n + 1, sizeof *shapes);
@@ -66,6 +102,16 @@ static skive_status time_one(cli_args *a, const compare_entry *e, int64_t batch,
     skive_plan_free(plan);
     free(shapes);
     return status;
+}
+
+static skive_status time_one(cli_args *a, compare_entry *e, int64_t batch, int threads, double seconds,
+                             skive_bench_report *out) {
+    if (!e->in_parts) {
+        const skive_status status = time_whole(a, e, batch, threads, seconds, out);
+        if (status == SKIVE_OK || !cli_needs_session(a, status)) return status;
+        e->in_parts = true;
+    }
+    return time_in_parts(a, e, batch, threads, seconds, out);
 }
 
 /* There must be as many names as models: names and file names would be mixed otherwise. */
@@ -95,16 +141,9 @@ static skive_status load(cli_args *a, compare_entry *e, size_t n) {
     return status;
 }
 
-/* Dimensions that the model leaves open are those of the data. */
 static skive_status count(cli_args *a, compare_entry *e) {
     skive_graph *sized = NULL;
-    skive_status status = skive_graph_copy(a->ctx, e->graph, &sized);
-    for (size_t i = 0; i < e->eval.n_inputs && status == SKIVE_OK; i++) {
-        const skive_eval_input *in = &e->eval.inputs[i];
-        int64_t dims[SKIVE_MAX_RANK] = {-1};
-        memcpy(dims + 1, in->dims, (size_t)in->rank * sizeof *in->dims);
-        status = skive_graph_bind_input(sized, skive_value_name(skive_graph_input(sized, i)), in->rank + 1, dims);
-    }
+    skive_status status = bind(a, e, -1, &sized);
     if (status == SKIVE_OK) status = skive_graph_cost(sized, &e->cost);
     if (status == SKIVE_OK) skive_graph_energy(sized, e->sizes.weights, &e->energy);
     skive_graph_free(sized);

@@ -149,7 +149,7 @@ static skive_status check_no_data(cli_args *a) {
     static const char *const sampled[] = {
         "max-drop", "calibration",   "samples", "quantize-batch", "bytes",    "bit-operations",
         "latency",  "layer-samples", "resize",  "center-crop",    "skip-bad", "class-order",
-        "targets",  "mean",          "std",     "scale",          "layout"};
+        "targets",  "mean",          "std",     "scale",          "layout",   "batch"};
     static const char *const range[] = {"input-low", "input-high"};
     for (size_t i = 0; has_no_data(a) && i < CLI_COUNT(sampled); i++)
         if (cli_has(a, sampled[i]))
@@ -167,7 +167,7 @@ static skive_status check_how(cli_args *a, bool *data_free) {
         "data",           "input",       "max-drop", "calibration", "samples",         "quantize-batch",
         "shape",          "activations", "equalize", "absorb-bias", "bias-correction", "bytes",
         "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples",   "for",
-        "multiplier",     "input-type"};
+        "multiplier",     "input-type",  "batch",    "table"};
     /* With samples --weights is the grid of static quantization. */
     const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input") && !cli_has(a, "dynamic");
     const int ways = cli_has(a, "dynamic") + weights + cli_has(a, "to");
@@ -183,6 +183,11 @@ static skive_status check_how(cli_args *a, bool *data_free) {
                                               : "weights without --data",
                         sampled[i]);
     }
+    if (ways && !cli_has(a, "dynamic") && cli_has(a, "no-slower"))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--%s: the model computes in float32 as before, and --no-slower has no use; it is for --data, "
+                        "--input and --dynamic",
+                        cli_has(a, "to") ? "to" : "weights without --data");
     return SKIVE_OK;
 }
 

@@ -44,13 +44,33 @@ static void name_cell(cli_table *t, const char *name) {
     cli_table_cell(t, "%s", cli_short(name, text, sizeof text));
 }
 
+/* Has the node another weight with rows of its own, as a recurrent cell has? Then the weight is named too. */
+static bool has_several(const skive_sensitivity_report *r, const skive_sensitivity_row *row) {
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (strcmp(r->rows[i].node, row->node) == 0 && strcmp(r->rows[i].parameter, row->parameter) != 0) return true;
+    return false;
+}
+
+/* "LSTM0 (R0)": the ends of both names, in the room of one. */
+static void layer_cell(cli_table *t, const skive_sensitivity_report *r, const skive_sensitivity_row *row) {
+    char node[9], parameter[7];
+    if (has_several(r, row))
+        cli_table_cell(t, "%s (%s)", cli_short(row->node, node, sizeof node),
+                       cli_short(row->parameter, parameter, sizeof parameter));
+    else
+        name_cell(t, row->node);
+}
+
 static bool is_new_layer(const skive_sensitivity_report *r, size_t i) { return i % r->n_grids == 0; }
 
 /* What every table has of a row: the layer where it is a new one, the grid, and what is known of the weights. */
 static const skive_sensitivity_row *begin_row(cli_table *t, const skive_sensitivity_report *r, size_t i) {
     const skive_sensitivity_row *row = &r->rows[i];
     if (i && is_new_layer(r, i) && r->n_grids > 1) cli_table_rule(t);
-    name_cell(t, is_new_layer(r, i) ? row->node : "");
+    if (is_new_layer(r, i))
+        layer_cell(t, r, row);
+    else
+        cli_table_cell(t, "%s", "");
     cli_table_cell(t, "%s", row->grid);
     cli_table_cell(t, "%lld", (long long)row->bytes);
     decibels(t, row->weight_sqnr);
@@ -97,9 +117,11 @@ static void print_worst(const skive_sensitivity_report *r, const char *by) {
             if (r->rows[i].harm > worst->harm) worst = &r->rows[i];
             sum += r->rows[i].harm;
         }
+        const bool several = has_several(r, worst);
         if (sum > 0)
-            cli_printf("%s: '%s' does most harm by %s: %.3g, %.0f %% of the sum", worst->grid, worst->node, by,
-                       worst->harm, 100 * worst->harm / sum);
+            cli_printf("%s: '%s'%s%s%s does most harm by %s: %.3g, %.0f %% of the sum", worst->grid, worst->node,
+                       several ? " (" : "", several ? worst->parameter : "", several ? ")" : "", by, worst->harm,
+                       100 * worst->harm / sum);
         else
             cli_printf("%s: no layer does measurable harm by %s", worst->grid, by);
     }

@@ -16,6 +16,7 @@ typedef struct compare_entry {
     skive_energy energy;
     skive_bench_report latency, throughput;
     int64_t latency_batch;
+    bool in_parts; /* timed so: its shapes or paths depend on data */
     cli_sizes sizes;
     struct compare_entry *more; /* [eval.n_more] of the other targets: graph and eval borrowed, paired and pairs */
 } compare_entry;

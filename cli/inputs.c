@@ -147,7 +147,10 @@ skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch,
 bool cli_needs_session(cli_args *a, skive_status status) {
     if (status != SKIVE_ERR_SHAPE && status != SKIVE_ERR_UNSUPPORTED) return false;
     if (a->told || !skive_context_message(a->ctx)[0]) return false;
-    cli_tell("note: one plan cannot run this model (%s); it is run in parts", skive_context_message(a->ctx));
+    /* Behind a semicolon stands what else takes such a model. */
+    const char *message = skive_context_message(a->ctx);
+    cli_tell("note: the model cannot be run as a whole (%.*s); it is run in parts", (int)strcspn(message, ";"),
+             message);
     skive_context_clear(a->ctx);
     return true;
 }

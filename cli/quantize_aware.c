@@ -24,13 +24,24 @@ static void number_cell(cli_table *t, const char *format, double x) {
         cli_table_cell(t, "%s", "-");
 }
 
+/* A shared weight that its readers round in different ways has a row for each: with the reader. */
+static void name_cell(cli_table *t, const skive_qat_report *r, const skive_qat_row *row) {
+    char name[CLI_SHORT], node[CLI_SHORT];
+    bool again = false;
+    for (size_t i = 0; i < r->n_rows && row->node; i++)
+        again = again || (&r->rows[i] != row && r->rows[i].node && strcmp(r->rows[i].name, row->name) == 0);
+    if (again)
+        cli_table_cell(t, "%s (%s)", cli_short(row->name, name, sizeof name), cli_short(row->node, node, sizeof node));
+    else
+        cli_table_cell(t, "%s", cli_short(row->name, name, sizeof name));
+}
+
 static void print_rows(const skive_qat_report *r) {
     static const char *const heads[] = {"<value", "<grid", "<rule", "step", "trained", "zero point", "zeros"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    char name[CLI_SHORT];
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_qat_row *row = &r->rows[i];
-        cli_table_cell(t, "%s", cli_short(row->name, name, sizeof name));
+        name_cell(t, r, row);
         cli_table_cell(t, "%s", row->grid);
         cli_table_cell(t, "%s", row->rule);
         number_cell(t, "%.4g", row->before);

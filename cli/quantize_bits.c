@@ -105,9 +105,12 @@ void cli_quantize_print_bits(const skive_bits_report *r) {
     }
     for (size_t i = 0; i < SKIVE_BITS_BUDGETS; i++) {
         if (isnan(r->budget[i]) || isnan(r->used[i])) continue;
-        const double unit = i == 2 ? 1e3 : 1;
-        cli_printf("%s: budget %.10g%s, used %.10g, smallest possible %.10g", budgets[i], unit * r->budget[i],
-                   i == 2 ? " ms" : "", unit * r->used[i], unit * r->least[i]);
+        if (i == 2)
+            cli_printf("%s: budget %.6g ms, used %.6g ms, smallest measured %.6g ms", budgets[i], 1e3 * r->budget[i],
+                       1e3 * r->used[i], 1e3 * r->least[i]);
+        else
+            cli_printf("%s: budget %.10g, used %.10g, smallest possible %.10g", budgets[i], r->budget[i], r->used[i],
+                       r->least[i]);
     }
     if (r->n_layers)
         cli_printf("sum of harms %.4g, %s", r->harm,

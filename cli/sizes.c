@@ -37,7 +37,9 @@ void cli_print_sizes(const cli_sizes *before, const cli_sizes *after, const char
     if (after->weights > 0) cli_part(" (%.2fx)", (double)before->weights / (double)after->weights);
     cli_printf("; file %s, was %s%s", cli_bytes((double)after->file, y, sizeof y),
                cli_bytes((double)before->file, z, sizeof z),
-               after->weights >= before->weights ? "; it is NOT smaller" : "");
+               after->file >= before->file         ? "; it is NOT smaller"
+               : after->weights >= before->weights ? "; its weights are NOT smaller"
+                                                   : "");
 }
 
 void cli_set_sizes(json_t *j, const cli_sizes *before, const cli_sizes *after) {

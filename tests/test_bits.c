@@ -275,6 +275,49 @@ static void test_both(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A layer that is left out counts as float: in what is used, in the least and in the whole that a fraction is of. */
+static void test_left_out(void **state) {
+    skive_context *ctx = skv_test_context();
+    bench b = start(ctx);
+    skive_bits_report r;
+    const char *const skip[] = {b.g->nodes[1]->name};
+    const double left = 32.0 * 32 * PIXELS * 10, rest = 10 * 8 + 8 * CLASSES, whole = left + 32 * 32 * rest;
+    (void)state;
+    b.q.skip = skip;
+    b.q.n_skip = 1;
+    b.q.dry_run = true;
+    b.o.quantize = &b.q;
+    b.o.bit_operations = "0.999";
+    skv_test_ok(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r));
+    assert_true(r.n_layers == LAYERS - 1 && fabs(r.budget[1] - 0.999 * whole) < 1e-6 * whole);
+    assert_true(r.least[1] == left + 2 * 8 * rest && r.used[1] >= r.least[1] && r.used[1] <= left + 8 * 8 * rest);
+    skive_bits_report_free(ctx, &r);
+    b.o.bit_operations = "0.5";
+    skv_test_fails(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r), SKIVE_ERR_GOAL,
+                   "the smallest is");
+    skive_bits_report_free(ctx, &r);
+    finish(&b);
+    skv_test_context_end(ctx);
+}
+
+/* Times are measured again and again; no smallest is above what was used. */
+static void test_latency(void **state) {
+    skive_context *ctx = skv_test_context();
+    bench b = start(ctx);
+    skive_bits_report r;
+    (void)state;
+    b.q.dry_run = true;
+    b.o.quantize = &b.q;
+    b.o.latency = "100s";
+    for (int i = 0; i < 3; i++) {
+        skv_test_ok(ctx, skive_quantize_bits(ctx, b.g, b.train, b.validation, NULL, &b.o, NULL, &r));
+        assert_true(r.used[2] > 0 && r.least[2] > 0 && r.least[2] <= r.used[2]);
+        skive_bits_report_free(ctx, &r);
+    }
+    finish(&b);
+    skv_test_context_end(ctx);
+}
+
 static void test_dry(void **state) {
     skive_context *ctx = skv_test_context();
     bench b = start(ctx);
@@ -347,8 +390,10 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_brute_force), cmocka_unit_test(test_report),  cmocka_unit_test(test_both),
-        cmocka_unit_test(test_dry),         cmocka_unit_test(test_choices), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(test_brute_force), cmocka_unit_test(test_report),
+        cmocka_unit_test(test_both),        cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_latency),     cmocka_unit_test(test_dry),
+        cmocka_unit_test(test_choices),     cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

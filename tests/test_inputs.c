@@ -401,6 +401,33 @@ static void larger_than_memory(void **state) {
     remove(path);
 }
 
+/* Samples without their answers: what targets= says of a part is no matter, but its name is. */
+static void without_answers(void **state) {
+    skive_context *ctx = skv_test_context();
+    const char *const specs[] = {
+        "inputs:image=npy:@image.npy,@kind.npy;table=npy:@table.npy;targets=image",
+        "inputs:image=npy:@image.npy,@kind.npy;table=npy:@table.npy,@answer.npy;targets=table,image",
+        "inputs:image=npy:@image.npy,@kind.npy;table=npy:@table.npy,@answer.npy"};
+    char full[8 * SKV_TEST_PATH];
+    skive_dataset *set = NULL;
+    skive_dataset_options o = skive_dataset_options_default();
+    (void)state;
+    o.targets = SKIVE_TARGETS_NONE;
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        skive_dataset_info info;
+        skv_test_ok(ctx, skive_dataset_open(ctx, spec_of(specs[i], full, sizeof full), &o, &set));
+        skive_dataset_get_info(set, &info);
+        assert_int_equal(info.n_inputs, 2);
+        assert_int_equal(info.n_targets, 0);
+        skive_dataset_free(set);
+        set = NULL;
+    }
+    skv_test_fails(
+        ctx, skive_dataset_open(ctx, spec_of("inputs:image=npy:@image.npy;targets=table", full, sizeof full), &o, &set),
+        SKIVE_ERR_ARGUMENT, "there is no part 'table'");
+    skv_test_context_end(ctx);
+}
+
 static void wrong_sets(void **state) {
     skive_context *ctx = skv_test_context();
     char path[SKV_TEST_PATH];
@@ -776,6 +803,7 @@ int main(void) {
         cmocka_unit_test(data_sets),
         cmocka_unit_test(disk),
         cmocka_unit_test(larger_than_memory),
+        cmocka_unit_test(without_answers),
         cmocka_unit_test(wrong_sets),
         cmocka_unit_test(damaged_archives),
         cmocka_unit_test(cifar),

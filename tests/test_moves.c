@@ -112,7 +112,7 @@ static void gathers(void **unused) {
     skv_test_context_end(ctx);
 }
 
-/* An index out of range is said, in every form. */
+/* An index out of range is said, in every form, with the node. */
 static void outside(void **unused) {
     static const char *const ops[] = {"Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"};
     (void)unused;
@@ -131,6 +131,8 @@ static void outside(void **unused) {
                                         skv_tensor_view(SKIVE_I64, 2, one, &bad)};
             skive_tensor y = {0};
             skv_test_fails(ctx, skive_graph_run(ctx, g, in, 2, &y, 1), SKIVE_ERR_SHAPE, "out of range");
+            const char *named = strstr(skive_context_message(ctx), "node '"); /* once */
+            assert_true(named && !strstr(named + 1, "node '"));
             skive_graph_free(g);
         }
     }

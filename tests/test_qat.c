@@ -803,6 +803,59 @@ static void a_dry_run_only_tells(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* One weight read twice as it is and once transposed. */
+static skive_graph *tied(skive_context *ctx) {
+    enum { WIDE = 16 };
+    static float numbers[WIDE * WIDE];
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *w = NULL;
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 2, .dims = {{-1, "N"}, {WIDE, NULL}}};
+    const skive_tensor t = {.dtype = SKIVE_F32, .rank = 2, .dims = {WIDE, WIDE}, .data = numbers};
+    for (size_t i = 0; i < WIDE * WIDE; i++) numbers[i] = (float)skv_rng_normal(3, 1, i);
+    skv_test_ok(ctx, skive_graph_create(ctx, "tied", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_test_ok(ctx, skive_graph_add_parameter(g, "w", &t, &w));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(x, w), SKV_NONE)), SKV_NONE);
+    y = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(y, w), SKV_NONE)), SKV_NONE);
+    y = skv_emit(&b, "Gemm", SKV_IN(y, w), SKV_ATTRS(SKV_INT("transB", 1)));
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    return g;
+}
+
+/* Readers that round a shared weight alike have one step and one row, and what is told of the bytes is what the file
+ * has: the scales of columns and of rows are two forms of it, without the floats. */
+static void shared_weights_are_rounded_once(void **state) {
+    skive_context *ctx = skv_test_context();
+    const skive_quantize_options how = skive_quantize_options_default();
+    skive_graph *g = tied(ctx), *done = NULL;
+    skive_qat_options o = skive_qat_options_default();
+    skive_qat_report r;
+    skive_cost cost;
+    skv_qat_plan p;
+    size_t changes = 0;
+    (void)state;
+    o.dry_run = true;
+    o.weights = "int8";
+    o.first_last = "same";
+    skv_test_ok(ctx, skive_quantize_aware(ctx, g, NULL, NULL, NULL, &o, &r));
+    assert_int_equal(r.n_rows, 3 + 2);
+    assert_int_equal(r.packed_bytes, 3 * 5 + 2 * (16 * 16 + 16 * 4));
+    skv_test_ok(ctx, skv_qat_plan_make(ctx, g, &o, &how, &p));
+    for (size_t i = 0; i < p.n; i++) p.points[i].grid_params.scale = 1;
+    skv_test_ok(ctx, skv_qat_insert(&p, true, &done));
+    skv_test_ok(ctx, skv_quantized_from_training(done, &changes));
+    skv_test_ok(ctx, skive_graph_cost(done, &cost));
+    assert_int_equal(cost.parameter_bytes, r.packed_bytes);
+    skive_qat_report_free(ctx, &r);
+    skv_qat_plan_free(&p);
+    skive_graph_free(done);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 static skive_status insert_and_export(skive_context *ctx, void *user) {
     skive_qat_options o = skive_qat_options_default();
     const skive_quantize_options how = skive_quantize_options_default();
@@ -848,6 +901,7 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(rates_fit_the_grids),
         cmocka_unit_test(a_dry_run_only_tells),
+        cmocka_unit_test(shared_weights_are_rounded_once),
         cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -23,6 +23,49 @@ static skive_graph *culprit_model(skive_context *ctx) {
     return made_network(ctx, layers, 2, true);
 }
 
+/* A weight has the products of all its readers; two weights of one node share its own. */
+static void test_macs(void **state) {
+    enum { T = 5, I = 3, H = 4 };
+    static float square[I * I], w[4 * H * I], r_[4 * H * H];
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL, *y = NULL, *once, *cell_w, *cell_r;
+    skive_sensitivity_options o = skive_sensitivity_options_default();
+    skive_sensitivity_report r;
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 3, .dims = {{T, NULL}, {1, NULL}, {I, NULL}}};
+    (void)state;
+    for (size_t i = 0; i < SKV_LENGTH(w); i++) w[i] = 0.1f + 0.01f * (float)i;
+    for (size_t i = 0; i < SKV_LENGTH(r_); i++) r_[i] = 0.2f - 0.01f * (float)i;
+    for (size_t i = 0; i < SKV_LENGTH(square); i++) square[i] = 1 + (float)i;
+    skv_test_ok(ctx, skive_graph_create(ctx, "macs", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    const skive_tensor tensors[] = {{.dtype = SKIVE_F32, .rank = 2, .dims = {I, I}, .data = square},
+                                    {.dtype = SKIVE_F32, .rank = 3, .dims = {1, 4 * H, I}, .data = w},
+                                    {.dtype = SKIVE_F32, .rank = 3, .dims = {1, 4 * H, H}, .data = r_}};
+    skv_test_ok(ctx, skive_graph_add_parameter(g, "once", &tensors[0], &once));
+    skv_test_ok(ctx, skive_graph_add_parameter(g, "w", &tensors[1], &cell_w));
+    skv_test_ok(ctx, skive_graph_add_parameter(g, "r", &tensors[2], &cell_r));
+    y = skv_emit(&b, "MatMul", SKV_IN(x, once), SKV_NONE);
+    y = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE);
+    y = skv_emit(&b, "MatMul", SKV_IN(y, once), SKV_NONE);
+    y = skv_emit(&b, "LSTM", SKV_IN(y, cell_w, cell_r), SKV_ATTRS(SKV_INT("hidden_size", H)));
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    o.grids = "int8";
+    o.dry_run = true;
+    skv_test_ok(ctx, skive_sensitivity(ctx, g, NULL, NULL, &o, &r));
+    assert_int_equal(r.n_layers, 3);
+    assert_int_equal(r.rows[0].macs, 2 * T * I * I);
+    assert_int_equal(r.rows[1].macs, T * 4 * H * I);
+    assert_int_equal(r.rows[2].macs, T * 4 * H * H);
+    assert_int_equal(r.macs, r.rows[0].macs + r.rows[1].macs + r.rows[2].macs);
+    skive_sensitivity_report_free(ctx, &r);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 static void test_culprit(void **state) {
     static const char *const ways[] = {"loss", "kl", "hessian"};
     skive_context *ctx = skv_test_context();
@@ -37,6 +80,7 @@ static void test_culprit(void **state) {
         o.by = ways[i];
         skv_test_ok(ctx, skive_sensitivity(ctx, g, NULL, set, &o, &r));
         assert_true(r.n_layers == 2 && r.n_grids == 2 && r.n_rows == 4);
+        assert_true(r.macs == HIDDEN * PIXELS + CLASSES * HIDDEN);
         const skive_sensitivity_row *first = &r.rows[1], *last = &r.rows[3];
         assert_string_equal(first->parameter, "w1");
         assert_string_equal(last->parameter, "w2");
@@ -243,8 +287,13 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_culprit), cmocka_unit_test(test_activations), cmocka_unit_test(test_trace),
-        cmocka_unit_test(test_grids),   cmocka_unit_test(test_interrupted), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(test_macs),
+        cmocka_unit_test(test_culprit),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_grids),
+        cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

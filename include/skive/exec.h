@@ -49,8 +49,9 @@ typedef struct skive_plan_options {
 SKIVE_API skive_plan_options skive_plan_options_default(void);
 
 /* Creates a plan; the graph is not modified and may be freed afterwards (parameters are shared). Errors: UNSUPPORTED
- * naming all missing ops at once, SHAPE naming the node or the input whose dimensions are unknown, GRAPH, MEMORY, LIMIT
- * (its values exceed the memory limit, with recomputation too where that is allowed). */
+ * naming all missing ops at once, or an If, Loop or Scan, which only a session runs (skive/session.h); SHAPE naming the
+ * node or the input whose dimensions are unknown, GRAPH, MEMORY, LIMIT (its values exceed the memory limit, with
+ * recomputation too where that is allowed). */
 SKIVE_API skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph,
                                          const skive_plan_options *options, skive_plan **out);
 SKIVE_API void skive_plan_free(skive_plan *plan);

@@ -51,7 +51,7 @@ SKIVE_API const char *skive_qat_method_name(size_t index, bool *weights, bool *a
 
 typedef struct skive_qat_row {
     char *name;       /* of the weight, or of the value */
-    char *node;       /* that the weight belongs to; NULL: an activation */
+    char *node;       /* the first that reads the weight so rounded; NULL: an activation */
     char *grid;       /* "int4", "uint8" ... */
     const char *rule; /* "lsq" ... (static) */
     double before;    /* the step (the scale) at the start; of several channels their mean; NaN: there is none */

@@ -41,7 +41,7 @@ typedef struct skive_sensitivity_row {
     char *node, *op, *parameter;
     char *grid;             /* as it was asked for */
     int64_t elements;       /* of the weight */
-    int64_t macs;           /* of the node, for one sample */
+    int64_t macs;           /* for one sample: of all nodes that read the weight, what falls to it */
     int64_t bytes;          /* codes, float32 scales, zero points and levels at their true bits */
     int bits;               /* of a code */
     double weight_sqnr;     /* signal to noise of the weights themselves, dB; infinite: exact */
@@ -63,6 +63,7 @@ typedef struct skive_sensitivity_report {
     skive_sensitivity_row *rows;
     size_t n_left; /* layers that cannot be quantized */
     skive_sensitivity_left *left;
+    int64_t macs;     /* for one sample: of all products with weights in the model, those of `left` too */
     int64_t samples;  /* on which was measured */
     int64_t compared; /* samples whose outputs were compared (sqnr, kl): all, or as many as fit into 64 MiB */
     double original;  /* accuracy of the float model, percent; of VALUES 100 R^2 */

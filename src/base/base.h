@@ -39,6 +39,8 @@ skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subj
 /* Prepends "<prefix>: " to the context's message; returns `code`. */
 skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Takes `beginning` off the message of a failure, if it begins so. */
+void skv_fail_cut(skive_context *ctx, const char *beginning);
 /* "no <what> '<given>'; did you mean '...'? There are: ...", the names being name_at(0), name_at(1) ... up to a
  * NULL. */
 typedef const char *(*skv_name_at_fn)(size_t index);

@@ -86,6 +86,12 @@ skive_status(skv_fail_prefix)(skive_context *ctx, skive_status code, const char 
     return code;
 }
 
+void skv_fail_cut(skive_context *ctx, const char *beginning) {
+    const size_t n = strlen(beginning);
+    if (ctx && strncmp(ctx->message, beginning, n) == 0)
+        memmove(ctx->message, ctx->message + n, strlen(ctx->message + n) + 1);
+}
+
 const char *skv_errno_text(int error, char *buffer, size_t size) {
 #ifdef __GLIBC__
     return strerror_r(error, buffer, size); /* GNU's gives the text, */

@@ -219,11 +219,11 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
         const skive_status status = prepare(k);
         if (status == SKIVE_OK) return SKIVE_OK;
         k->kernel = NULL;
-        if (status == SKIVE_ERR_MEMORY || status == SKIVE_ERR_LIMIT)
-            return skv_fail_prefix(c->plan->ctx, status, "node '%s' (%s)", node->name, node->op_type);
+        if (status == SKIVE_ERR_MEMORY || status == SKIVE_ERR_LIMIT) return skv_fail_node(c->plan->ctx, status, node);
         if (status != SKIVE_ERR_UNSUPPORTED) return status;
         skv_text_add(text, "%s: %s\n", kernel->name, skive_context_message(c->plan->ctx));
     }
+    if (node->op && node->op->flow) return skv_plan_refuse_flow(c->plan->ctx, node);
     return skv_fail_at(c->plan->ctx, SKIVE_ERR_UNSUPPORTED, node->name, "node '%s': no kernel supports this form of %s",
                        node->name, node->op_type);
 }

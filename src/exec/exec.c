@@ -133,7 +133,7 @@ static skive_status run_step(skive_exec *e, uint32_t i) {
                                   .strings = &e->strings};
     const skive_status status = s->kernel.kernel->run(&call);
     if (status == SKIVE_OK) return status;
-    return skv_fail_prefix(e->ctx, status, "node '%s' (%s)", s->node->name, s->node->op_type);
+    return skv_fail_node(e->ctx, status, s->node);
 }
 
 static skive_status show_taps(skive_exec *e, uint32_t step, uint32_t *next) {

@@ -99,18 +99,32 @@ static bool is_kept(const void *user, const skive_value *v) {
     return k->n && bsearch(&v->name, k->names, k->n, sizeof *k->names, by_name);
 }
 
+/* Behind the reason why only a session runs a model. */
+#define SKV_IN_PARTS_ONLY                                                                                           \
+    "; such a model is not measured layer by layer: skive run, eval, compare, bench and quantize without a budget " \
+    "take it"
+
+skive_status skv_plan_refuse_flow(skive_context *ctx, const skive_node *n) {
+    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                       "node '%s' (%s): what is computed depends on data" SKV_IN_PARTS_ONLY, n->name, n->op_type);
+}
+
+static skive_status refuse_shape(skive_context *ctx, const skive_value *v) {
+    char text[160];
+    if (v->producer && v->producer->op && v->producer->op->flow) return skv_plan_refuse_flow(ctx, v->producer);
+    skv_type_text(&v->type, text, sizeof text);
+    if (!v->producer)
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "the shape of '%s' (%s) is open", v->name, text);
+    return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name,
+                       "node '%s' (%s): the shape of '%s' (%s) depends on data" SKV_IN_PARTS_ONLY, v->producer->name,
+                       v->producer->op_type, v->name, text);
+}
+
 static skive_status all_static(skive_context *ctx, const skive_graph *g) {
     for (size_t i = 0; i < g->n_values; i++) {
         const skive_value *v = g->values[i];
         if (!v || (!v->producer && !v->is_input) || (v->n_uses == 0 && v->output_uses == 0)) continue;
-        if (v->type.dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&v->type)) {
-            char text[160];
-            skv_type_text(&v->type, text, sizeof text);
-            return skv_fail_at(
-                ctx, SKIVE_ERR_SHAPE, v->name,
-                "the shape of '%s' (%s) depends on data: a single plan cannot run it, but a session can (skive run)",
-                v->name, text);
-        }
+        if (v->type.dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&v->type)) return refuse_shape(ctx, v);
     }
     return SKIVE_OK;
 }

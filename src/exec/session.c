@@ -318,7 +318,7 @@ static skive_status run_flow(skive_session *s, stop *x) {
                            .bodies = (skv_body *const *)x->bodies};
     const skive_status status = x->node->op->flow(&call);
     if (status == SKIVE_OK) return status;
-    return skv_fail_prefix(s->ctx, status, "node '%s' (%s)", x->node->name, x->node->op_type);
+    return skv_fail_node(s->ctx, status, x->node);
 }
 
 static skive_status run_stop(skive_session *s, stop *x) {

@@ -1,6 +1,7 @@
 /* Calling an op's record for one node: types, and values through the reference. */
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "graph/op.h"
@@ -11,6 +12,13 @@ static skive_status named(skive_context *ctx, const skive_node *n, skive_status 
     if (status == SKIVE_OK) return status;
     if (status != SKIVE_ERR_MEMORY && strstr(skive_context_message(ctx), n->name)) return status;
     return skv_fail_prefix(ctx, status, "node '%s'", n->name);
+}
+
+skive_status skv_fail_node(skive_context *ctx, skive_status status, const skive_node *n) {
+    char begun[512];
+    (void)snprintf(begun, sizeof begun, "node '%.500s': ", n->name);
+    skv_fail_cut(ctx, begun);
+    return skv_fail_prefix(ctx, status, "node '%s' (%s)", n->name, n->op_type);
 }
 
 /* Here for all ops at once: none computes with pointers because its own check forgot strings. */

@@ -270,6 +270,8 @@ const skv_op *skv_op_at(size_t index);
 static inline bool skv_node_reshapes(const skive_node *n) { return n && n->op && n->op->motion == SKV_RESHAPES; }
 static inline bool skv_node_moves(const skive_node *n) { return n && n->op && n->op->motion != SKV_COMPUTES; }
 
+/* "node 'NAME' (Op): " in front of the message of a failure, in the place of a "node 'NAME': " with which it begins. */
+skive_status skv_fail_node(skive_context *ctx, skive_status status, const skive_node *n);
 /* Evaluates a node on tensors through its reference: allocates outputs (owned by the caller). */
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
                              skive_tensor *out, size_t n_out);

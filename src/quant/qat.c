@@ -100,11 +100,23 @@ void skive_qat_report_free(skive_context *ctx, skive_qat_report *r) {
 
 /* ---- the report ---- */
 
-static double zeros_of(const skive_graph *g, const skv_qat_point *p) {
+/* What the reader of the weight has it from, or else what is called by it: a shared weight may be rounded in several
+ * ways. */
+static const skive_tensor *codes_of(const skive_graph *g, const skv_qat_point *p) {
     char name[256];
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const skive_node *n = g->nodes[i];
+        if (strcmp(n->name, p->node->name) != 0 || n->n_inputs < 2 || !n->inputs[1]) continue;
+        const skive_node *from = n->inputs[1]->producer;
+        if (skv_node_is(from, SKV_OP_DEQUANTIZE_LINEAR)) return skv_value_tensor(from->inputs[0]);
+    }
     (void)snprintf(name, sizeof name, "%.230s_quantized", p->value->name);
     const skive_value *v = skive_graph_find_value(g, name);
-    const skive_tensor *t = v ? skv_value_tensor(v) : NULL;
+    return v ? skv_value_tensor(v) : NULL;
+}
+
+static double zeros_of(const skive_graph *g, const skv_qat_point *p) {
+    const skive_tensor *t = codes_of(g, p);
     if (!t) return NAN;
     const int64_t n = skive_tensor_count(t);
     int64_t zeros = 0;
@@ -118,6 +130,7 @@ static skive_status report_rows(const skv_qat_plan *p, const skive_graph *traine
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *r->rows, &r->rows));
     for (size_t i = 0; i < p->n; i++) {
         const skv_qat_point *point = &p->points[i];
+        if (point->twin) continue;
         skive_qat_row *row = &r->rows[r->n_rows++];
         *row = (skive_qat_row){.rule = point->rule->method->name,
                                .before = point->before,
@@ -132,7 +145,22 @@ static skive_status report_rows(const skv_qat_plan *p, const skive_graph *traine
     return SKIVE_OK;
 }
 
-/* Each weight at the bits of its grid, with a scale for each channel; all other parameters as they are. */
+/* Is nothing left of the floats of the weight of point `at`? Its readers all round it, or it is itself what they read.
+ * Said for one point of a weight, its first. */
+static bool replaces_floats(const skv_qat_plan *p, size_t at) {
+    const skive_value *v = p->points[at].value;
+    const skv_qat_method *method = p->points[at].rule->method;
+    size_t readers = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->points[i].node || p->points[i].value != v) continue;
+        if (i < at) return false;
+        readers++;
+    }
+    return method->codebook || method->rule || (readers == v->n_uses && v->output_uses == 0);
+}
+
+/* Each weight at the bits of its grid, with a scale for each channel, once for each way in which it is rounded; all
+ * other parameters as they are. */
 static int64_t packed_bytes(const skv_qat_plan *p, int64_t dense) {
     int64_t bytes = dense;
     for (size_t i = 0; i < p->n; i++) {
@@ -142,7 +170,9 @@ static int64_t packed_bytes(const skv_qat_plan *p, int64_t dense) {
             continue;
         }
         const int64_t n = skive_tensor_count(point->weight);
-        bytes += (n * point->bits + 7) / 8 - n * 4 + 4 * (point->axis >= 0 ? point->weight->dims[point->axis] : 1);
+        if (replaces_floats(p, i)) bytes -= n * (int64_t)sizeof(float);
+        if (!point->twin)
+            bytes += (n * point->bits + 7) / 8 + 4 * (point->axis >= 0 ? point->weight->dims[point->axis] : 1);
     }
     return bytes;
 }

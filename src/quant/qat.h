@@ -22,6 +22,7 @@ typedef struct skv_qat_point {
     skive_node *node;           /* that reads the weight; NULL: a value */
     const skive_tensor *weight; /* its numbers */
     size_t shared; /* of values: 1 + the point whose rounded numbers this one rounds again for its readers; or 0 */
+    size_t twin;   /* of weights: 1 + the point whose rounded numbers this reader reads too; or 0 */
     int bits;      /* of a number of a weight */
     bool low;      /* on the grid that the options name, not on 8 bits */
     skv_quantizer q;

@@ -211,15 +211,63 @@ static skive_sensitivity_row start_row(const skv_gridded *c, int64_t macs) {
                                    .harm = NAN};
 }
 
+/* Of a node with several weights, such as a recurrent cell, the part that falls to the weight at input `i`: each
+ * element is used as often as any other. */
+static int64_t macs_at(const skive_node *n, size_t i) {
+    skive_cost cost;
+    double sum = 0, own = 0;
+    if (skive_node_cost(n, &cost) != SKIVE_OK) return 0;
+    for (size_t k = 0; k < n->n_inputs; k++) {
+        if (!n->inputs[k] || skv_input_role(n, k) < SKV_ROLE_TABLE) continue;
+        const double elements = (double)skv_type_count(&n->inputs[k]->type);
+        sum += elements;
+        if (k == i) own = elements;
+    }
+    return own == sum ? cost.macs : (int64_t)((double)cost.macs * own / sum);
+}
+
+/* Of all nodes that read the weight. */
+static int64_t macs_of(const skv_weight *w) {
+    int64_t macs = 0;
+    for (uint32_t u = 0; u < w->value->n_uses; u++) {
+        const skv_use *use = &w->value->uses[u];
+        if (skv_input_role(use->node, (size_t)use->index) < SKV_ROLE_TABLE) continue;
+        macs = skv_add_sat(macs, macs_at(use->node, (size_t)use->index));
+    }
+    return macs;
+}
+
+static bool has_weight(const skive_node *n) {
+    for (size_t i = 0; i < n->n_inputs; i++)
+        if (n->inputs[i] && skv_input_role(n, i) >= SKV_ROLE_TABLE) return true;
+    return false;
+}
+
+/* Of all products with weights, those that stay as they are too; of the bodies of a node the largest counts, as in
+ * skive_graph_cost. */
+static int64_t macs_with_weights(const skive_graph *g) {
+    int64_t macs = 0;
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const skive_node *n = g->nodes[i];
+        skive_cost cost;
+        int64_t body = 0;
+        if (has_weight(n) && skive_node_cost(n, &cost) == SKIVE_OK) macs = skv_add_sat(macs, cost.macs);
+        for (size_t k = 0; k < skive_node_subgraph_count(n); k++) {
+            const int64_t one = macs_with_weights(skive_node_subgraph(n, k, NULL));
+            if (one > body) body = one;
+        }
+        macs = skv_add_sat(macs, body);
+    }
+    return macs;
+}
+
 /* Names and sizes of a row, and what the rounding alone costs. */
 static skive_status open_row(skv_sensing *s, size_t layer, size_t grid, float *y) {
     skive_sensitivity_row *row = &s->report.rows[layer * s->n_grids + grid];
     const skv_weight *w = &s->layers[layer];
-    skive_cost cost;
     skv_gridded c = {0};
-    SKV_TRY(skive_node_cost(w->node, &cost));
     const skive_status status = skv_sensing_round(s, layer, grid, y, &c);
-    if (status == SKIVE_OK) *row = start_row(&c, cost.macs);
+    if (status == SKIVE_OK) *row = start_row(&c, macs_of(w));
     skv_gridded_free(s->ctx, &c);
     SKV_TRY(status);
     SKV_TRY(skv_strdup(s->ctx, w->node->name, &row->node));
@@ -233,6 +281,7 @@ static skive_status open_rows(skv_sensing *s) {
     SKV_TRY(skv_alloc_array(s->ctx, s->n * s->n_grids + 1, sizeof *r->rows, &r->rows));
     r->n_layers = s->n;
     r->n_grids = s->n_grids;
+    r->macs = macs_with_weights(s->g);
     for (size_t i = 0; i < s->n; i++) {
         float *y = NULL;
         skive_status status = SKIVE_OK;

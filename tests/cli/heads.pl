@@ -34,6 +34,28 @@ graph_model('tasks.onnx', [node('Gemm', ['x', 'w', 'b'], ['classes'], 'first'), 
     [info('x', 'N', 4)], [info('classes', 'N', 3), info('odd', 'N', 2)]);
 $seed = $kept;
 
+# An If whose condition depends on the data, behind it a product; a Loop of as many rounds as the data say.
+$kept = $seed;
+sub body { my ($attribute, $nodes, $inputs, $outputs) = @_;
+    return bytes(5, bytes(1, $attribute) . bytes(6, join('', map { bytes(1, $_) } @$nodes) . bytes(2, $attribute)
+        . join('', map { bytes(11, $_) } @$inputs) . join('', map { bytes(12, $_) } @$outputs)) . number(20, 5)) }
+sub typed { my ($name, $type) = @_; return bytes(1, $name) . bytes(2, bytes(1, number(1, $type) . bytes(2, ''))) }
+my @ends = (node('Gemm', ['h', 'w', 'b'], ['z'], 'product'));
+my @weights = (tensor('w', [4, 3], floats(12, 1)), tensor('b', [3], floats(3, 0.2)), tensor('v', [4, 4], floats(16, 1)), tensor('zero', [], pack 'f<', 0));
+graph_model('choice.onnx', [node('ReduceSum', ['x'], ['s'], 'sum', '', bytes(5, bytes(1, 'keepdims') . number(3, 0) . number(20, 2))),
+                            node('Greater', ['s', 'zero'], ['c'], 'ask'),
+                            node('If', ['c'], ['h'], 'choose', '',
+                                 body('then_branch', [node('MatMul', ['x', 'v'], ['t'], 'inner')], [], [info('t', 'N', 4)])
+                                 . body('else_branch', [node('Neg', ['x'], ['e'], 'turn')], [], [info('e', 'N', 4)])), @ends],
+            \@weights, [info('x', 'N', 4)], [info('z', 'N', 3)]);
+graph_model('rounds.onnx', [node('ReduceSum', ['x'], ['s'], 'sum', '', bytes(5, bytes(1, 'keepdims') . number(3, 0) . number(20, 2))),
+                            node('Cast', ['s'], ['m'], 'whole', '', bytes(5, bytes(1, 'to') . number(3, 7) . number(20, 2))),
+                            node('Loop', ['m', '', 'x'], ['h'], 'repeat', '',
+                                 body('body', [node('Identity', ['on'], ['go'], 'keep'), node('Neg', ['a'], ['n'], 'turn')],
+                                      [typed('i', 7), typed('on', 9), typed('a', 1)], [typed('go', 9), typed('n', 1)])), @ends],
+            \@weights, [info('x', 'N', 4)], [info('z', 'N', 3)]);
+$seed = $kept;
+
 sub npy {
     my ($file, $type, $shape, $data) = @_;
     my $header = "{'descr': '$type', 'fortran_order': False, 'shape': ($shape), }";

@@ -26,6 +26,11 @@ for key in '"sqnr_db": [0-9]' '"same_answer": [01]' '"check_samples": 64' '"held
     expect 0 "$key" "$skive" quantize m.onnx --data $data --json -o q.onnx
 done
 
+# A file that grows is no success, however small its weights are.
+expect 0 '' "$skive" train mlp:2 --data $data --epochs 0 -o tiny.onnx
+expect 0 '[2-9][.0-9]+x\); file .*; it is NOT smaller' "$skive" quantize tiny.onnx --data $data -o q.onnx
+expect 0 'file [0-9.]+ [KM]iB, was [0-9.]+ [KM]iB$' "$skive" quantize m.onnx --data $data -o q.onnx
+
 # Fixed-point multipliers travel with the model, packed too; where they would change nothing they are refused.
 expect 0 'multipliers are fixed-point' "$skive" quantize m.onnx --data $data --multiplier fixed -o fixed.onnx
 expect 0 '"multipliers": "fixed"' "$skive" quantize m.onnx --data $data --multiplier fixed --json -o fixed.onnx

@@ -17,7 +17,7 @@ expect 11 'cannot be reached with the grids int8,int4; the smallest is [0-9]+' \
 one_line
 expect 0 'test: [0-9]+ samples' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 0.5 --by loss -o c.onnx
 expect 0 '"bit-operations": ' "$skive" quantize mlp.onnx --data $data --samples 50 --bit-operations 0.05 --json -o d.onnx
-expect 0 'latency: budget' "$skive" quantize mlp.onnx --data $data --samples 50 --latency 10s --grids int8,f32 -o e.onnx
+expect 0 'latency: budget 10000 ms, used [0-9.e-]+ ms, smallest measured [0-9.e-]+ ms' "$skive" quantize mlp.onnx --data $data --samples 50 --latency 10s --grids int8,f32 -o e.onnx
 expect 0 'within|least' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 0.5 --max-drop 100 -o f.onnx
 expect 2 'skive pack --bytes' "$skive" quantize mlp.onnx --data $data --bytes 0.2 -o no.skv
 # ---- both: as much of the way to the budget as the limit on the loss allows ----

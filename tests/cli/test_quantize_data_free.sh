@@ -78,13 +78,20 @@ expect 2 'dynamic quantizes without samples: --data has no use' "$skive" quantiz
 expect 2 "no number grid 'int44'" "$skive" quantize mlp.onnx --weights int44 -o no.onnx
 expect 2 'already quantized' "$skive" quantize dynamic.onnx --dynamic -o no.onnx
 expect 13 "no node 'fc9'" "$skive" quantize mlp.onnx --weights int8 --skip fc9 -o no.onnx
-for option in '--quantize-batch 5' '--mean 1' '--resize 8' '--skip-bad'; do
+for option in '--quantize-batch 5' '--batch 5' '--mean 1' '--resize 8' '--skip-bad'; do
     expect 2 "data none quantizes without samples: ${option%% *} has no use" "$skive" quantize conv.onnx --data none $option -o no.onnx
 done
 expect 2 "no input 'x'" "$skive" quantize conv.onnx --data none --shape x=1,1,8,8 -o no.onnx
 expect 0 'wrote none.onnx' "$skive" quantize conv.onnx --data none --shape input=1,1,8,8 -o none.onnx
 expect 0 'by the statistics of BatchNormalization' "$skive" quantize conv.onnx --data none --dry-run
 expect 2 'quantize-batch has no use' "$skive" quantize mlp.onnx --dynamic --quantize-batch 5 -o no.onnx
+for way in '--weights int8' '--to f16'; do
+    for option in '--batch 5' '--table' '--no-slower'; do
+        expect 2 "${option%% *} has no use" "$skive" quantize mlp.onnx $way $option -o no.onnx
+        one_line
+    done
+done
+expect 2 '.-table has no use' "$skive" quantize mlp.onnx --dynamic --table -o no.onnx
 expect 2 'write --weights int8:tensor' "$skive" quantize mlp.onnx --weights int8 --per-tensor -o no.onnx
 expect 2 'contradicts --weights int4:channel: write --weights int4:tensor' "$skive" quantize mlp.onnx --data $data --weights int4:channel --per-tensor -o no.onnx
 expect 2 'layer-samples is for what is done layer by layer' q --layer-samples 20 -o no.onnx

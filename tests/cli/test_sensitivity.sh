@@ -11,6 +11,11 @@ expect 0 'KL' "$skive" sensitivity mlp.onnx --data $data --by kl --grids 'uint4:
 expect 0 'trace +\+ loss, estimated' "$skive" sensitivity mlp.onnx --data $data --by hessian --vectors 2 --batches 1
 expect 0 '"drop_low": ' "$skive" sensitivity mlp.onnx --data $data --grids int4 --json
 expect 0 'left out: fc1: it is excluded by --skip' "$skive" sensitivity mlp.onnx --data $data --skip fc1 --grids int4
+# The weights of one node are told apart.
+expect 0 'wrote lstm.onnx' "$skive" train lstm --data $data --epochs 0 -o lstm.onnx
+expect 0 '^[^ ]+ \([^)]+\) +int8 ' "$skive" sensitivity lstm.onnx --dry-run --grids int8
+checks=$((checks + 1))
+[ -z "$(grep ' int8 ' out.txt | sed 's/ *int8 .*//' | sort | uniq -d)" ] || { echo 'FAIL: two rows of one name'; cat out.txt; failures=$((failures + 1)); }
 
 expect 2 '\-\-data is missing' "$skive" sensitivity mlp.onnx
 one_line

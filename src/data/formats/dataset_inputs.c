@@ -149,7 +149,7 @@ static skive_status choose(skive_context *ctx, items *all, const skive_dataset *
         if (!found)
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "%s: targets=%s: there is no part '%.*s'", ds->spec,
                                all->targets, (int)n, at);
-        if (!has_answer(found->set))
+        if (!has_answer(found->set) && ds->options.targets != SKIVE_TARGETS_NONE)
             return skv_fail_at(ctx, SKIVE_ERR_DATA, "data", "%s: part '%s' has neither labels nor targets", ds->spec,
                                found->name);
         found->chosen = true;
@@ -195,6 +195,7 @@ static skive_status add_answers(skive_context *ctx, items *all, skive_dataset *d
     const item *first = NULL;
     size_t chosen = 0;
     SKV_TRY(choose(ctx, all, ds));
+    if (ds->options.targets == SKIVE_TARGETS_NONE) return SKIVE_OK; /* the parts were opened without */
     for (size_t i = 0; i < all->n; i++) chosen += all->list[i].chosen;
     for (size_t i = 0; i < all->n; i++) {
         const item *one = &all->list[i];

@@ -85,7 +85,7 @@ static skive_status share(skive_graph *g, skive_value *w) {
 skive_status skv_qat_codebooks(const skv_qat_plan *p, skive_graph *g) {
     for (size_t i = 0; i < p->n; i++) {
         const skv_qat_point *point = &p->points[i];
-        if (!point->node || !point->rule->method->codebook) continue;
+        if (!point->node || point->twin || !point->rule->method->codebook) continue;
         skive_node *n = node_of(g, point->node->name);
         skive_value *w = NULL;
         if (!n) continue;

@@ -195,6 +195,16 @@ static skv_qat_point *add_value(skv_qat_plan *p, skive_value *v, bool low, size_
     return point;
 }
 
+/* Readers that round a weight alike read the same numbers, with one step, and the file holds them once. */
+static size_t twin_of(const skv_qat_plan *p, const skv_qat_point *point) {
+    for (const skv_qat_point *q = p->points; q < point; q++) {
+        if (q->node && q->value == point->value && q->axis == point->axis && q->rule == point->rule &&
+            strcmp(q->grid, point->grid) == 0)
+            return q->twin ? q->twin : (size_t)(q - p->points) + 1;
+    }
+    return 0;
+}
+
 static void add_weight(skv_qat_plan *p, skive_node *n, bool low) {
     skv_qat_point *point = &p->points[p->n++];
     const skive_value *dense = skive_graph_find_value(p->dense, n->inputs[1]->name);
@@ -212,6 +222,7 @@ static void add_weight(skv_qat_plan *p, skive_node *n, bool low) {
         point->rule->method->rule ? (int)skv_option_integer(&point->rule->values, "bits") : point->q.grid->bits;
     const bool whole = point->rule->method->one_scale || point->q.per == SKV_PER_TENSOR;
     if (!whole && skv_weight_view_of(n, 1, &view)) point->axis = view.out_axis;
+    point->twin = twin_of(p, point);
 }
 
 /* A value that is read on the grid of few bits and on 8 bits is rounded to 8 bits first, and from there to few. */
@@ -300,7 +311,7 @@ static skive_status find_rules(skv_qat_plan *p) {
     for (size_t i = 0; i < p->n; i++) {
         const skv_qat_point *point = &p->points[i];
         const char *rule = point->rule->method->rule;
-        if (!rule) continue;
+        if (!rule || point->twin) continue;
         if (!point->value->storage)
             return skv_fail_at(p->ctx, SKIVE_ERR_UNSUPPORTED, point->value->name,
                                "'%s' shares its values, which the rule '%s' would part", point->value->name,
@@ -374,7 +385,8 @@ skive_status skv_qat_calibrate(skv_qat_plan *p, skive_dataset *set) {
     skv_probe_item *items = NULL;
     size_t n = 0;
     skive_status status;
-    const int64_t batch = p->how->batch > 1 ? p->how->batch : 50;
+    const int64_t wanted = p->how->batch > 1 ? p->how->batch : 50;
+    const int64_t batch = wanted < p->how->samples ? wanted : p->how->samples;
     const skv_source_options how = {.batch = batch, .batches = (p->how->samples + batch - 1) / batch, .seed = 1};
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *items, &items));
     for (size_t i = 0; i < p->n; i++) {
@@ -408,9 +420,13 @@ static const skv_qat_rule *rule_of(const skv_qat_plan *p, const skv_qat_point *p
     return point->q.grid->uniform ? &p->fixed : point->rule;
 }
 
-static skive_status insert_weight(skv_qat_site *s, const skv_qat_rule *rule) {
+static skive_status insert_weight(const skv_qat_plan *p, skv_qat_site *s, const skv_qat_rule *rule) {
     skive_node *n = s->b->graph->nodes[s->point->node->id];
     s->x = n->inputs[1];
+    if (s->point->twin) {
+        const skive_node *first = p->points[s->point->twin - 1].node;
+        return skv_node_set_input(n, 1, s->b->graph->nodes[first->id]->inputs[1]);
+    }
     if (!rule->method->insert) {
         skive_value *w = s->x;
         if (s->trained || !w->storage) return SKIVE_OK;
@@ -467,7 +483,7 @@ skive_status skv_qat_insert(skv_qat_plan *p, bool trained, skive_graph **out) {
         skv_qat_site s = {.ctx = p->ctx, .b = &b, .point = point, .values = &rule->values, .trained = trained};
         point->step[0] = '\0';
         point->before = NAN;
-        SKV_GO(status, done, point->node ? insert_weight(&s, rule) : insert_value(p, &s, rule));
+        SKV_GO(status, done, point->node ? insert_weight(p, &s, rule) : insert_value(p, &s, rule));
         if (!trained) *point = kept;
     }
     SKV_GO(status, done, skive_graph_infer(g));
