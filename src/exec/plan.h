@@ -66,9 +66,9 @@ struct skive_plan {
 
 /* Sets the sizes of the graph's inputs from the options; types of inner values that may contain open sizes are
  * cleared. */
+skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skive_plan_options *o);
 /* The node has subgraphs, whose way depends on data: only a session runs it. Always fails. */
 skive_status skv_plan_refuse_flow(skive_context *ctx, const skive_node *n);
-skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skive_plan_options *o);
 /* Can the node be part of a plan? Not with subgraphs, nor if its output shape is unknown before it runs. The graph's
  * inputs are bound and its types inferred. */
 bool skv_plan_holds(const skive_node *n);
