@@ -47,18 +47,9 @@ typedef struct skive_bits_report {
     double used[SKIVE_BITS_BUDGETS]; /* by the model that comes out, measured: file and time too; NaN without budget */
     /* The smallest that the grids can reach; of times the smallest that was measured. */
     double least[SKIVE_BITS_BUDGETS];
-    double harm;
-} skive_bits_layer;
-typedef struct skive_bits_report {
-    size_t n_layers;
-    skive_bits_layer *layers;
-    double budget[SKIVE_BITS_BUDGETS]; /* NaN: none */
-    double used[SKIVE_BITS_BUDGETS]; /* by the model that comes out, measured: file and time too; NaN without budget */
-    double
-        least[SKIVE_BITS_BUDGETS]; /* the smallest that the grids can reach; of times the smallest that was measured */
-    double harm;                   /* sum over the layers */
-    bool exact;                    /* no choice of the grids within the budgets has a smaller sum (skive_allocate) */
-    int64_t samples;               /* of the validation split */
+    double harm;                      /* sum over the layers */
+    bool exact;                       /* no choice of the grids within the budgets has a smaller sum (skive_allocate) */
+    int64_t samples;                  /* of the validation split */
     double original, drop, low, high; /* on it: accuracy in percent (100 R^2), drop and its paired 95 % interval */
     bool tested;
     int64_t test_samples;
