@@ -423,6 +423,10 @@ static void wrong_sets(void **state) {
     refused(ctx, "npz:@both.npz,labels=nobody", SKIVE_ERR_ARGUMENT, "has no array 'nobody'");
     refused(ctx, "npz:@both.npz,lables=kind", SKIVE_ERR_ARGUMENT, "did you mean 'labels'");
     refused(ctx, "npz:@image.npy", SKIVE_ERR_DATA, "zip");
+    skive_tensor texts = {.dtype = SKIVE_STRING, .rank = 1, .dims = {2}, .data = (const char *[2]){"a", "b"}};
+    const npz_array with_texts[] = {{"kind", texts}, {"x", few}};
+    write_npz(ctx, folder, file(path, "texts.npz"), with_texts, 2, false, NULL);
+    refused(ctx, "npz:@texts.npz", SKIVE_ERR_DATA, "array 'kind' has text, which cannot be an input");
     refused(ctx, "npy:@nan.npy", SKIVE_ERR_DATA, "sample 7 contains NaN");
     refused(ctx, "npy:@image.npy,disk=perhaps", SKIVE_ERR_ARGUMENT, "disk");
     /* From the disk, a NaN is found when its sample is read. */
@@ -434,6 +438,7 @@ static void wrong_sets(void **state) {
     skive_tensor_free(ctx, &few);
     remove(file(path, "few.npy"));
     remove(file(path, "nan.npy"));
+    remove(file(path, "texts.npz"));
     skv_test_context_end(ctx);
 }
 
