@@ -282,6 +282,7 @@ static skive_status open_file(skive_context *ctx, const char *path, bool test, c
     ds->separate_test = test_path || split;
     ds->separate_validation = validation;
     SKV_TRY(skv_sheet_index(&view, &c->table, &c->positions, &dropped));
+    ds->passed_over = dropped;
     tell_unused(ctx, &view, &c->table);
     return take_samples(ctx, o, &view, ds);
 }

@@ -128,6 +128,7 @@ static skive_status find_in_folder(skive_context *ctx, const char *dir, skive_sp
         status = skv_texts_take_files(out, f.parts.root, &f.files);
     } else if (status == SKIVE_OK) {
         status = lines_of(ctx, &f, o, out, ds);
+        ds->passed_over = out->empty;
     }
     skv_folder_files_free(ctx, &f);
     return status;
