@@ -240,6 +240,16 @@ static skive_status known_recipe(skive_context *ctx, const skive_dataset_options
     return skv_text_recipe_agrees(&s->recipe, ds->spec, ds->values);
 }
 
+/* A model takes the first tokens for the text, as many as the length says; with zeros in front they are zeros. */
+static skive_status check_lengths(skive_context *ctx, const skive_dataset *ds) {
+    const text_set *s = ds->state;
+    if (!s->recipe.pad_start || !s->recipe.inputs[SKV_TEXT_LENGTHS]) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, ds->spec,
+                       "%s: lengths=%s counts the tokens from the start of a sample, where pad=start has zeros; give "
+                       "pad=end, or mask=NAME in place of lengths=",
+                       ds->spec, s->recipe.inputs[SKV_TEXT_LENGTHS]);
+}
+
 static skive_status learn(skive_context *ctx, const skv_texts *texts, bool separate, const skive_dataset_options *o,
                           skive_dataset *ds) {
     text_set *s = ds->state;
@@ -419,6 +429,7 @@ static skive_status open_text(skive_context *ctx, const char *args, bool test, c
         SKV_GO(status, done,
                skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set '%s': expected %s", ds->spec, ds->kind->syntax));
     SKV_GO(status, done, known_recipe(ctx, o, ds, &known));
+    SKV_GO(status, done, check_lengths(ctx, ds));
     if (!known && o->model && test)
         skv_note(ctx, "%s: the model does not say how its tokens are made; the vocabulary is that of these texts",
                  ds->spec);
