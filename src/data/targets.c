@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "data/spread.h"
 #include "data/text/words.h"
 #include "tensor/strings.h"
 
@@ -27,6 +29,24 @@ skive_status skv_npy_finite(skive_context *ctx, const char *path, const skive_te
     return SKIVE_OK;
 }
 
+/* The last axis is that of columns; longer ones are taken together. */
+static skive_status tell_spread(skive_context *ctx, const char *path, const skive_tensor *t) {
+    enum { MOST_COLUMNS = 4096 };
+    const int64_t last = t->rank > 1 ? t->dims[t->rank - 1] : 1;
+    const size_t columns = last > 0 && last <= MOST_COLUMNS ? (size_t)last : 1, n = (size_t)skive_tensor_count(t);
+    skv_spread *spreads = NULL;
+    char name[24];
+    if (skive_dtype_bits(t->dtype) < 32 || t->dtype == SKIVE_F32) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, columns, sizeof *spreads, &spreads));
+    for (size_t i = 0; i < n; i++) skv_spread_add(&spreads[i % columns], skv_load_f64(t->dtype, t->data, i));
+    size_t first = 0;
+    while (first < columns && !skv_spread_suffers(&spreads[first])) first++;
+    (void)snprintf(name, sizeof name, "%zu", first);
+    if (first < columns) skv_spread_tell(ctx, &spreads[first], path, columns > 1 ? name : NULL, NULL);
+    skv_free(ctx, spreads);
+    return SKIVE_OK;
+}
+
 skive_status skv_npy_samples_check(skive_context *ctx, const char *path, const skive_tensor *x) {
     char text[SKV_DIMS_TEXT + 16];
     if (x->rank < 1 || skive_tensor_count(x) <= 0) {
@@ -34,7 +54,8 @@ skive_status skv_npy_samples_check(skive_context *ctx, const char *path, const s
                            "%s: has shape %s; the first axis counts the samples and must not be 0", path,
                            skv_tensor_text(x, text, sizeof text));
     }
-    return skv_npy_finite(ctx, path, x);
+    SKV_TRY(skv_npy_finite(ctx, path, x));
+    return tell_spread(ctx, path, x);
 }
 
 /* ---- names of classes ---- */
@@ -198,6 +219,7 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     ds->target_size = count / ds->total;
     SKV_TRY(skv_alloc_array(ctx, count, sizeof *ds->targets, &ds->targets));
     skv_to_f32(y->dtype, y->data, 0, count, ds->targets);
+    SKV_TRY(tell_spread(ctx, path, y));
     /* Images as targets have the same scale as images as samples. */
     if (y->dtype == SKIVE_U8 && y->rank > 2) {
         for (size_t i = 0; i < count; i++) ds->targets[i] /= 255.0f;
