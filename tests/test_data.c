@@ -330,8 +330,19 @@ static void npy_masks(void **state) {
     skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &y));
     open_fails(ctx, spec, SKIVE_ERR_DATA, "label 3 at position 1 of sample 1");
 
-    /* as values where the caller says so, and bytes as labels */
+    /* classes that do not occur are told */
     skive_dataset_options o = skive_dataset_options_default();
+    o.split = SKIVE_SPLIT_TRAIN_FULL;
+    masks[4] = 5;
+    y.data = masks;
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, &o, &ds));
+    skive_dataset_free(ds);
+    assert_non_null(strstr(skive_context_note(ctx, skive_context_note_count(ctx) - 1),
+                           "labels go up to 5, so there are 6 classes, of which 2 do not occur (3, 4)"));
+
+    /* as values where the caller says so, and bytes as labels */
     o.split = SKIVE_SPLIT_TEST;
     o.targets = SKIVE_TARGETS_VALUES;
     (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);

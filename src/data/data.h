@@ -199,6 +199,9 @@ int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
 /* After the kind has opened the set: numbers the classes as in options->model, checks labels against its number of
  * scores, and reports classes that do not occur. */
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
+/* A note if some of the classes are not seen[classes]; `more` ends it. */
+skive_status skv_classes_tell_absent(skive_context *ctx, const char *where, const uint8_t *seen, int64_t classes,
+                                     const char *more);
 /* A note if a class of the model has another name than the class of the set with the same number. `who`: "the
  * teacher". */
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,

@@ -24,9 +24,10 @@ void skv_spread_tell(skive_context *ctx, const skv_spread *s, const char *path, 
     if (!skv_spread_suffers(s)) return;
     if ((float)s->least < (float)s->most)
         (void)snprintf(share, sizeof share, "change by up to %.2g %% of their deviation", 100 * s->lost / deviation(s));
-    skv_note(ctx,
-             "%s: %s%s%sits numbers, from %.12g to %.12g, %s in float32, in which networks compute; subtract a constant "
-             "from them (such as %.12g)%s%s",
-             path, column ? "column '" : "", column ? column : "", column ? "': " : "", s->least, s->most, share,
-             s->least, out ? ", or leave the column out with " : "", out ? out : "");
+    skv_note(
+        ctx,
+        "%s: %s%s%sits numbers, from %.12g to %.12g, %s in float32, in which networks compute; subtract a constant "
+        "from them (such as %.12g)%s%s",
+        path, column ? "column '" : "", column ? column : "", column ? "': " : "", s->least, s->most, share, s->least,
+        out ? ", or leave the column out with " : "", out ? out : "");
 }

@@ -5,7 +5,7 @@
 #include "base/base.h"
 
 typedef struct skv_spread {
-    double n, mean, squares; /* of the differences from the mean */
+    double n, mean, squares;  /* of the differences from the mean */
     double least, most, lost; /* lost: the largest change by rounding */
 } skv_spread;
 
