@@ -368,7 +368,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         s->between = false;
         SKV_TRY(skv_fit_feed_batch(s, &batch, at));
         const skive_status done = skv_trainer_step(s->trainer, rate, &loss, &correct);
-        SKV_TRY(skv_tell_bad_batch(s->ctx, done, &batch, skv_trainer_bad_row(s->trainer), &s->saving));
+        SKV_TRY(skv_tell_bad_batch(s->ctx, done, s->fit->train, &batch, skv_trainer_bad_row(s->trainer), &s->saving));
         SKV_TRY(watch_step(s, epoch));
         count_batch(p, &batch, loss, correct);
         const double seconds = skv_now() - started;
