@@ -243,6 +243,33 @@ static void impossible_sequences(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* The same is refused in training and in an evaluation, with the sample. */
+static void wrong_sequences(void **state) {
+    enum { N = 6, PLACES = 3, ODD = 4 };
+    static const struct {
+        double labels[PLACES];
+        const char *message;
+    } cases[] = {
+        {{1, -1, 2}, "sample 4 has the label 2 at place 2, behind a -1 at place 1"},
+        {{1, 0, 2},
+         "label 0 at place 1 of sample 4 is the blank, which stands for no label; labels are classes from 1 to 2"},
+        {{1, 3, 2}, "label 3 at place 1 of sample 4 is not one of the classes"},
+        {{1, -2, 2}, "label -2 at place 1 of sample 4 is not one of the classes"},
+    };
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        double y[N * PLACES];
+        skive_status trained, evaluated;
+        for (int i = 0; i < N * PLACES; i++) y[i] = i / PLACES == ODD ? cases[k].labels[i % PLACES] : 2;
+        with_sequences(ctx, y, N, PLACES, "ctc", NULL, &evaluated);
+        skv_test_fails(ctx, evaluated, SKIVE_ERR_DATA, cases[k].message);
+        with_sequences(ctx, y, N, PLACES, "ctc", &trained, NULL);
+        skv_test_fails(ctx, trained, SKIVE_ERR_DATA, cases[k].message);
+    }
+    skv_test_context_end(ctx);
+}
+
 /* A bright pulse of one of two kinds, twice in eight steps: its kinds are told in order. */
 static void sequences_are_learned(void **state) {
     enum { N = 160, T = 8, W = 3 };
@@ -357,6 +384,7 @@ int main(void) {
         cmocka_unit_test(sequences_by_hand),
         cmocka_unit_test(sequences_are_learned),
         cmocka_unit_test(impossible_sequences),
+        cmocka_unit_test(wrong_sequences),
         cmocka_unit_test(boxes_by_hand),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
