@@ -753,6 +753,11 @@ static void several_outputs(void **state) {
     skv_test_ok(ctx, skive_train(ctx, student, train, validation, &o, NULL, 0, &report));
     assert_true(report.epochs[0].validation_rmse < 10 && isnan(report.epochs[0].validation_accuracy));
     skive_train_report_free(ctx, &report);
+    skive_dataset *one = open_split(ctx, "npz:@both.npz,labels=age,inputs=image,table", SKIVE_SPLIT_TRAIN);
+    o.outputs = "kind";
+    skv_test_fails(ctx, skive_train(ctx, student, one, NULL, &o, NULL, 0, NULL), SKIVE_ERR_DATA,
+                   "the data have 'age' (1 value)");
+    skive_dataset_free(one);
     o.outputs = "years";
     skv_test_fails(ctx, skive_train(ctx, student, train, NULL, &o, NULL, 0, NULL), SKIVE_ERR_NOT_FOUND,
                    "no output 'years'");

@@ -93,6 +93,7 @@ struct skive_dataset {
     int target_rank;
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size;
+    char *answer_name; /* what the files call the only target, for messages; or NULL */
     bool separate_test, separate_validation;
     /* How samples were made from the files, as a model keeps it in its metadata under this key; both may be NULL. */
     const char *recipe_key;

@@ -257,7 +257,10 @@ static skive_status take_samples(skive_context *ctx, const skive_dataset_options
     ds->dims[0] = (int64_t)ds->size;
     ds->dtype = SKIVE_F32;
     SKV_TRY(name_values(ctx, &c->table, ds));
-    if (v->label_from != SIZE_MAX) SKV_TRY(skv_label_prepare(ctx, &c->table.label, o, ds));
+    if (v->label_from != SIZE_MAX) {
+        SKV_TRY(skv_label_prepare(ctx, &c->table.label, o, ds));
+        SKV_TRY(skv_strdup(ctx, c->table.label.column, &ds->answer_name));
+    }
     if (!skv_mul_size(ds->total, ds->size, &values)) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: too large", ds->spec);
     if (values / ((1 << 20) / sizeof(float)) < (size_t)skv_option_integer(ds->values, "memory")) {
         const int64_t dims[2] = {(int64_t)ds->total, (int64_t)ds->size};

@@ -161,7 +161,10 @@ static skive_status add_target(const archive *a, const skv_zip_member *m, size_t
     if (other) SKV_GO(status, done, load(training, other, &first));
     SKV_GO(status, done, skv_targets_take(a->ctx, where, a->path, &y, other ? &first : NULL, &o, set));
     SKV_GO(status, done, skv_strdup_n(a->ctx, m->name, length, &name));
-    status = skv_dataset_add_answer(a->ctx, a->ds, several ? name : NULL, set);
+    SKV_GO(status, done, skv_dataset_add_answer(a->ctx, a->ds, several ? name : NULL, set));
+    if (several) goto done;
+    a->ds->answer_name = name;
+    name = NULL;
 done:
     skv_free(a->ctx, name);
     skive_tensor_free(a->ctx, &y);

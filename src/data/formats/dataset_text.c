@@ -177,6 +177,7 @@ static skive_status take_rows(skive_context *ctx, const skv_sheet_view *view, co
     ds->total = positions->n;
     if (view->label_from != SIZE_MAX) {
         SKV_GO(status, done, skv_label_prepare(ctx, label, o, ds));
+        SKV_GO(status, done, skv_strdup(ctx, label->column, &ds->answer_name));
         SKV_GO(status, done, skv_row_buffer_create(ctx, &buffer));
     }
     for (size_t i = 0; view->label_from != SIZE_MAX && i < positions->n; i++) {

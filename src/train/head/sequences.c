@@ -11,12 +11,13 @@ typedef struct sequence {
 
 static skive_status no_class(skive_context *ctx, const sequence *s, int64_t place) {
     const double label = (double)s->y[place];
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, s->set->spec,
-                       "%s: label %.9g at place %lld of sample %zu is %s; labels are classes from %d to %lld, filled up "
-                       "with -1",
-                       s->set->spec, label, (long long)place, skive_dataset_origin(s->set, s->sample),
-                       label == (double)s->blank ? "the blank, which stands for no label" : "not one of the classes",
-                       s->blank == 0, (long long)s->classes - 1 - (s->blank > 0));
+    return skv_fail_at(
+        ctx, SKIVE_ERR_DATA, s->set->spec,
+        "%s: label %.9g at place %lld of sample %zu is %s; labels are classes from %d to %lld, filled up "
+        "with -1",
+        s->set->spec, label, (long long)place, skive_dataset_origin(s->set, s->sample),
+        label == (double)s->blank ? "the blank, which stands for no label" : "not one of the classes", s->blank == 0,
+        (long long)s->classes - 1 - (s->blank > 0));
 }
 
 static skive_status check_one(skive_context *ctx, const sequence *s) {
