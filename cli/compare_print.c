@@ -92,8 +92,8 @@ static void print_all_figures(const compare_entry *e, size_t n) {
         }
     }
     cli_table_print(t, stdout);
-    cli_printf("Intervals of differences are paired: Newcombe's of shares, the normal one of other means, of the rest "
-               "by resampling the samples.");
+    cli_printf("Intervals of differences are paired: Newcombe's of shares, normal of other\n"
+               "means, the rest by resampling.");
 }
 
 static const char *joules(double picojoules, char *buffer, size_t size) {

@@ -41,8 +41,7 @@ void cli_print_figures(const skive_eval_report *r) {
         cli_end_line();
     }
     if (any)
-        cli_printf("Intervals: Wilson's of shares, the normal one of other means%s.",
-                   drawn ? ", of the rest by resampling the samples" : "");
+        cli_printf("Intervals: Wilson's of shares, normal of other means%s.", drawn ? ", the rest by resampling" : "");
 }
 
 static void set_finite(json_t *j, const char *key, double x) {

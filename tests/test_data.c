@@ -330,8 +330,19 @@ static void npy_masks(void **state) {
     skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &y));
     open_fails(ctx, spec, SKIVE_ERR_DATA, "label 3 at position 1 of sample 1");
 
-    /* as values where the caller says so, and bytes as labels */
+    /* classes that do not occur are told */
     skive_dataset_options o = skive_dataset_options_default();
+    o.split = SKIVE_SPLIT_TRAIN_FULL;
+    masks[4] = 5;
+    y.data = masks;
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, &o, &ds));
+    skive_dataset_free(ds);
+    assert_non_null(strstr(skive_context_note(ctx, skive_context_note_count(ctx) - 1),
+                           "labels go up to 5, so there are 6 classes, of which 2 do not occur (3, 4)"));
+
+    /* as values where the caller says so, and bytes as labels */
     o.split = SKIVE_SPLIT_TEST;
     o.targets = SKIVE_TARGETS_VALUES;
     (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);
@@ -451,6 +462,80 @@ static void npy(void **state) {
     open_fails(ctx, spec, SKIVE_ERR_DATA, "must not be 0");
     skv_test_write_file(x_path, "nonsense", 8);
     open_fails(ctx, spec, SKIVE_ERR_FORMAT, "x.npy");
+    skv_test_context_end(ctx);
+}
+
+/* Texts as labels are names of classes, which the training labels number. */
+static void npy_names(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    char spec[4 * SKV_TEST_PATH + 8], both[4 * SKV_TEST_PATH + 8];
+    const char *x_path = at("nx.npy"), *y_path = at("ny.npy"), *test_path = at("nt.npy");
+    const char *names[4] = {"eel", "cat", "dog", "cat"}, *numbers[4] = {"10", "9", "2", "9"};
+    skive_tensor x = {.dtype = SKIVE_F32, .rank = 2, .dims = {4, 2}, .data = (float[8]){0}};
+    skive_tensor y = {.dtype = SKIVE_STRING, .rank = 1, .dims = {4}, .data = names};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, x_path, &x));
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);
+    (void)snprintf(both, sizeof both, "npy:%s,%s,%s,%s", x_path, y_path, x_path, test_path);
+    static const int64_t wanted[4] = {2, 0, 1, 0};
+    skive_dataset_info info;
+    int64_t label;
+    skive_dataset *ds = open_split(ctx, spec, SKIVE_SPLIT_TEST);
+    skive_dataset_get_info(ds, &info);
+    assert_int_equal(info.classes, 3);
+    for (int c = 0; c < 3; c++) assert_string_equal(info.class_names[c], ((const char *[]){"cat", "dog", "eel"})[c]);
+    for (size_t i = 0; i < 4; i++) {
+        skv_test_ok(ctx, skive_dataset_read(ctx, ds, i, NULL, &label));
+        assert_int_equal(label, wanted[i]);
+    }
+    skive_dataset_free(ds);
+
+    y.dims[0] = 4;
+    y.data = (const char *[4]){"dog", "dog", "dog", "dog"};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &y));
+    ds = open_split(ctx, both, SKIVE_SPLIT_TEST);
+    skv_test_ok(ctx, skive_dataset_read(ctx, ds, 3, NULL, &label));
+    assert_int_equal(label, 1);
+    skive_dataset_free(ds);
+    y.data = (const char *[4]){"dog", "fox", "dog", "dog"};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &y));
+    open_fails(ctx, both, SKIVE_ERR_DATA, "the label 'fox' of sample 1 is none of the 3 classes");
+    skive_tensor whole = {.dtype = SKIVE_I64, .rank = 1, .dims = {4}, .data = (int64_t[4]){0, 1, 2, 0}};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &whole));
+    open_fails(ctx, both, SKIVE_ERR_DATA, "the training labels are texts");
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, test_path, &y));
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &whole));
+    open_fails(ctx, both, SKIVE_ERR_DATA, "the training labels are numbers");
+
+    /* numbers as texts stand in the order of the numbers */
+    y.data = numbers;
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    ds = open_split(ctx, spec, SKIVE_SPLIT_TEST);
+    skive_dataset_get_info(ds, &info);
+    assert_string_equal(info.class_names[0], "2");
+    assert_string_equal(info.class_names[2], "10");
+    skive_dataset_free(ds);
+
+    /* what does not fit */
+    skive_dataset_options o = skive_dataset_options_default();
+    o.targets = SKIVE_TARGETS_VALUES;
+    skv_test_fails(ctx, skive_dataset_open(ctx, spec, &o, &ds), SKIVE_ERR_DATA, "cannot be fitted as values");
+    o.targets = SKIVE_TARGETS_AUTO;
+    o.classes = 2;
+    skv_test_fails(ctx, skive_dataset_open(ctx, spec, &o, &ds), SKIVE_ERR_DATA, "has 3 different texts as labels");
+    names[2] = "";
+    y.data = names;
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "the label of sample 2 is an empty text");
+    y = (skive_tensor){.dtype = SKIVE_STRING, .rank = 2, .dims = {4, 1}, .data = numbers};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, x_path, &y));
+    open_fails(ctx, spec, SKIVE_ERR_UNSUPPORTED, "has text");
+    y = (skive_tensor){.dtype = SKIVE_STRING, .rank = 2, .dims = {2, 2}, .data = numbers};
+    x.dims[0] = 2;
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, x_path, &x));
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "several values per sample");
     skv_test_context_end(ctx);
 }
 
@@ -646,8 +731,8 @@ static void normalization(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
-        T(idx_plain_and_gzip), T(idx_damage),   T(gzip_damage),  T(mnist_folder),  T(specifications), T(splits), T(npy),
-        T(npy_masks),          T(folder_plain), T(folder_parts), T(normalization),
+        T(idx_plain_and_gzip), T(idx_damage), T(gzip_damage),  T(mnist_folder), T(specifications), T(splits), T(npy),
+        T(npy_masks),          T(npy_names),  T(folder_plain), T(folder_parts), T(normalization),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <skive/skive.h>
 
@@ -450,6 +451,10 @@ static void wrong_sets(void **state) {
     refused(ctx, "npz:@both.npz,labels=nobody", SKIVE_ERR_ARGUMENT, "has no array 'nobody'");
     refused(ctx, "npz:@both.npz,lables=kind", SKIVE_ERR_ARGUMENT, "did you mean 'labels'");
     refused(ctx, "npz:@image.npy", SKIVE_ERR_DATA, "zip");
+    skive_tensor texts = {.dtype = SKIVE_STRING, .rank = 1, .dims = {2}, .data = (const char *[2]){"a", "b"}};
+    const npz_array with_texts[] = {{"kind", texts}, {"x", few}};
+    write_npz(ctx, folder, file(path, "texts.npz"), with_texts, 2, false, NULL);
+    refused(ctx, "npz:@texts.npz", SKIVE_ERR_DATA, "array 'kind' has text, which cannot be an input");
     refused(ctx, "npy:@nan.npy", SKIVE_ERR_DATA, "sample 7 contains NaN");
     refused(ctx, "npy:@image.npy,disk=perhaps", SKIVE_ERR_ARGUMENT, "disk");
     /* From the disk, a NaN is found when its sample is read. */
@@ -461,6 +466,46 @@ static void wrong_sets(void **state) {
     skive_tensor_free(ctx, &few);
     remove(file(path, "few.npy"));
     remove(file(path, "nan.npy"));
+    remove(file(path, "texts.npz"));
+    skv_test_context_end(ctx);
+}
+
+static void write_text(const char *name, const char *text) {
+    char path[SKV_TEST_PATH];
+    skv_test_write_file(file(path, name), text, strlen(text));
+}
+
+/* A part that leaves out a sample would move those behind it; by itself it may. */
+static void parts_with_gaps(void **state) {
+    skive_context *ctx = skv_test_context();
+    char path[SKV_TEST_PATH];
+    (void)state;
+    write_text("one.csv", "v,kind\n1,a\n,b\n3,a\n4,b\n");
+    write_text("three.csv", "u,w\n1,0\n2,0\n3,0\n");
+    refused(ctx, "inputs:one=csv:@one.csv,label=kind,gaps=drop;three=csv:@three.csv", SKIVE_ERR_DATA,
+            "part 'one' has left out 1 of its samples (rows with gaps or empty lines)");
+    assert_int_equal(mkdir(file(path, "lines"), 0700), 0);
+    write_text("lines/a.txt", "one\n\nthree\nfour\n");
+    refused(ctx, "inputs:words=text:@lines,tokens=word,length=2;three=csv:@three.csv", SKIVE_ERR_DATA,
+            "part 'words' has left out 1");
+    skive_dataset_free(open_split(ctx, "inputs:one=csv:@one.csv,label=kind,gaps=drop", SKIVE_SPLIT_TRAIN_FULL));
+
+    skive_dataset *set = NULL;
+    char spec[8 * SKV_TEST_PATH];
+    skive_dataset_options o = skive_dataset_options_default();
+    o.skip_bad = true;
+    o.split = SKIVE_SPLIT_TRAIN_FULL;
+    assert_int_equal(mkdir(file(path, "photos"), 0700), 0);
+    write_text("photos/a.png", "no picture");
+    const unsigned char bmp[58] = {'B', 'M', [2] = 58, [10] = 54, [14] = 40, [18] = 1, [22] = 1, [26] = 1, [28] = 24};
+    for (int i = 0; i < 3; i++) {
+        char name[40];
+        (void)snprintf(name, sizeof name, "photos/b%d.bmp", i);
+        skv_test_write_file(file(path, name), bmp, sizeof bmp);
+    }
+    spec_of("inputs:image=folder:@photos;three=csv:@three.csv", spec, sizeof spec);
+    skv_test_fails(ctx, skive_dataset_open(ctx, spec, &o, &set), SKIVE_ERR_DATA,
+                   "part 'image' has left out 1 of its samples (files that cannot be read)");
     skv_test_context_end(ctx);
 }
 
@@ -735,6 +780,11 @@ static void several_outputs(void **state) {
     skv_test_ok(ctx, skive_train(ctx, student, train, validation, &o, NULL, 0, &report));
     assert_true(report.epochs[0].validation_rmse < 10 && isnan(report.epochs[0].validation_accuracy));
     skive_train_report_free(ctx, &report);
+    skive_dataset *one = open_split(ctx, "npz:@both.npz,labels=age,inputs=image,table", SKIVE_SPLIT_TRAIN);
+    o.outputs = "kind";
+    skv_test_fails(ctx, skive_train(ctx, student, one, NULL, &o, NULL, 0, NULL), SKIVE_ERR_DATA,
+                   "the data have 'age' (1 value)");
+    skive_dataset_free(one);
     o.outputs = "years";
     skv_test_fails(ctx, skive_train(ctx, student, train, NULL, &o, NULL, 0, NULL), SKIVE_ERR_NOT_FOUND,
                    "no output 'years'");
@@ -805,6 +855,7 @@ int main(void) {
         cmocka_unit_test(larger_than_memory),
         cmocka_unit_test(without_answers),
         cmocka_unit_test(wrong_sets),
+        cmocka_unit_test(parts_with_gaps),
         cmocka_unit_test(damaged_archives),
         cmocka_unit_test(cifar),
         cmocka_unit_test(matching),

@@ -253,6 +253,24 @@ static void weights_are_copies(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Exactly k classes are picked: of equal scores the lower class comes first, as in what is predicted. */
+static void ties_of_classes(void **state) {
+    skive_context *ctx = skv_test_context();
+    const double x[4 * 3] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 2}, y[4] = {0, 1, 2, 2};
+    const task t = {NULL, 4, 3, 0, x, y};
+    skive_eval_report r;
+    (void)state;
+    for (int k = 1; k < 3; k++) {
+        asked = k == 1 ? "top-k:1" : "top-k:2";
+        skv_test_ok(ctx, measure(ctx, &t, &r));
+        is(&r, "top-k", k == 1 ? 1 / 4.0 : 3 / 4.0);
+        is(&r, "accuracy", 1 / 4.0);
+        skive_eval_report_free(ctx, &r);
+    }
+    asked = NULL;
+    skv_test_context_end(ctx);
+}
+
 /* ---- figures with options ---- */
 
 static void titled(const skive_eval_report *r, const char *name, const char *title, double expected) {
@@ -469,6 +487,7 @@ int main(void) {
         cmocka_unit_test(without_positives_there_is_no_area),
         cmocka_unit_test(labels_by_hand),
         cmocka_unit_test(values_by_hand),
+        cmocka_unit_test(ties_of_classes),
         cmocka_unit_test(options_of_figures_by_hand),
         cmocka_unit_test(options_without_memory),
         cmocka_unit_test(nan_is_refused_by_sample),

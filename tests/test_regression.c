@@ -119,6 +119,8 @@ static void several_targets_by_hand(void **state) {
     skive_graph *g = net(ctx, 3, GEMM);
     o.learning_rate = 0.02;
     skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &o, NULL, 0, NULL));
+    for (size_t i = 0; i < skive_context_note_count(ctx); i++) /* of the constants that give the units back */
+        assert_null(strstr(skive_context_note(ctx, i), "not trained"));
     skv_test_ok(ctx, skive_evaluate(ctx, g, set, 33, &r));
     assert_int_equal(r.n_kept, ROWS);
     for (int pass = 0; pass < 2; pass++) {

@@ -105,6 +105,8 @@ static void numbers(void **state) {
     set = open_with(ctx, "n,ignore=none", of(SKIVE_SPLIT_TRAIN_FULL));
     skive_dataset_get_info(set, &info);
     assert_int_equal(info.classes, 256);
+    assert_true(noted(ctx, "labels go up to 255, so there are 256 classes, of which 252 do not occur (3, 4, 5, "));
+    assert_true(noted(ctx, "and 255 is first in "));
     skive_dataset_free(set);
     skv_test_context_end(ctx);
 }

@@ -634,13 +634,49 @@ static void in_pieces(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Timestamps and large numbers of things, of which float32 leaves little: features and values to be fitted. */
+static void rounded_columns(void **state) {
+    (void)state;
+    static const char text[] =
+        "t,id,near,y\n1700000000,16777217,1.5,1700000000.25\n1700000009,16777218,1.25,1700000001.5\n"
+        "1700000031,16777266,1.75,1700000007\n";
+    skive_context *ctx = skv_test_context();
+    skive_dataset *ds = NULL;
+    const char *path = put("stamps.csv", text);
+    const skive_split splits[] = {SKIVE_SPLIT_TRAIN_FULL, SKIVE_SPLIT_TEST};
+    for (size_t k = 0; k < SKV_LENGTH(splits); k++) {
+        skv_test_ok(ctx, open_with(ctx, "csv", path, ",label=y", splits[k], NULL, &ds));
+        assert_true(noted(ctx, "column 't': its numbers, from 1700000000 to 1700000031, do not differ in float32"));
+        assert_true(noted(ctx, "or leave the column out with without=t"));
+        assert_true(noted(ctx, "column 'id': its numbers, from 16777217 to 16777266, change by up to 4.4 %"));
+        assert_true(noted(ctx, "column 'y': its numbers, from 1700000000.25 to 1700000007, do not differ"));
+        assert_false(noted(ctx, "column 'near'"));
+        skive_dataset_free(ds);
+    }
+    skv_test_ok(ctx, open_with(ctx, "csv", path, ",columns=near", SKIVE_SPLIT_TEST, NULL, &ds));
+    assert_false(noted(ctx, "in float32"));
+    skive_dataset_free(ds);
+    path = put("same.csv", "t,u\n1700000001,1\n1700000001,2\n");
+    skv_test_ok(ctx, open_with(ctx, "csv", path, "", SKIVE_SPLIT_TEST, NULL, &ds));
+    assert_false(noted(ctx, "in float32"));
+    skive_dataset_free(ds);
+
+    path = at("stamps.npy");
+    skive_tensor x = {.dtype = SKIVE_I64, .rank = 2, .dims = {2, 2}, .data = (int64_t[]){1, 1700000000, 2, 1700000031}};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, path, &x));
+    skv_test_ok(ctx, open_with(ctx, "npy", path, "", SKIVE_SPLIT_TEST, NULL, &ds));
+    assert_true(noted(ctx, "column '1': its numbers, from 1700000000 to 1700000031, do not differ in float32"));
+    skive_dataset_free(ds);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),           cmocka_unit_test(numbers),   cmocka_unit_test(rows_in_pieces),
         cmocka_unit_test(columns),        cmocka_unit_test(labels),    cmocka_unit_test(gaps),
         cmocka_unit_test(forms),          cmocka_unit_test(refusals),  cmocka_unit_test(huge_line),
         cmocka_unit_test(parts),          cmocka_unit_test(held_out),  cmocka_unit_test(recipes),
-        cmocka_unit_test(without_memory), cmocka_unit_test(in_pieces),
+        cmocka_unit_test(without_memory), cmocka_unit_test(in_pieces), cmocka_unit_test(rounded_columns),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

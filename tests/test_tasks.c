@@ -193,6 +193,83 @@ static void sequences_by_hand(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Trains and evaluates a layer on sequences of `places` labels, 8 steps and the classes 0 (the blank) to 2. */
+static void with_sequences(skive_context *ctx, const double *labels, int64_t n, int64_t places, const char *loss,
+                           skive_status *trained, skive_status *evaluated) {
+    enum { T = 8, W = 3 };
+    const int64_t dims[3] = {n, T, W}, of_labels[2] = {n, places}, w[2] = {W, 3};
+    char a[SKV_TEST_PATH], b[SKV_TEST_PATH], spec[2 * SKV_TEST_PATH + 16];
+    double *x = calloc((size_t)(n * T * W), sizeof *x);
+    skive_train_options o = settings(1, 4);
+    save("bx.npy", SKIVE_F32, 3, dims, x);
+    save("by.npy", SKIVE_I64, 2, of_labels, labels);
+    free(x);
+    snprintf(spec, sizeof spec, "npy:%s,%s", file(a, "bx.npy"), file(b, "by.npy"));
+    skive_graph *g = NULL;
+    skive_value *in = NULL;
+    skive_eval_report r;
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 3, .dims = {{-1, "N"}, {T, NULL}, {W, NULL}}};
+    skv_test_ok(ctx, skive_graph_create(ctx, "listener", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &in));
+    skv_builder build = skv_build(g);
+    skive_value *z = skv_emit(&build, "MatMul", SKV_IN(in, parameter(&build, "w", 2, w, 1, -0.3, 0.3)), SKV_NONE);
+    skv_test_ok(ctx, build.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, z));
+    skv_test_ok(ctx, skive_model_set_output(g, NULL, "ctc"));
+    skive_dataset *set = open_data(ctx, spec, evaluated ? SKIVE_SPLIT_TRAIN_FULL : SKIVE_SPLIT_TRAIN);
+    o.loss = loss;
+    if (trained) *trained = skive_train(ctx, g, set, NULL, &o, NULL, 0, NULL);
+    if (evaluated) {
+        *evaluated = skive_evaluate(ctx, g, set, 0, &r);
+        skive_eval_report_free(ctx, &r);
+    }
+    skive_dataset_free(set);
+    skive_graph_free(g);
+}
+
+static void impossible_sequences(void **state) {
+    enum { N = 24, PLACES = 9, ODD = 21 };
+    skive_context *ctx = skv_test_context();
+    double y[N * PLACES];
+    skive_status trained;
+    (void)state;
+    for (int i = 0; i < N * PLACES; i++) y[i] = i / PLACES == ODD ? 1 + i % 2 : i % PLACES ? -1 : 1;
+    with_sequences(ctx, y, N, PLACES, "ctc", &trained, NULL);
+    skv_test_fails(ctx, trained, SKIVE_ERR_NUMERIC, "which is sample 21 of the data set; samples of the batch: ");
+    assert_non_null(strstr(skive_context_message(ctx), "a sample has fewer steps than its labels need"));
+    assert_non_null(strstr(skive_context_message(ctx), "with the loss ctc:impossible=skip"));
+    with_sequences(ctx, y, N, PLACES, "ctc:impossible=skip", &trained, NULL);
+    skv_test_ok(ctx, trained);
+    skv_test_context_end(ctx);
+}
+
+/* The same is refused in training and in an evaluation, with the sample. */
+static void wrong_sequences(void **state) {
+    enum { N = 6, PLACES = 3, ODD = 4 };
+    static const struct {
+        double labels[PLACES];
+        const char *message;
+    } cases[] = {
+        {{1, -1, 2}, "sample 4 has the label 2 at place 2, behind a -1 at place 1"},
+        {{1, 0, 2},
+         "label 0 at place 1 of sample 4 is the blank, which stands for no label; labels are classes from 1 to 2"},
+        {{1, 3, 2}, "label 3 at place 1 of sample 4 is not one of the classes"},
+        {{1, -2, 2}, "label -2 at place 1 of sample 4 is not one of the classes"},
+    };
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        double y[N * PLACES];
+        skive_status trained, evaluated;
+        for (int i = 0; i < N * PLACES; i++) y[i] = i / PLACES == ODD ? cases[k].labels[i % PLACES] : 2;
+        with_sequences(ctx, y, N, PLACES, "ctc", NULL, &evaluated);
+        skv_test_fails(ctx, evaluated, SKIVE_ERR_DATA, cases[k].message);
+        with_sequences(ctx, y, N, PLACES, "ctc", &trained, NULL);
+        skv_test_fails(ctx, trained, SKIVE_ERR_DATA, cases[k].message);
+    }
+    skv_test_context_end(ctx);
+}
+
 /* A bright pulse of one of two kinds, twice in eight steps: its kinds are told in order. */
 static void sequences_are_learned(void **state) {
     enum { N = 160, T = 8, W = 3 };
@@ -306,6 +383,8 @@ int main(void) {
         cmocka_unit_test(embeddings_are_trained),
         cmocka_unit_test(sequences_by_hand),
         cmocka_unit_test(sequences_are_learned),
+        cmocka_unit_test(impossible_sequences),
+        cmocka_unit_test(wrong_sequences),
         cmocka_unit_test(boxes_by_hand),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };

@@ -270,6 +270,10 @@ static void lengths(void **state) {
     skv_test_ok(ctx, open_with(ctx, path, ",column=t,length=3,pad=start,keep=last", SKIVE_SPLIT_TRAIN_FULL, NULL, &ds));
     expect(ctx, ds, start, 6, NULL);
     skive_dataset_free(ds);
+    skv_test_fails(ctx, open_with(ctx, path, ",column=t,pad=start,lengths=n", SKIVE_SPLIT_TRAIN_FULL, NULL, &ds),
+                   SKIVE_ERR_ARGUMENT, "give pad=end, or mask=NAME in place of lengths=");
+    skv_test_ok(ctx, open_with(ctx, path, ",column=t,pad=start,mask=m", SKIVE_SPLIT_TRAIN_FULL, NULL, &ds));
+    skive_dataset_free(ds);
     skv_test_context_end(ctx);
 }
 

@@ -143,14 +143,12 @@ done:
 
 /* ---- classes that do not occur ---- */
 
-static skive_status tell_gaps(skive_context *ctx, const skive_dataset *ds) {
-    uint8_t *seen = NULL;
+skive_status skv_classes_tell_absent(skive_context *ctx, const char *where, const uint8_t *seen, int64_t classes,
+                                     const char *more) {
     int64_t absent = 0, named = 0;
     skv_text t;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)ds->classes, 1, &seen));
-    for (size_t i = 0; i < ds->total; i++) seen[ds->labels[i]] = 1;
     skv_text_init(&t, ctx);
-    for (int64_t c = 0; c < ds->classes; c++) {
+    for (int64_t c = 0; c < classes; c++) {
         absent += !seen[c];
         if (!seen[c] && named++ < LISTED) skv_text_add(&t, "%s%" PRId64, t.length ? ", " : "", c);
     }
@@ -158,11 +156,25 @@ static skive_status tell_gaps(skive_context *ctx, const skive_dataset *ds) {
     if (absent && t.status == SKIVE_OK)
         skv_note(ctx,
                  "%s: labels go up to %" PRId64 ", so there are %" PRId64 " classes, of which %" PRId64
-                 " do%s not occur (%s); labels are numbers from 0",
-                 ds->spec, ds->classes - 1, ds->classes, absent, absent == 1 ? "es" : "", t.data);
+                 " do%s not occur (%s); labels are numbers from 0%s",
+                 where, classes - 1, classes, absent, absent == 1 ? "es" : "", t.data, more);
+    const skive_status status = t.status;
     skv_text_free(&t);
+    return status;
+}
+
+static skive_status tell_gaps(skive_context *ctx, const skive_dataset *ds) {
+    const int32_t *labels = ds->labels ? ds->labels : ds->site_labels;
+    const size_t n = ds->labels ? ds->total : ds->total * ds->label_size;
+    uint8_t *seen = NULL;
+    if (!labels) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)ds->classes, 1, &seen));
+    for (size_t i = 0; i < n; i++) {
+        if (labels[i] >= 0) seen[labels[i]] = 1;
+    }
+    const skive_status status = skv_classes_tell_absent(ctx, ds->spec, seen, ds->classes, "");
     skv_free(ctx, seen);
-    return SKIVE_OK;
+    return status;
 }
 
 /* ---- the model ---- */
@@ -289,9 +301,7 @@ skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *
     }
     if (!skv_dataset_labelled(ds)) return SKIVE_OK;
     if (o->model && !o->classes_by_order) return for_model(ctx, o->model, ds);
-    return ds->class_names || ds->label_rank || o->model || o->classes || o->split == SKIVE_SPLIT_TEST
-               ? SKIVE_OK
-               : tell_gaps(ctx, ds);
+    return ds->class_names || o->model || o->classes || o->split == SKIVE_SPLIT_TEST ? SKIVE_OK : tell_gaps(ctx, ds);
 }
 
 skive_status skv_classes_compare(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info,

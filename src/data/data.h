@@ -72,16 +72,17 @@ struct skive_dataset {
     int64_t vocabulary;            /* of tokens: all are below this; 0: not known */
     size_t left_out;               /* files that cannot be read, with skip_bad */
     char *first_left_out;          /* what is wrong with the first of them, or NULL */
-    size_t size;                   /* product of dims */
-    const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
-    void *u8_block;                /* the allocation that holds them, or NULL */
-    skive_tensor x;                /* samples of another type in memory; may also contain `u8` */
-    struct skv_disk *disk;         /* samples that stay in their files (disk.h), in the type dtype; or NULL */
-    skive_dtype dtype;             /* of samples that are not in memory; NONE: bytes, read as value / 255 */
-    skv_option_values *values;     /* of the kind's options; NULL where it has none */
-    void *state;                   /* other state of the kind */
-    int32_t *labels;               /* [total], or NULL */
-    int label_rank;                /* of the labels of a sample, one for each position; 0: there are none */
+    size_t passed_over;        /* samples that the files have and the set has not: damaged files, gaps, empty lines */
+    size_t size;               /* product of dims */
+    const uint8_t *u8;         /* [total][size] 8-bit samples in memory, or NULL */
+    void *u8_block;            /* the allocation that holds them, or NULL */
+    skive_tensor x;            /* samples of another type in memory; may also contain `u8` */
+    struct skv_disk *disk;     /* samples that stay in their files (disk.h), in the type dtype; or NULL */
+    skive_dtype dtype;         /* of samples that are not in memory; NONE: bytes, read as value / 255 */
+    skv_option_values *values; /* of the kind's options; NULL where it has none */
+    void *state;               /* other state of the kind */
+    int32_t *labels;           /* [total], or NULL */
+    int label_rank;            /* of the labels of a sample, one for each position; 0: there are none */
     int64_t label_dims[SKIVE_MAX_RANK];
     size_t label_size;    /* product of label_dims */
     int32_t *site_labels; /* [total][label_size], -1: of no class; NULL: they stay on disk, read_labels gives them */
@@ -92,6 +93,7 @@ struct skive_dataset {
     int target_rank;
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size;
+    char *answer_name; /* what the files call the only target, for messages; or NULL */
     bool separate_test, separate_validation;
     /* How samples were made from the files, as a model keeps it in its metadata under this key; both may be NULL. */
     const char *recipe_key;
@@ -198,6 +200,9 @@ int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
 /* After the kind has opened the set: numbers the classes as in options->model, checks labels against its number of
  * scores, and reports classes that do not occur. */
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
+/* A note if some of the classes are not seen[classes]; `more` ends it. */
+skive_status skv_classes_tell_absent(skive_context *ctx, const char *where, const uint8_t *seen, int64_t classes,
+                                     const char *more);
 /* A note if a class of the model has another name than the class of the set with the same number. `who`: "the
  * teacher". */
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,

@@ -405,6 +405,7 @@ void skive_dataset_free(skive_dataset *ds) {
     skv_free(ctx, ds->labels);
     skv_free(ctx, ds->site_labels);
     skv_free(ctx, ds->targets);
+    skv_free(ctx, ds->answer_name);
     if (!ds->owner) skv_free(ctx, ds->order);
     skv_free(ctx, ds->values);
     skv_free(ctx, ds->recipe);

@@ -120,14 +120,34 @@ static bool match_flat(skv_feed *f, const int64_t *wanted, int64_t size, bool ch
     return false;
 }
 
-static skive_status mismatch(const skv_feed *f, const skive_dataset_info *info, const int64_t *wanted) {
-    char have[SHAPE_TEXT], takes[SHAPE_TEXT];
+/* The place of the channels, as a part of a message. */
+static const char *layout_text(int rank, int axis) {
+    return rank < 3 || axis < 0 ? "" : axis == 0 ? " (channels first)" : axis == rank - 1 ? " (channels last)" : "";
+}
+
+/* Would the channels of the samples fit the other end of the input? */
+static bool is_turned(const skv_feed *f, int data_axis, const int64_t *wanted, int axis) {
+    if (f->rank < 3 || f->rank != f->sample_rank || data_axis < 0 || axis < 0) return false;
+    const int64_t channels = f->sample_dims[data_axis];
+    return !fits(wanted[axis], channels) && fits(wanted[axis == 0 ? f->rank - 1 : 0], channels);
+}
+
+static skive_status mismatch(const skv_feed *f, const skive_dataset_info *info, const int64_t *wanted, int axis,
+                             const char *told) {
+    char have[SHAPE_TEXT], takes[SHAPE_TEXT], by[80] = "", advice[120] = "";
+    if (told) (void)snprintf(by, sizeof by, ", which has the layout %s (--layout),", told);
+    if (told && is_turned(f, info->channel_axis, wanted, axis))
+        (void)snprintf(advice, sizeof advice, "; if its channels come %s, the layout is %s",
+                       axis == 0 ? "last" : "first", axis == 0 ? "nhwc" : "nchw");
+    else if (info->dtype == SKIVE_U8 && f->sample_rank >= 2 && f->rank >= 2)
+        (void)snprintf(advice, sizeof advice, "; use --resize HxW to resize images");
     return skv_fail_at(
         f->ctx, SKIVE_ERR_DATA, info->spec,
-        "%s: samples are %s, but the model's input '%s' takes %s per sample; they cannot be matched axis by axis%s",
-        info->spec, skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have), f->input,
-        skv_shape_text(f->rank, wanted, takes, sizeof takes),
-        info->dtype == SKIVE_U8 && f->sample_rank >= 2 && f->rank >= 2 ? "; use --resize HxW to resize images" : "");
+        "%s: samples are %s%s, but the model's input '%s'%s takes %s%s per sample; they cannot be matched axis by "
+        "axis%s",
+        info->spec, skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have),
+        layout_text(f->sample_rank, info->channel_axis), f->input, by,
+        skv_shape_text(f->rank, wanted, takes, sizeof takes), layout_text(f->rank, axis), advice);
 }
 
 static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset_info *info) {
@@ -144,7 +164,7 @@ static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset
     for (int d = 0; d < f->rank; d++) wanted[d] = t->dims[d + 1].size;
     if (f->rank == 0) { /* [N] */
         if (info->sample_size == 1) return SKIVE_OK;
-        return mismatch(f, info, wanted);
+        return mismatch(f, info, wanted, model_axis, told);
     }
     if (match_axes(f, wanted, info->channel_axis, model_axis)) {
         /* The channels of the samples, for a normalisation per channel. */
@@ -159,7 +179,7 @@ static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset
     f->channel_axis = f->sample_rank >= 3 ? (info->channel_axis >= 0 ? info->channel_axis : 0) : -1;
     if (match_without_ones(f, wanted, model_axis)) return SKIVE_OK;
     if (match_flat(f, wanted, (int64_t)info->sample_size, told && strcmp(told, "nhwc") == 0)) return SKIVE_OK;
-    return mismatch(f, info, wanted);
+    return mismatch(f, info, wanted, model_axis, told);
 }
 
 /* ---- numbers ---- */

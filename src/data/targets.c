@@ -3,7 +3,14 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "data/spread.h"
+#include "data/text/words.h"
+#include "tensor/strings.h"
+
+enum { LISTED = 12 };
 
 skive_status skv_npy_finite(skive_context *ctx, const char *path, const skive_tensor *t) {
     const size_t per_sample = t->rank > 0 && t->dims[0] > 0 ? (size_t)skive_tensor_count(t) / (size_t)t->dims[0] : 1;
@@ -22,6 +29,24 @@ skive_status skv_npy_finite(skive_context *ctx, const char *path, const skive_te
     return SKIVE_OK;
 }
 
+/* The last axis is that of columns; longer ones are taken together. */
+static skive_status tell_spread(skive_context *ctx, const char *path, const skive_tensor *t) {
+    enum { MOST_COLUMNS = 4096 };
+    const int64_t last = t->rank > 1 ? t->dims[t->rank - 1] : 1;
+    const size_t columns = last > 0 && last <= MOST_COLUMNS ? (size_t)last : 1, n = (size_t)skive_tensor_count(t);
+    skv_spread *spreads = NULL;
+    char name[24];
+    if (skive_dtype_bits(t->dtype) < 32 || t->dtype == SKIVE_F32) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, columns, sizeof *spreads, &spreads));
+    for (size_t i = 0; i < n; i++) skv_spread_add(&spreads[i % columns], skv_load_f64(t->dtype, t->data, i));
+    size_t first = 0;
+    while (first < columns && !skv_spread_suffers(&spreads[first])) first++;
+    (void)snprintf(name, sizeof name, "%zu", first);
+    if (first < columns) skv_spread_tell(ctx, &spreads[first], path, columns > 1 ? name : NULL, NULL);
+    skv_free(ctx, spreads);
+    return SKIVE_OK;
+}
+
 skive_status skv_npy_samples_check(skive_context *ctx, const char *path, const skive_tensor *x) {
     char text[SKV_DIMS_TEXT + 16];
     if (x->rank < 1 || skive_tensor_count(x) <= 0) {
@@ -29,8 +54,91 @@ skive_status skv_npy_samples_check(skive_context *ctx, const char *path, const s
                            "%s: has shape %s; the first axis counts the samples and must not be 0", path,
                            skv_tensor_text(x, text, sizeof text));
     }
-    return skv_npy_finite(ctx, path, x);
+    SKV_TRY(skv_npy_finite(ctx, path, x));
+    return tell_spread(ctx, path, x);
 }
+
+/* ---- names of classes ---- */
+
+static skive_status note_names(skive_context *ctx, const char *path, const skv_words *names) {
+    skv_text t;
+    skv_text_init(&t, ctx);
+    for (size_t i = 0; i < names->n && i < LISTED; i++)
+        skv_text_add(&t, "%s%.*s (%llu)", i ? ", " : "", skv_utf8_prefix(names->list[i].text, 40), names->list[i].text,
+                     (unsigned long long)names->list[i].count);
+    if (names->n > LISTED) skv_text_add(&t, " and %zu more", names->n - LISTED);
+    const skive_status status = t.status;
+    if (status == SKIVE_OK) skv_note(ctx, "%s: the texts are names of %zu classes: %s", path, names->n, t.data);
+    skv_text_free(&t);
+    return status;
+}
+
+/* The distinct texts of the training labels, by bytes, or as numbers if all are. */
+static skive_status collect_names(skive_context *ctx, const char *path, const skive_tensor *y, skv_words *names) {
+    const size_t n = (size_t)skive_tensor_count(y);
+    for (size_t i = 0; i < n; i++) {
+        const char *text = skv_string_at(y, i);
+        if (!*text)
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: the label of sample %zu is an empty text", path, i);
+        SKV_TRY(skv_words_add(names, text, strlen(text), 1, NULL));
+        if (names->n > SKV_MAX_CLASSES)
+            return skv_fail_at(ctx, SKIVE_ERR_LIMIT, path, "%s: has more than %d different texts as labels", path,
+                               (int)SKV_MAX_CLASSES);
+    }
+    return skv_words_sort(names);
+}
+
+static skive_status set_names(skive_context *ctx, const char *path, const skive_tensor *y, const skv_words *names,
+                              skive_dataset *ds) {
+    SKV_TRY(skv_alloc_array(ctx, ds->total, sizeof *ds->labels, &ds->labels));
+    for (size_t i = 0; i < ds->total; i++) {
+        const char *text = skv_string_at(y, i);
+        const uint32_t found = skv_words_find(names, text, strlen(text));
+        if (found == SKV_NO_WORD)
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                               "%s: the label '%.*s' of sample %zu is none of the %zu classes of the training labels",
+                               path, skv_utf8_prefix(text, 60), text, i, names->n);
+        ds->labels[i] = (int32_t)found;
+    }
+    SKV_TRY(skv_alloc_array(ctx, names->n, sizeof *ds->class_names, &ds->class_names));
+    ds->classes = (int64_t)names->n;
+    for (size_t i = 0; i < names->n; i++) SKV_TRY(skv_strdup(ctx, names->list[i].text, &ds->class_names[i]));
+    return SKIVE_OK;
+}
+
+/* Texts as labels are names of classes, which the training labels number. */
+static skive_status take_names(skive_context *ctx, const char *path, const skive_tensor *y,
+                               const skive_tensor *training, const skive_dataset_options *o, skive_dataset *ds) {
+    const skive_tensor *decider = training ? training : y;
+    char text[SKV_DIMS_TEXT + 16];
+    skv_words names;
+    skive_status status;
+    if (o->targets == SKIVE_TARGETS_VALUES)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                           "%s: is an array of text, which cannot be fitted as values; save it as numbers", path);
+    if (skive_tensor_count(y) != (int64_t)ds->total)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                           "%s: is an array of text with several values per sample (%s); as text, a sample has one "
+                           "label: save it as numbers",
+                           path, skv_tensor_text(y, text, sizeof text));
+    if (decider->dtype != SKIVE_STRING)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                           "%s: the labels are texts, but the training labels are numbers; save both in the same way",
+                           path);
+    skv_words_init(&names, ctx);
+    SKV_GO(status, done, collect_names(ctx, path, decider, &names));
+    if (o->classes && o->classes < (int64_t)names.n)
+        SKV_GO(status, done,
+               skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: has %zu different texts as labels, not %" PRId64, path,
+                           names.n, o->classes));
+    SKV_GO(status, done, set_names(ctx, path, y, &names, ds));
+    status = note_names(ctx, path, &names);
+done:
+    skv_words_free(&names);
+    return status;
+}
+
+/* ---- numbers of classes ---- */
 
 static skive_status take_labels(skive_context *ctx, const char *path, const skive_tensor *y, int64_t known,
                                 skive_dataset *ds) {
@@ -111,6 +219,7 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     ds->target_size = count / ds->total;
     SKV_TRY(skv_alloc_array(ctx, count, sizeof *ds->targets, &ds->targets));
     skv_to_f32(y->dtype, y->data, 0, count, ds->targets);
+    SKV_TRY(tell_spread(ctx, path, y));
     /* Images as targets have the same scale as images as samples. */
     if (y->dtype == SKIVE_U8 && y->rank > 2) {
         for (size_t i = 0; i < count; i++) ds->targets[i] /= 255.0f;
@@ -210,6 +319,11 @@ skive_status skv_targets_take(skive_context *ctx, const char *path, const char *
         return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: has shape %s, but %s has %zu samples", path,
                            skv_tensor_text(y, text, sizeof text), samples, set->total);
     }
+    if (y->dtype == SKIVE_STRING) return take_names(ctx, path, y, training, options, set);
+    if (training && training->dtype == SKIVE_STRING)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                           "%s: the labels are numbers, but the training labels are texts; save both in the same way",
+                           path);
     SKV_TRY(skv_npy_finite(ctx, path, y));
     if (skive_tensor_count(y) == (int64_t)set->total)
         SKV_TRY(are_classes(ctx, path, y, training, options, &classes));

@@ -229,7 +229,8 @@ skive_status skv_npy_open(skive_context *ctx, const char *path, skv_npy_info *ou
     SKV_GO(status, done, skv_reader_at(r, 0, head, n));
     status = skv_npy_head(ctx, path, head, n, skv_reader_size(r), out);
     if (status == SKIVE_OK && out->dtype == SKIVE_STRING)
-        status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: strings cannot be read as samples", path);
+        status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path,
+                             "%s: has text, which cannot be samples; save the array as numbers, or give a csv", path);
 done:
     skv_free(ctx, head);
     skv_reader_close(r);

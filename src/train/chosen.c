@@ -6,6 +6,7 @@
 #include "graph/shared.h"
 #include "graph/unknown.h"
 #include "tensor/tensor.h"
+#include "train/scale.h"
 #include "train/train.h"
 
 enum { SHOWN = 4, MANY = 16 };
@@ -17,7 +18,11 @@ const char *skv_param_known_as(const skive_value *v) {
     return weight ? weight->name : v->name;
 }
 
-static bool is_float_parameter(const skive_value *v) { return v->storage && skv_dtype_is_float(v->type.dtype); }
+/* What training itself has put into the graph is none of the model's. */
+static bool is_float_parameter(const skive_value *v) {
+    return v->storage && skv_dtype_is_float(v->type.dtype) &&
+           strncmp(v->name, SKV_OWN_VALUES, strlen(SKV_OWN_VALUES)) != 0;
+}
 
 static skive_status set_matching(skive_graph *g, const char *pattern, bool trainable) {
     bool any = false;

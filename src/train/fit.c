@@ -32,6 +32,16 @@ static skive_status check_weights(const fit_state *s) {
                        "all outputs have the weight 0 in the loss, so that nothing would be learnt");
 }
 
+static skive_status check_sequences(const fit_state *s) {
+    for (size_t k = 0; k < s->goals.n; k++) {
+        const skv_goal *goal = &s->goals.items[k];
+        const skive_type *type = &goal->head.value->type;
+        SKV_TRY(skv_sequences_check(s->ctx, s->fit->train, goal->target, &goal->head,
+                                    type->rank == 3 ? type->dims[2].size : -1));
+    }
+    return SKIVE_OK;
+}
+
 static skive_status check_fit(fit_state *s) {
     const skive_graph *g = s->fit->model;
     if (g->n_inputs < 1 || g->n_outputs < 1) {
@@ -45,6 +55,7 @@ static skive_status check_fit(fit_state *s) {
     skv_feeds_tell(&s->feeds, "model");
     SKV_TRY(check_metrics(s));
     SKV_TRY(check_weights(s));
+    SKV_TRY(check_sequences(s));
     return skv_objective_check(s->ctx, s->fit->objective);
 }
 
@@ -368,7 +379,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         s->between = false;
         SKV_TRY(skv_fit_feed_batch(s, &batch, at));
         const skive_status done = skv_trainer_step(s->trainer, rate, &loss, &correct);
-        SKV_TRY(skv_tell_bad_batch(s->ctx, done, &batch, skv_trainer_bad_row(s->trainer), &s->saving));
+        SKV_TRY(skv_tell_bad_batch(s->ctx, done, s->fit->train, &batch, skv_trainer_bad_row(s->trainer), &s->saving));
         SKV_TRY(watch_step(s, epoch));
         count_batch(p, &batch, loss, correct);
         const double seconds = skv_now() - started;

@@ -100,10 +100,10 @@ skv_saving skv_saving_of(const skive_train_options *o); /* checked options */
 /* Has the interval passed after step `steps` of the run? */
 bool skv_saving_due(skv_saving *s, int64_t steps);
 
-/* Adds to the message of a step that failed with NUMERIC the numbers of the batch's samples (`row`: of the culprit, or
- * -1) and which checkpoint remains; another status stays as it is. */
-skive_status skv_tell_bad_batch(skive_context *ctx, skive_status status, const skive_batch *batch, int64_t row,
-                                const skv_saving *saving);
+/* Adds to the message of a step that failed with NUMERIC the numbers of the batch's samples in the files of
+ * the set (`row`: of the culprit, or -1) and which checkpoint remains; another status stays as it is. */
+skive_status skv_tell_bad_batch(skive_context *ctx, skive_status status, const skive_dataset *set,
+                                const skive_batch *batch, int64_t row, const skv_saving *saving);
 
 /* Shows everything that the next step starts from. */
 typedef skive_status (*skv_show_states)(void *user, skv_states *s);

@@ -34,8 +34,8 @@ struct skive_scored {
     const uint8_t *hit;       /* [n] right? of LABELS: all labels */
     const double *error;      /* [n] loss */
     /* Owned. NULL where the task has none. */
-    int32_t *truth;             /* [n] class */
-    int32_t *above;             /* [n] classes with a higher score than the true one */
+    int32_t *truth; /* [n] class */
+    int32_t *above; /* [n] classes in front of the true one: with a higher score, or an equal one and a lower number */
     float *confidence;          /* [n] probability of the predicted class */
     uint8_t *decisions;         /* [n][targets] of LABELS: 1 said, 2 true */
     double *absolute;           /* [n] of VALUES: mean absolute error */

@@ -219,7 +219,8 @@ static void add_class(skv_metrics *m, size_t i, const float *row, int64_t label)
     } else {
         if (!m->not_shares) m->not_shares = !are_shares(row, r->classes);
         for (int64_t c = 1; c < r->classes; c++) best = row[c] > row[best] ? c : best;
-        for (int64_t c = 0; c < r->classes; c++) above += row[c] > row[label];
+        /* Of equal scores the lower class comes first, as it does in what is predicted. */
+        for (int64_t c = 0; c < r->classes; c++) above += c < label ? !(row[c] < row[label]) : row[c] > row[label];
     }
     r->predicted[i] = (int32_t)best;
     r->hit[i] = best == label;

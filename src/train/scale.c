@@ -138,22 +138,25 @@ void skv_last_layer_restore(const skv_last_layer *l, const skv_target_scale *s) 
     skv_last_layer_adjust(l, s->std, s->mean, s->n);
 }
 
-/* One number a target, along the last axis of the layer's output. */
-static skive_value *constant(skv_builder *b, const double *x, int64_t n) {
+/* One number a target, along the last axis of the layer's output. `name` may be NULL. */
+static skive_value *constant(skv_builder *b, const char *name, const double *x, int64_t n) {
     skv_storage *s = NULL;
     if (n == 1) return skv_emit_scalar(b, SKIVE_F32, x[0]);
     if (b->status != SKIVE_OK) return NULL;
     b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, 1, &n, &s);
     for (int64_t i = 0; b->status == SKIVE_OK && i < n; i++) skive_tensor_set(&s->tensor, i, x[i]);
-    return b->status == SKIVE_OK ? skv_emit_param(b, NULL, s) : NULL;
+    if (b->status == SKIVE_OK && name) b->status = skv_graph_unique_name(b->graph, name, &name);
+    return b->status == SKIVE_OK ? skv_emit_param(b, name, s) : NULL;
 }
 
-/* Behind `from`, whose name the result takes: from * factor + shift, as constants. */
-static skive_status put_behind(skive_graph *g, skive_value *from, const double *factor, const double *shift,
-                               int64_t n) {
+/* Behind `from`, whose name the result takes: from * factor + shift, as constants; `passing`: as long as a training lasts.
+ */
+static skive_status put_behind(skive_graph *g, skive_value *from, const double *factor, const double *shift, int64_t n,
+                               bool passing) {
+    const char *name = passing ? SKV_OWN_VALUES "targets" : NULL;
     skv_builder b = skv_build(g);
-    skive_value *scaled = skv_emit(&b, "Mul", SKV_IN(from, constant(&b, factor, n)), SKV_NONE);
-    skive_value *whole = skv_emit(&b, "Add", SKV_IN(scaled, constant(&b, shift, n)), SKV_NONE);
+    skive_value *scaled = skv_emit(&b, "Mul", SKV_IN(from, constant(&b, name, factor, n)), SKV_NONE);
+    skive_value *whole = skv_emit(&b, "Add", SKV_IN(scaled, constant(&b, name, shift, n)), SKV_NONE);
     SKV_TRY(b.status);
     skive_node *mul = scaled->producer;
     SKV_TRY(skv_value_replace_uses(from, whole, true));
@@ -205,7 +208,7 @@ skive_status skv_output_stretch(skive_graph *g, const skv_head *head, const skv_
             shift[k] = s->mean[k] - mean[k] * factor[k];
         }
     }
-    status = put_behind(g, head->value, factor, shift, s->n);
+    status = put_behind(g, head->value, factor, shift, s->n, false);
 done:
     skv_free(g->ctx, factor);
     skv_free(g->ctx, shift);
@@ -217,7 +220,7 @@ skive_status skv_last_layer_stretch(skive_graph *g, skv_last_layer *l, const skv
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *factor, &factor));
     SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *shift, &shift));
-    SKV_GO(status, done, put_behind(g, l->output, s->std, s->mean, s->n));
+    SKV_GO(status, done, put_behind(g, l->output, s->std, s->mean, s->n, true));
     for (int64_t k = 0; k < s->n; k++) {
         factor[k] = 1 / s->std[k];
         shift[k] = -s->mean[k] / s->std[k];

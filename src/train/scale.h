@@ -5,6 +5,9 @@
 
 #include "train/head/head.h"
 
+/* The names begin with it that training gives to constants of its own in the graph. */
+#define SKV_OWN_VALUES "skive."
+
 /* Mean and deviation of each target, or one pair for all (n 1) where targets have several axes. Deviations are above
  * 0. */
 typedef struct skv_target_scale {

@@ -323,11 +323,14 @@ static int64_t count_correct(skv_trainer *t) {
     return right;
 }
 
-/* Where the first number that is not finite comes from, as the end of a message. */
-static void describe_bad(skv_trainer *t, skv_text *out) {
+/* Where the first number that is not finite comes from, as the end of a message. *impossible: from a sequence of labels
+ * that has no place in its steps, whatever the scores. */
+static void describe_bad(skv_trainer *t, skv_text *out, bool *impossible) {
     skv_not_finite bad;
+    *impossible = false;
     skv_exec_set_step(t->exec, (uint64_t)t->runs - 1);
     if (skv_exec_find_not_finite(t->exec, &bad) != SKIVE_OK || !bad.value) return;
+    *impossible = !bad.nan && skv_node_is(bad.node, SKV_OP_CTC_LOSS);
     const char *what = bad.nan ? "number that is none" : "infinite number";
     if (bad.node)
         skv_text_add(out, "; the first %s is in '%s', computed by node '%s' (%s)", what, bad.value->name,
@@ -346,11 +349,18 @@ static void describe_bad(skv_trainer *t, skv_text *out) {
 static skive_status check_loss(skv_trainer *t, const skv_step *step) {
     if (isfinite(step->loss)) return SKIVE_OK;
     const char *number = isnan(step->loss) ? "not a number" : "infinite";
+    bool impossible;
     skv_text where;
     skv_text_init(&where, t->ctx);
-    describe_bad(t, &where);
+    describe_bad(t, &where, &impossible);
     const char *text = where.data ? where.data : "";
-    if (t->updates == 0)
+    if (impossible)
+        (void)SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC,
+                       "the loss is infinite, since a sample has fewer steps than its labels need (one for each, and "
+                       "one more between two equal ones); correct its labels or its length, or leave such samples out "
+                       "with the loss ctc:impossible=skip%s",
+                       text);
+    else if (t->updates == 0)
         (void)SKV_FAIL(
             t->ctx, SKIVE_ERR_NUMERIC,
             "the loss is %s at the first step, before any training; look for such numbers in the data and the "

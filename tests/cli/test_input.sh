@@ -27,6 +27,20 @@ expect 0 'measured on the training samples' "$skive" train mlp:8 --data $data --
 expect 0 'no normalisation' "$skive" eval m.onnx --data $data --mean none
 expect 0 'not scaled' "$skive" eval m.onnx --data $data --scale none
 
+expect 0 '^Intervals: .{1,69}$' "$skive" eval m.onnx --data $data
+
+# Equal shapes that do not match are told with their layouts.
+mkdir -p colour/a colour/b
+for k in a b; do
+    for i in 1 2 3 4; do
+        perl -e 'print "BM", pack("VVV", 54 + 36 * 8, 0, 54), pack("VVVvvVVVVVV", 40, 12, 8, 1, 24, 0, 0, 0, 0, 0, 0), chr(9 * shift) x (36 * 8)' $i >colour/$k/$i.bmp
+    done
+done
+expect 0 'wrote' "$skive" train mlp:4 --data folder:colour --epochs 0 -o colour.onnx
+expect 9 'samples are \[3, 8, 12\] \(channels first\), .* layout nhwc \(--layout\), takes \[3, 8, 12\] \(channels last\)' \
+    "$skive" eval colour.onnx --data folder:colour --layout nhwc --resize 8x12
+expect 9 'if its channels come first, the layout is nchw' "$skive" eval colour.onnx --data folder:colour --layout nhwc
+
 # Mistakes name the option and the choices.
 expect 2 "--mean 'x': give a number" "$skive" eval m.onnx --data $data --mean x
 one_line

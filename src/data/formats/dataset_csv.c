@@ -174,41 +174,62 @@ static skive_status recipe_of(skive_context *ctx, const char *path, const skive_
 
 /* ---- samples ---- */
 
-static void tell_unknown(skive_context *ctx, const csv *c, const size_t *unknown) {
+static void tell_unknown(skive_context *ctx, const csv *c, const skv_column_seen *seen) {
     for (size_t i = 0; i < c->table.n; i++) {
-        if (unknown[i])
+        if (seen[i].unknown)
             skv_note(ctx, "%s: column '%s': %zu cell%s a category that the training rows do not have",
-                     skv_rows_path(c->file.rows), c->table.columns[i].name, unknown[i],
-                     unknown[i] == 1 ? " has" : "s have");
+                     skv_rows_path(c->file.rows), c->table.columns[i].name, seen[i].unknown,
+                     seen[i].unknown == 1 ? " has" : "s have");
     }
+}
+
+static void tell_spread(skive_context *ctx, const csv *c, const skv_column_seen *seen, const skv_spread *label) {
+    const char *path = skv_rows_path(c->file.rows);
+    char out[200];
+    for (size_t i = 0; i < c->table.n; i++) {
+        const char *name = c->table.columns[i].name;
+        (void)snprintf(out, sizeof out, "without=%.*s", skv_utf8_prefix(name, 120), name);
+        skv_spread_tell(ctx, &seen[i].spread, path, name, out);
+    }
+    if (c->table.label.type == SKV_LABEL_VALUES) skv_spread_tell(ctx, label, path, c->table.label.column, NULL);
+}
+
+/* The label of sample `i`; values are added to `spread`. */
+static skive_status read_label(skive_context *ctx, const skv_sheet_view *v, const skv_row *row, size_t i,
+                               skive_dataset *ds, skv_spread *spread) {
+    csv *c = ds->state;
+    const skv_cell *cell = &row->cells[v->label_from];
+    char where[600];
+    double value;
+    if (c->table.label.type == SKV_LABEL_VALUES && skv_cell_number(cell->text, cell->length, &value))
+        skv_spread_add(spread, value);
+    skv_row_position_text(&c->file, &c->positions.list[i], where, sizeof where);
+    return skv_label_set(ctx, &c->table.label, ds, i, cell->text, cell->length, skv_rows_path(c->file.rows), where);
 }
 
 /* Labels of all rows, and their values if they are to be kept in memory. */
 static skive_status read_rows(skive_context *ctx, const skv_sheet_view *v, skive_dataset *ds) {
     csv *c = ds->state;
     skv_row_buffer *buffer = NULL;
-    size_t *unknown = NULL;
+    skv_column_seen *seen = NULL;
+    skv_spread label = {0};
     float *one = NULL;
-    char where[600];
     skive_status status;
     SKV_GO(status, done, skv_row_buffer_create(ctx, &buffer));
-    SKV_GO(status, done, skv_alloc_array(ctx, c->table.n, sizeof *unknown, &unknown));
+    SKV_GO(status, done, skv_alloc_array(ctx, c->table.n, sizeof *seen, &seen));
     SKV_GO(status, done, skv_alloc_array(ctx, c->table.size, sizeof *one, &one));
     for (size_t i = 0; i < ds->total; i++) {
         const skv_row_position *p = &c->positions.list[i];
         skv_row row;
         SKV_GO(status, done, skv_rows_at(ctx, c->file.rows, p->at, p->length, true, buffer, &row));
-        skv_sheet_encode(&c->table, &row, ds->x.data ? (float *)ds->x.data + i * ds->size : one, unknown);
-        if (v->label_from == SIZE_MAX) continue;
-        const skv_cell *cell = &row.cells[v->label_from];
-        SKV_GO(status, done,
-               skv_label_set(ctx, &c->table.label, ds, i, cell->text, cell->length, skv_rows_path(c->file.rows),
-                             skv_row_position_text(&c->file, p, where, sizeof where)));
+        skv_sheet_encode(&c->table, &row, ds->x.data ? (float *)ds->x.data + i * ds->size : one, seen);
+        if (v->label_from != SIZE_MAX) SKV_GO(status, done, read_label(ctx, v, &row, i, ds, &label));
     }
-    tell_unknown(ctx, c, unknown);
+    tell_unknown(ctx, c, seen);
+    tell_spread(ctx, c, seen, &label);
 done:
     skv_row_buffer_free(buffer);
-    skv_free(ctx, unknown);
+    skv_free(ctx, seen);
     skv_free(ctx, one);
     return status;
 }
@@ -236,7 +257,10 @@ static skive_status take_samples(skive_context *ctx, const skive_dataset_options
     ds->dims[0] = (int64_t)ds->size;
     ds->dtype = SKIVE_F32;
     SKV_TRY(name_values(ctx, &c->table, ds));
-    if (v->label_from != SIZE_MAX) SKV_TRY(skv_label_prepare(ctx, &c->table.label, o, ds));
+    if (v->label_from != SIZE_MAX) {
+        SKV_TRY(skv_label_prepare(ctx, &c->table.label, o, ds));
+        SKV_TRY(skv_strdup(ctx, c->table.label.column, &ds->answer_name));
+    }
     if (!skv_mul_size(ds->total, ds->size, &values)) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: too large", ds->spec);
     if (values / ((1 << 20) / sizeof(float)) < (size_t)skv_option_integer(ds->values, "memory")) {
         const int64_t dims[2] = {(int64_t)ds->total, (int64_t)ds->size};
@@ -282,6 +306,7 @@ static skive_status open_file(skive_context *ctx, const char *path, bool test, c
     ds->separate_test = test_path || split;
     ds->separate_validation = validation;
     SKV_TRY(skv_sheet_index(&view, &c->table, &c->positions, &dropped));
+    ds->passed_over = dropped;
     tell_unused(ctx, &view, &c->table);
     return take_samples(ctx, o, &view, ds);
 }

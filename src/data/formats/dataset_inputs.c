@@ -104,9 +104,27 @@ static const char *validation_text(const skive_dataset *set) {
     return set->separate_validation ? "has validation samples of its own" : "has no validation samples of its own";
 }
 
+/* Samples behind one that a part has passed over would stand beside others than they belong to. */
+static skive_status check_whole(skive_context *ctx, const items *all, const skive_dataset *ds) {
+    for (size_t i = 0; all->n > 1 && i < all->n; i++) {
+        const skive_dataset *set = all->list[i].set;
+        if (!set->passed_over) continue;
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
+                           "%s: part '%s' has left out %zu of its samples (%s), so that those behind %s would stand "
+                           "beside samples of the other parts that they do not belong to; remove the same samples from "
+                           "the files of all parts%s",
+                           ds->spec, all->list[i].name, set->passed_over,
+                           set->left_out ? "files that cannot be read" : "rows with gaps or empty lines",
+                           set->passed_over == 1 ? "it" : "them",
+                           set->content == SKV_CONTENT_TABLE ? ", or fill the gaps (gaps=mean)" : "");
+    }
+    return SKIVE_OK;
+}
+
 /* Parts whose splits are made in different ways would give samples that do not belong together. */
 static skive_status check_parts(skive_context *ctx, const items *all, skive_dataset *ds) {
     const item *a = &all->list[0];
+    SKV_TRY(check_whole(ctx, all, ds));
     for (size_t i = 1; i < all->n; i++) {
         const item *b = &all->list[i];
         if (b->set->total != a->set->total)

@@ -119,6 +119,11 @@ static skive_status add_input(const archive *a, const skv_zip_member *m, size_t 
     char *name = NULL;
     char text[SKV_DIMS_TEXT];
     SKV_TRY(head_of(a, m, &info));
+    if (info.dtype == SKIVE_STRING)
+        return skv_fail_at(a->ctx, SKIVE_ERR_DATA, a->path,
+                           "%s: array '%.*s' has text, which cannot be an input; choose arrays of numbers with "
+                           "inputs=NAME, or name it as the labels with labels=%.*s",
+                           a->path, (int)length, m->name, (int)length, m->name);
     if (info.rank < 1 || info.bytes == 0)
         return skv_fail_at(a->ctx, SKIVE_ERR_DATA, a->path,
                            "%s: array '%.*s' has shape %s; the first axis counts the samples and must not be 0",
@@ -156,7 +161,10 @@ static skive_status add_target(const archive *a, const skv_zip_member *m, size_t
     if (other) SKV_GO(status, done, load(training, other, &first));
     SKV_GO(status, done, skv_targets_take(a->ctx, where, a->path, &y, other ? &first : NULL, &o, set));
     SKV_GO(status, done, skv_strdup_n(a->ctx, m->name, length, &name));
-    status = skv_dataset_add_answer(a->ctx, a->ds, several ? name : NULL, set);
+    SKV_GO(status, done, skv_dataset_add_answer(a->ctx, a->ds, several ? name : NULL, set));
+    if (several) goto done;
+    a->ds->answer_name = name;
+    name = NULL;
 done:
     skv_free(a->ctx, name);
     skive_tensor_free(a->ctx, &y);

@@ -128,6 +128,7 @@ static skive_status find_in_folder(skive_context *ctx, const char *dir, skive_sp
         status = skv_texts_take_files(out, f.parts.root, &f.files);
     } else if (status == SKIVE_OK) {
         status = lines_of(ctx, &f, o, out, ds);
+        ds->passed_over = out->empty;
     }
     skv_folder_files_free(ctx, &f);
     return status;
@@ -176,6 +177,7 @@ static skive_status take_rows(skive_context *ctx, const skv_sheet_view *view, co
     ds->total = positions->n;
     if (view->label_from != SIZE_MAX) {
         SKV_GO(status, done, skv_label_prepare(ctx, label, o, ds));
+        SKV_GO(status, done, skv_strdup(ctx, label->column, &ds->answer_name));
         SKV_GO(status, done, skv_row_buffer_create(ctx, &buffer));
     }
     for (size_t i = 0; view->label_from != SIZE_MAX && i < positions->n; i++) {
@@ -237,6 +239,16 @@ static skive_status known_recipe(skive_context *ctx, const skive_dataset_options
     if (!told) return skv_text_recipe_start(&s->recipe, ds->values);
     SKV_TRY(skv_text_recipe_parse(ctx, told, &s->recipe));
     return skv_text_recipe_agrees(&s->recipe, ds->spec, ds->values);
+}
+
+/* A model takes the first tokens for the text, as many as the length says; with zeros in front they are zeros. */
+static skive_status check_lengths(skive_context *ctx, const skive_dataset *ds) {
+    const text_set *s = ds->state;
+    if (!s->recipe.pad_start || !s->recipe.inputs[SKV_TEXT_LENGTHS]) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, ds->spec,
+                       "%s: lengths=%s counts the tokens from the start of a sample, where pad=start has zeros; give "
+                       "pad=end, or mask=NAME in place of lengths=",
+                       ds->spec, s->recipe.inputs[SKV_TEXT_LENGTHS]);
 }
 
 static skive_status learn(skive_context *ctx, const skv_texts *texts, bool separate, const skive_dataset_options *o,
@@ -418,6 +430,7 @@ static skive_status open_text(skive_context *ctx, const char *args, bool test, c
         SKV_GO(status, done,
                skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set '%s': expected %s", ds->spec, ds->kind->syntax));
     SKV_GO(status, done, known_recipe(ctx, o, ds, &known));
+    SKV_GO(status, done, check_lengths(ctx, ds));
     if (!known && o->model && test)
         skv_note(ctx, "%s: the model does not say how its tokens are made; the vocabulary is that of these texts",
                  ds->spec);

@@ -48,7 +48,7 @@ skive_status skv_folder_skip_bad(skive_context *ctx, const skv_file_kind *kind, 
     if (kept == 0)
         return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root, "%s: none of its %zu %s can be read; the first: %s",
                            f->parts.root, total, kind->many, first);
-    ds->left_out = bad;
+    ds->left_out = ds->passed_over = bad;
     SKV_TRY(skv_strdup(ctx, first, &ds->first_left_out));
     skv_note(ctx, "%s: %zu of %zu %s cannot be read and %s left out (--skip-bad); the first: %s", f->parts.root, bad,
              total, kind->many, bad == 1 ? "is" : "are", first);

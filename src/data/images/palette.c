@@ -94,6 +94,8 @@ typedef struct mask_counts {
     size_t masks, ignored, pixels;
     bool colour;
     uint32_t largest;
+    uint8_t seen[SKV_SEGMENT_MOST_CLASSES];
+    char *has_largest;                          /* the first mask with this value */
     bool any;                                   /* a pixel that is not ignored */
     uint32_t colours[SKV_SEGMENT_MOST_COLOURS]; /* sorted */
     size_t n_colours;
@@ -113,6 +115,15 @@ static skive_status add_colour(skive_context *ctx, mask_counts *s, uint32_t valu
     s->colours[at] = value;
     s->n_colours++;
     return SKIVE_OK;
+}
+
+static skive_status add_number(skive_context *ctx, mask_counts *s, uint32_t value, const char *path) {
+    s->seen[value] = 1;
+    if (value <= s->largest && s->has_largest) return SKIVE_OK;
+    s->largest = value;
+    skv_free(ctx, s->has_largest);
+    s->has_largest = NULL;
+    return skv_strdup(ctx, path, &s->has_largest);
 }
 
 static skive_status count_mask(skive_context *ctx, mask_counts *s, const skv_palette *p, const skv_mask *m,
@@ -140,8 +151,8 @@ static skive_status count_mask(skive_context *ctx, mask_counts *s, const skv_pal
         before = v;
         if (m->colour)
             SKV_TRY(add_colour(ctx, s, v, path));
-        else if (v > s->largest)
-            s->largest = v;
+        else
+            SKV_TRY(add_number(ctx, s, v, path));
     }
     return SKIVE_OK;
 }
@@ -228,6 +239,16 @@ static skive_status take_colours(skive_context *ctx, const mask_counts *s, const
     return status;
 }
 
+/* Numbers that nobody has counted or named: a stray value makes classes that do not occur. */
+static skive_status tell_absent(skive_context *ctx, const char *masks, const mask_counts *s,
+                                const skive_dataset_options *o, const skv_palette *p) {
+    char more[600];
+    if (p->colour || p->names || o->classes || o->model || o->split == SKIVE_SPLIT_TEST) return SKIVE_OK;
+    (void)snprintf(more, sizeof more, ", and %" PRIu32 " is first in %.*s (ignore=VALUE names a value of no class)",
+                   s->largest, skv_utf8_prefix(s->has_largest, 400), s->has_largest);
+    return skv_classes_tell_absent(ctx, masks, s->seen, p->classes, more);
+}
+
 /* Names of the file, or of the colours: by them a model finds its classes in another set. */
 static skive_status take_names(skive_context *ctx, const name_list *l, skv_palette *p) {
     if (!l->n && !p->colour) return SKIVE_OK;
@@ -254,6 +275,7 @@ skive_status skv_palette_find(skive_context *ctx, const char *masks, const skv_n
     SKV_GO(status, done, count_classes(ctx, masks, s, &l, options, out));
     if (s->colour) SKV_GO(status, done, take_colours(ctx, s, &l, out));
     SKV_GO(status, done, take_names(ctx, &l, out));
+    SKV_GO(status, done, tell_absent(ctx, masks, s, options, out));
     if (s->ignored) {
         char value[16];
         (void)snprintf(value, sizeof value, s->colour ? "#%06x" : "%u", out->ignore);
@@ -262,6 +284,7 @@ skive_status skv_palette_find(skive_context *ctx, const char *masks, const skv_n
     }
 done:
     skv_free(ctx, s->first);
+    skv_free(ctx, s->has_largest);
     skv_free(ctx, s);
     free_names(ctx, &l);
     if (status != SKIVE_OK) skv_palette_free(ctx, out);

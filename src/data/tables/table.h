@@ -3,6 +3,7 @@
 #define SKV_SHEET_H
 
 #include "data/label.h"
+#include "data/spread.h"
 #include "data/tables/rows.h"
 
 typedef enum skv_column_type {
@@ -106,8 +107,13 @@ skive_status skv_sheet_learn(const skv_sheet_view *v, const skv_row_positions *p
 
 /* Lists the rows of the view; those with gaps are refused, kept or dropped. *dropped counts. */
 skive_status skv_sheet_index(const skv_sheet_view *v, const skv_sheet *t, skv_row_positions *out, size_t *dropped);
-/* The values of a row. unknown [n]: counts of cells with unknown categories, or NULL. */
-void skv_sheet_encode(const skv_sheet *t, const skv_row *row, float *x, size_t *unknown);
+/* What is seen in the cells of a column while rows are read. */
+typedef struct skv_column_seen {
+    size_t unknown; /* cells with unknown categories */
+    skv_spread spread;
+} skv_column_seen;
+/* The values of a row. seen [n], or NULL. */
+void skv_sheet_encode(const skv_sheet *t, const skv_row *row, float *x, skv_column_seen *seen);
 
 /* ---- the kinds (dataset_csv.c) ---- */
 

@@ -117,7 +117,7 @@ skive_status skv_sheet_index(const skv_sheet_view *v, const skv_sheet *t, skv_ro
     return status;
 }
 
-void skv_sheet_encode(const skv_sheet *t, const skv_row *row, float *x, size_t *unknown) {
+void skv_sheet_encode(const skv_sheet *t, const skv_row *row, float *x, skv_column_seen *seen) {
     for (size_t i = 0; i < t->n; i++) {
         const skv_column *c = &t->columns[i];
         const skv_cell *cell = &row->cells[c->from];
@@ -126,13 +126,16 @@ void skv_sheet_encode(const skv_sheet *t, const skv_row *row, float *x, size_t *
         float *to = x + c->at;
         double value = c->mean;
         if (c->type == SKV_COLUMN_NUMBER) {
-            if (!skv_cell_number(text, length, &value)) value = c->mean;
+            if (!skv_cell_number(text, length, &value))
+                value = c->mean;
+            else if (seen)
+                skv_spread_add(&seen[i].spread, value);
             *to = (float)value;
             continue;
         }
         skv_cell_trim(&text, &length);
         const uint32_t found = length ? skv_words_find(&c->categories, text, length) : SKV_NO_WORD;
-        if (found == SKV_NO_WORD && length && unknown) unknown[i]++;
+        if (found == SKV_NO_WORD && length && seen) seen[i].unknown++;
         if (c->type == SKV_COLUMN_CODE) {
             *to = found == SKV_NO_WORD ? 0.0f : (float)(found + 1);
             continue;

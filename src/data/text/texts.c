@@ -52,7 +52,7 @@ static bool is_empty(const skv_cell *c) {
     return length == 0;
 }
 
-static skive_status add_lines(skv_texts *t, size_t file, size_t *empty) {
+static skive_status add_lines(skv_texts *t, size_t file) {
     char *path = NULL;
     skv_rows *r = NULL;
     skv_row row;
@@ -67,23 +67,22 @@ static skive_status add_lines(skv_texts *t, size_t file, size_t *empty) {
         if (end) return SKIVE_OK;
         if (t->n % 4096 == 4095) SKV_TRY(skv_check_interrupt(t->ctx));
         if (is_empty(&row.cells[0]))
-            ++*empty;
+            t->empty++;
         else
             SKV_TRY(add(t, row.at, row.length, file));
     }
 }
 
 skive_status skv_texts_take_lines(skv_texts *t, const char *root, skv_name_list *files, size_t *ends) {
-    size_t empty = 0;
     SKV_TRY(skv_strdup(t->ctx, root, &t->root));
     t->files = *files;
     *files = (skv_name_list){0};
     SKV_TRY(skv_alloc_array(t->ctx, t->files.count, sizeof(skv_rows *), &t->rows));
     for (size_t i = 0; i < t->files.count; i++) {
-        SKV_TRY(add_lines(t, i, &empty));
+        SKV_TRY(add_lines(t, i));
         ends[i] = t->n;
     }
-    if (empty) skv_note(t->ctx, "%s: %zu empty line%s skipped", root, empty, empty == 1 ? " is" : "s are");
+    if (t->empty) skv_note(t->ctx, "%s: %zu empty line%s skipped", root, t->empty, t->empty == 1 ? " is" : "s are");
     if (t->n) return SKIVE_OK;
     return skv_fail_at(t->ctx, SKIVE_ERR_DATA, root, "%s: its text files have empty lines only", root);
 }

@@ -19,6 +19,7 @@ typedef struct skv_texts {
     size_t n_rows, column;
     skv_text_span *list;
     size_t n, capacity;
+    size_t empty; /* lines that are no texts */
 } skv_texts;
 
 /* Memory for one text; one per thread. */

@@ -374,6 +374,10 @@ static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset 
     skive_dataset_get_info(dataset, &info);
     SKV_TRY(skv_feeds_make(e->ctx, g, &info, &e->feeds));
     SKV_TRY(make_plan(e, g, how->batch));
+    for (size_t i = 0; i < e->n; i++) {
+        const measured *m = &e->items[i];
+        SKV_TRY(skv_sequences_check(e->ctx, dataset, m->target, &m->head, m->metrics.width));
+    }
     if (e->tell) skv_feeds_tell(&e->feeds, "model");
     for (size_t i = 0; i < e->n; i++) SKV_TRY(start(e, &e->items[i]));
     SKV_TRY(check_asked(e));

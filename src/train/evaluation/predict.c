@@ -137,6 +137,7 @@ static bool is_sigmoid(skive_output_kind kind) {
     return kind == SKIVE_OUTPUT_SIGMOID || kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
 }
 
+/* As in an evaluation (metrics.c), the score from which on a label is there. */
 static float cut_of(skive_output_kind kind) { return kind == SKIVE_OUTPUT_SIGMOID ? 0.5f : 0; }
 
 /* The same class, or all labels the same. */
@@ -145,7 +146,7 @@ static bool same_answer(const rows *a, const float *x, const rows *b, const floa
     const float p = is_of_classes(a->head.kind) ? 0 : cut_of(a->head.kind),
                 q = is_of_classes(b->head.kind) ? 0 : cut_of(b->head.kind);
     for (int64_t i = 0; i < a->scores; i++)
-        if ((x[i] > p) != (y[i] > q)) return false;
+        if ((x[i] >= p) != (y[i] >= q)) return false;
     return true;
 }
 

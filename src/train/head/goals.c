@@ -96,6 +96,7 @@ typedef struct matching {
     const wanted *w;
     const skv_targets *targets; /* [n] */
     const char *const *names;   /* [n] */
+    const char *called;         /* the only target without a name, in messages; or NULL */
     size_t n;
     int *output; /* [n] */
     bool *taken; /* [outputs] */
@@ -159,10 +160,14 @@ static void by_fit(matching *m) {
     }
 }
 
+static const char *name_of(const matching *m, size_t k) {
+    return m->names[k] ? m->names[k] : m->called ? m->called : "the only target";
+}
+
 static void list_targets(const matching *m, skv_text *t) {
     for (size_t k = 0; k < m->n; k++) {
         const skv_targets *one = &m->targets[k];
-        skv_text_add(t, "%s'%s' (%lld %s)", k ? ", " : "", m->names[k] ? m->names[k] : "?", (long long)one->size,
+        skv_text_add(t, "%s'%s' (%lld %s)", k ? ", " : "", name_of(m, k), (long long)one->size,
                      one->info.labelled ? "classes"
                      : one->size == 1   ? "value"
                                         : "values");
@@ -198,12 +203,12 @@ static skive_status match(matching *m, bool strict) {
     for (size_t k = 0; k < m->n; k++) {
         found += m->output[k] != NONE;
         if (m->output[k] != NONE) continue;
-        if (strict || (!m->w->given && best_fit(m, k) > 0)) return refuse(m, "target", m->names[k] ? m->names[k] : "?");
-        skv_text_add(m->left, "%s'%s' (%s)", m->left->length ? ", " : "", m->names[k] ? m->names[k] : "?",
+        if (strict || (!m->w->given && best_fit(m, k) > 0)) return refuse(m, "target", name_of(m, k));
+        skv_text_add(m->left, "%s'%s' (%s)", m->left->length ? ", " : "", name_of(m, k),
                      m->w->given ? "no output was named for it" : "no output fits it");
     }
     SKV_TRY(m->left->status);
-    return found ? SKIVE_OK : refuse(m, "target", m->names[0] ? m->names[0] : "?");
+    return found ? SKIVE_OK : refuse(m, "target", name_of(m, 0));
 }
 
 static skive_status take(const matching *m, skv_goals *out) {
@@ -214,6 +219,7 @@ static skive_status take(const matching *m, skv_goals *out) {
         const uint32_t i = (uint32_t)m->output[k];
         *goal = (skv_goal){.target = k,
                            .name = m->names[k],
+                           .called = name_of(m, k),
                            .targets = m->targets[k],
                            .weight = m->w->weight[i],
                            .loss = m->w->loss[i],
@@ -225,8 +231,8 @@ static skive_status take(const matching *m, skv_goals *out) {
 }
 
 static skive_status find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, const char *const *names,
-                         size_t n, const char *outputs, bool strict, skv_goals *out) {
-    matching m = {.ctx = ctx, .g = g, .targets = targets, .names = names, .n = n, .left = &out->left};
+                         size_t n, const char *called, const char *outputs, bool strict, skv_goals *out) {
+    matching m = {.ctx = ctx, .g = g, .targets = targets, .names = names, .called = called, .n = n, .left = &out->left};
     wanted w = {0};
     skive_status status;
     m.w = &w;
@@ -274,7 +280,7 @@ skive_status skv_goals_find(skive_context *ctx, const skive_graph *g, const skiv
     if (!out->chosen)
         status = find_one(ctx, g, &targets[0], out);
     else
-        status = find(ctx, g, targets, names, n, outputs, false, out);
+        status = find(ctx, g, targets, names, n, n == 1 ? set->answer_name : NULL, outputs, false, out);
 done:
     skv_free(ctx, targets);
     skv_free(ctx, names);
@@ -299,14 +305,14 @@ skive_status skv_goals_again(skive_context *ctx, const skive_graph *g, const skv
         targets[k] = of->items[k].targets;
         names[k] = of->items[k].head.value->name; /* the outputs of both models may have the same names ... */
     }
-    status = find(ctx, g, targets, names, of->n, NULL, true, out);
+    status = find(ctx, g, targets, names, of->n, NULL, NULL, true, out);
     if (status == SKIVE_OK) goto done;
     skive_context_clear(ctx);
     skv_goals_free(out);
     *out = (skv_goals){.ctx = ctx, .chosen = true};
     skv_text_init(&out->left, ctx);
     for (size_t k = 0; k < of->n; k++) names[k] = of->items[k].name; /* ... or those of the targets */
-    status = find(ctx, g, targets, names, of->n, NULL, true, out);
+    status = find(ctx, g, targets, names, of->n, NULL, NULL, true, out);
 done:
     skv_free(ctx, targets);
     skv_free(ctx, names);
@@ -335,8 +341,8 @@ void skv_goals_tell(const skv_goals *goals, const char *who) {
         skv_head_text(&goal->head, text, sizeof text);
         char weight[48] = "";
         if (goal->weight != 1) (void)snprintf(weight, sizeof weight, "; its loss has the weight %g", goal->weight);
-        skv_note(goals->ctx, "output %s of the %s is for the target '%s'%s%s%s%s", text, who,
-                 goal->name ? goal->name : "?", goal->by_name ? "" : " (no other fits)",
-                 goal->loss ? ", by the loss " : "", goal->loss ? goal->loss_text : "", weight);
+        skv_note(goals->ctx, "output %s of the %s is for the target '%s'%s%s%s%s", text, who, goal->called,
+                 goal->by_name ? "" : " (no other fits)", goal->loss ? ", by the loss " : "",
+                 goal->loss ? goal->loss_text : "", weight);
     }
 }

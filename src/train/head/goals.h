@@ -9,6 +9,7 @@
 typedef struct skv_goal {
     size_t target;          /* of the set's targets */
     const char *name;       /* the set's name of it, or NULL */
+    const char *called;     /* in messages */
     skv_targets targets;    /* what it asks for */
     skv_head head;          /* the output, with values of the graph in which it was found */
     bool by_name;           /* target and output have the same name */

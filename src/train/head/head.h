@@ -89,6 +89,10 @@ const char *skv_head_text(const skv_head *head, char *buffer, size_t size);
 void skv_head_tell_assumed(skive_context *ctx, const skv_targets *targets, const skv_head *head);
 /* Sets `lengths` and `every` of the head of a sequence. Errors: NOT_FOUND, DATA. */
 skive_status skv_head_take_lengths(skive_context *ctx, const skive_graph *g, skv_head *h);
+/* Are the sequences of this target such as ctc takes: classes without the blank, and -1 only behind them? Other tasks, and
+ * fewer than one class, are not looked at. Errors: DATA, with the sample. */
+skive_status skv_sequences_check(skive_context *ctx, const skive_dataset *set, size_t target, const skv_head *head,
+                                 int64_t classes);
 /* The lengths as int64 [N], for the loss and for figures. NULL where there are none, or with the builder's status set.
  * */
 skive_value *skv_head_lengths(skv_builder *b, const skv_head *head);

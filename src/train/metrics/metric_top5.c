@@ -1,4 +1,4 @@
-/* Top-5 accuracy: fewer than five classes have a higher score than the true one. It means nothing for five classes. */
+/* Top-5 accuracy: fewer than five classes come before the true one. It means nothing for five classes. */
 #include "train/metric.h"
 
 enum { TOP = 5 };

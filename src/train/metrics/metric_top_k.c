@@ -1,4 +1,4 @@
-/* Top-k accuracy: fewer than k classes have a higher score than the true one. */
+/* Top-k accuracy: fewer than k classes come before the true one. */
 #include <stdio.h>
 
 #include "train/metric.h"
