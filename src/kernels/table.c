@@ -1,11 +1,16 @@
 /* Gather from a vector of floats and its gradient: weights that share values, in training. The gradient is summed in
  * double by a fixed number of parts, put together in order, so that the number of threads changes nothing. The gradient
- * of a table of rows, embeddings: each thread has rows of its own and adds to them in the order of the indices. */
+ * of a table of rows, embeddings, is summed row by row, in double and in the order of the indices. */
 #include <string.h>
 
 #include "kernels/kernel.h"
 
-enum { PARALLEL_FROM = 1 << 14, PARTS = 16, MAX_TABLE = 1 << 20 };
+enum {
+    PARALLEL_FROM = 1 << 14,
+    PARTS = 16,
+    MAX_TABLE = 1 << 20,
+    SPAN = 64
+}; /* SPAN: numbers of a row summed at once */
 
 typedef struct table_state {
     int64_t n, size; /* indices, entries of the table */
@@ -42,6 +47,7 @@ static skive_status prepare(skv_kernel_node *n) {
     st->wide = n->in[1].type.dtype == SKIVE_I64;
     st->threads = st->n * st->width < PARALLEL_FROM ? 1 : n->threads;
     if (is_gradient(n)) n->skips_input_data[2] = true;
+    if (is_gradient(n) && st->width > 1) n->scratch_bytes = (size_t)(st->size + 1 + st->n) * sizeof(int64_t);
     if (is_gradient(n) && st->width == 1) {
         n->scratch_bytes = PARTS * (size_t)st->size * sizeof(double);
     }
@@ -89,32 +95,48 @@ static bool add_up(const table_state *st, const float *dy, const void *indices, 
     return inside;
 }
 
-static bool add_rows(const table_state *st, const float *dy, const void *indices, float *dx) {
-    const int threads = st->threads;
-    const int64_t w = st->width;
-    bool inside = true;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : inside) if (threads > 1)
-    for (int t = 0; t < threads; t++) {
-        const int64_t first = st->size * t / threads, end = st->size * (t + 1) / threads;
-        memset(dx + first * w, 0, (size_t)((end - first) * w) * sizeof *dx);
-        for (int64_t i = 0; i < st->n; i++) {
-            const int64_t at = index_at(st, indices, i);
-            inside = inside && at >= 0;
-            if (at < first || at >= end) continue;
-            float *to = dx + at * w;
-            const float *from = dy + i * w;
-#pragma omp simd
-            for (int64_t k = 0; k < w; k++) to[k] += from[k];
-        }
+/* The places of each entry, in their order: those of entry k are place[start[k] .. start[k + 1] - 1]. */
+static bool sort_places(const table_state *st, const void *indices, int64_t *start, int64_t *place) {
+    memset(start, 0, (size_t)(st->size + 1) * sizeof *start);
+    for (int64_t i = 0; i < st->n; i++) {
+        const int64_t at = index_at(st, indices, i);
+        if (at < 0) return false;
+        start[at + 1]++;
     }
-    return inside;
+    for (int64_t k = 0; k < st->size; k++) start[k + 1] += start[k];
+    for (int64_t i = 0; i < st->n; i++) place[start[index_at(st, indices, i)]++] = i;
+    memmove(start + 1, start, (size_t)st->size * sizeof *start); /* each has gone on to the end of its entry */
+    start[0] = 0;
+    return true;
+}
+
+static void add_row(const table_state *st, const float *dy, const int64_t *place, int64_t n, float *to) {
+    for (int64_t first = 0; first < st->width; first += SPAN) {
+        const int64_t w = st->width - first < SPAN ? st->width - first : SPAN;
+        double sum[SPAN] = {0};
+        for (int64_t i = 0; i < n; i++) {
+            const float *from = dy + place[i] * st->width + first;
+            for (int64_t k = 0; k < w; k++) sum[k] += (double)from[k];
+        }
+        for (int64_t k = 0; k < w; k++) to[first + k] = (float)sum[k];
+    }
+}
+
+static bool add_rows(const table_state *st, const float *dy, const void *indices, int64_t *start, float *dx) {
+    int64_t *place = start + st->size + 1;
+    const int threads = st->threads;
+    if (!sort_places(st, indices, start, place)) return false;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 64) if (threads > 1)
+    for (int64_t k = 0; k < st->size; k++)
+        add_row(st, dy, place + start[k], start[k + 1] - start[k], dx + k * st->width);
+    return true;
 }
 
 static skive_status run(const skv_kernel_call *c) {
     const table_state *st = c->n->state;
     const bool inside = !is_gradient(c->n) ? gather(st, c->in[0], c->in[1], c->out[0])
                         : st->width == 1   ? add_up(st, c->in[0], c->in[1], c->scratch, c->out[0])
-                                           : add_rows(st, c->in[0], c->in[1], c->out[0]);
+                                           : add_rows(st, c->in[0], c->in[1], c->scratch, c->out[0]);
     if (inside) return SKIVE_OK;
     return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
                        "node '%s': an index is out of range for a dimension of %lld", c->n->node->name,
