@@ -1,5 +1,5 @@
-/* Reductions of float32 over any axes, in any layout, and SumTo, the gradient of what was broadcast. The input's last axis in memory is either
- * reduced, and goes row by row, or kept, and goes in strips of columns. */
+/* Reductions of float32 over any axes, in any layout, and SumTo over others than leading axes. The input's last axis in
+ * memory is either reduced, and goes row by row, or kept, and goes in strips of columns. */
 #include "kernels/reduce.h"
 
 #include <math.h>
