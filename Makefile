@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-distill proof-lowrank proof-prune proof-train proof-quant docs lint clean install dist
+.PHONY: all help deps build dev test test-all test-machines demo demo-full bench proof proof-deep proof-distill proof-lowrank proof-prune proof-train proof-quant docs lint clean install dist
 
 all: build
 
@@ -15,6 +15,8 @@ help:
 	@echo "make demo-full  the same with a larger teacher; about ten minutes"
 	@echo "make test       builds with warnings as errors and runs every test; about ten minutes on two cores"
 	@echo "make test-all   test, then clang, sanitizers and a fixed number of fuzzing runs a target"
+	@echo "make test-machines"
+	@echo "                tests on emulated processors: an x86-64 of 2008, AArch64, s390x; about 20 minutes"
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
 	@echo "make dist       the sources as skive-VERSION.tar.gz, which builds without git"
@@ -44,6 +46,10 @@ test:
 test-all: test
 	@scripts/deps.sh lint
 	@scripts/test_all.sh
+
+test-machines:
+	@scripts/deps.sh build test cross
+	@scripts/test_machines.sh
 
 demo: build
 	@scripts/deps.sh demo

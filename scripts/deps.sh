@@ -8,7 +8,7 @@
 #   demo      the data set of `make demo`
 #   test      what `make test` needs besides, including the ONNX backend suite and a Python for the comparisons with onnxruntime
 #   lint      clang, sanitizers and fuzzing (`make test-all`), clang-format and clang-tidy (`make lint`)
-#   cross     compilers for other processors and the emulator (scripts/cross_test.sh, a part of `make test-all`)
+#   cross     compilers for other processors and the emulator (scripts/cross_test.sh, `make test-machines`)
 # With --list the packages are printed, one a line, and nothing is installed.
 set -euo pipefail
 

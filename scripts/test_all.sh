@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What must hold besides the tests of scripts/test.sh, which run first: some of these on a processor without AVX and on
-# other processors, emulated; the tests with clang under the sanitizers (threads: the test that is about them), warnings
-# being errors; a fixed search of the fuzz targets.
+# What must hold besides the tests of scripts/test.sh, which run first: some of these on a processor without AVX,
+# emulated; the tests with clang under the sanitizers (threads: the test that is about them), warnings being errors; a fixed
+# search of the fuzz targets. Other processors, for which the library is compiled anew, are scripts/test_machines.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -10,12 +10,6 @@ say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
 
 say "an x86-64 without AVX, emulated"
 SKIVE_FEW_CASES=1 scripts/old_x86.sh build-ci || [ $? = 77 ]
-
-say "aarch64, emulated"
-SKIVE_FEW_CASES=1 scripts/cross_test.sh aarch64 build-ci/skive || [ $? = 77 ]
-
-say "s390x, which is big-endian, emulated: readers, writers and coders"
-SKIVE_FEW_CASES=1 scripts/cross_test.sh --files s390x build-ci/skive || [ $? = 77 ]
 
 say "clang, warnings are errors, sanitizers, fuzz targets"
 linker=() # 200 programs with everything in them: bfd's takes three times as long
