@@ -147,8 +147,8 @@ static skive_status mismatch(const skv_feed *f, const skive_dataset_info *info, 
         "axis%s",
         info->spec, skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have),
         layout_text(f->sample_rank, info->channel_axis), f->input, by,
-        skv_shape_text(f->rank, wanted, takes, sizeof takes),
-        f->sample_rank >= 3 ? layout_text(f->rank, axis) : "", advice);
+        skv_shape_text(f->rank, wanted, takes, sizeof takes), f->sample_rank >= 3 ? layout_text(f->rank, axis) : "",
+        advice);
 }
 
 static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset_info *info) {
