@@ -479,8 +479,41 @@ static void epochs_are_selected_by_any_figure(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Two models with one score that say the opposite of all but a few samples. */
+static void single_scores_agree_by_their_kind(void **state) {
+    static const struct {
+        const char *kind, *op;
+    } kinds[] = {{"probabilities", "Sigmoid"}, {"sigmoid", "Sigmoid"}, {"sigmoid-logits", "Identity"}};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(kinds); i++) {
+        skive_context *ctx = skv_test_context();
+        skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+        skive_graph *g[2];
+        skive_agreement r;
+        for (int k = 0; k < 2; k++) {
+            float w[PIXELS];
+            const float b[1] = {0};
+            for (int p = 0; p < PIXELS; p++) w[p] = (k ? -1 : 1) * (float)(skv_rng_normal(4, 5, (uint64_t)p));
+            g[k] = made_network(ctx, &(made_layer){1, PIXELS, w, b}, 1, false);
+            skv_builder e = skv_build(g[k]);
+            skive_value *y = skv_emit(&e, kinds[i].op, SKV_IN(g[k]->outputs[0]), SKV_NONE);
+            skv_test_ok(ctx, e.status);
+            skv_test_ok(ctx, skv_graph_remove_output(g[k], 0));
+            skv_test_ok(ctx, skive_graph_add_output(g[k], y));
+            skv_test_ok(ctx, skive_model_set_output(g[k], NULL, kinds[i].kind));
+        }
+        skv_test_ok(ctx, skive_compare_answers(ctx, g[0], g[1], set, set, 0, &r));
+        if (!(r.share < 0.1)) fail_msg("%s: %g of the answers are the same", kinds[i].kind, r.share);
+        skive_graph_free(g[0]);
+        skive_graph_free(g[1]);
+        skive_dataset_free(set);
+        skv_test_context_end(ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(single_scores_agree_by_their_kind),
         cmocka_unit_test(classes_by_hand),
         cmocka_unit_test(logits_are_ranked_as_probabilities),
         cmocka_unit_test(ties_and_one_score),

@@ -166,14 +166,6 @@ static double class_loss(skv_metrics *m, const float *row, int64_t label) {
     return sum / (double)m->scores;
 }
 
-/* The score from which on a sample is of class 1, or has the label. */
-static float threshold(const skv_metrics *m) {
-    const skive_output_kind kind = m->head->kind;
-    return kind == SKIVE_OUTPUT_SIGMOID || kind == SKIVE_OUTPUT_PROBABILITIES ? 0.5f
-           : kind == SKIVE_OUTPUT_LOG_PROBABILITIES                           ? -0.69314718f
-                                                                              : 0.0f;
-}
-
 /* Do the numbers look like the probabilities that the graph does not tell of? */
 static bool are_shares(const float *row, int64_t k) {
     double sum = 0;
@@ -215,7 +207,7 @@ static void add_class(skv_metrics *m, size_t i, const float *row, int64_t label)
     skive_eval_report *r = m->r;
     int64_t best = 0, above = 0;
     if (r->task == SKIVE_TASK_BINARY) {
-        best = row[0] >= threshold(m);
+        best = row[0] >= skv_output_threshold(m->head->kind);
     } else {
         if (!m->not_shares) m->not_shares = !are_shares(row, r->classes);
         for (int64_t c = 1; c < r->classes; c++) best = row[c] > row[best] ? c : best;
@@ -234,7 +226,7 @@ static void add_class(skv_metrics *m, size_t i, const float *row, int64_t label)
 }
 
 static void add_labels(skv_metrics *m, size_t i, const float *row, const float *target) {
-    const float from = threshold(m);
+    const float from = skv_output_threshold(m->head->kind);
     bool all = true;
     double loss = 0;
     uint8_t *decisions = m->s->decisions + (int64_t)i * m->s->targets;

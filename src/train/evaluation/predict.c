@@ -137,14 +137,10 @@ static bool is_sigmoid(skive_output_kind kind) {
     return kind == SKIVE_OUTPUT_SIGMOID || kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
 }
 
-/* As in an evaluation (metrics.c), the score from which on a label is there. */
-static float cut_of(skive_output_kind kind) { return kind == SKIVE_OUTPUT_SIGMOID ? 0.5f : 0; }
-
 /* The same class, or all labels the same. */
 static bool same_answer(const rows *a, const float *x, const rows *b, const float *y) {
     if (is_of_classes(a->head.kind) && a->scores > 1) return largest(x, a->scores) == largest(y, b->scores);
-    const float p = is_of_classes(a->head.kind) ? 0 : cut_of(a->head.kind),
-                q = is_of_classes(b->head.kind) ? 0 : cut_of(b->head.kind);
+    const float p = skv_output_threshold(a->head.kind), q = skv_output_threshold(b->head.kind);
     for (int64_t i = 0; i < a->scores; i++)
         if ((x[i] >= p) != (y[i] >= q)) return false;
     return true;

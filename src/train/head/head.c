@@ -478,3 +478,9 @@ void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, co
     else if (h->from && h->kind != SKIVE_OUTPUT_VALUES)
         skv_note(ctx, "the %s's output is %s", who, text);
 }
+
+float skv_output_threshold(skive_output_kind kind) {
+    return kind == SKIVE_OUTPUT_SIGMOID || kind == SKIVE_OUTPUT_PROBABILITIES ? 0.5f
+           : kind == SKIVE_OUTPUT_LOG_PROBABILITIES                           ? -0.69314718f
+                                                                              : 0.0f;
+}

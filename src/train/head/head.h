@@ -54,6 +54,8 @@ bool skv_head_same(const skive_graph *g, uint32_t a, uint32_t b);
 /* "'a' float32[N,10], 'b' float32[N,1]" */
 void skv_head_list(const skive_graph *g, char *text, size_t size);
 
+/* The score from which on a sample with one score is of class 1, or has the label. */
+float skv_output_threshold(skive_output_kind kind);
 /* Once a plan says how many numbers a sample has. */
 void skv_head_settle(skv_head *head, const skv_targets *targets, int64_t scores);
 /* Writes the kind of one of several outputs into the metadata. */
