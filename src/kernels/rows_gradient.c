@@ -1,4 +1,5 @@
-/* Gradients of what works on rows by themselves, f32: LayerNormalization, and Softmax and LogSoftmax over any axis. Rows, and columns where rows are summed, go to threads whole, so that their number changes nothing. */
+/* Gradients of what works on rows by themselves, f32: LayerNormalization, and Softmax and LogSoftmax over any axis. Rows,
+ * and columns where rows are summed, go to threads whole, so that their number changes nothing. */
 #include "kernels/rows.h"
 
 enum { PARALLEL_FROM = 1 << 14 };

@@ -5,16 +5,13 @@
 
 #include "kernels/kernel.h"
 
-enum {
-    PARALLEL_FROM = 1 << 14,
-    PARTS = 16,
-    MAX_TABLE = 1 << 20,
-    SPAN = 64
-}; /* SPAN: numbers of a row summed at once */
+enum { PARALLEL_FROM = 1 << 14, PARTS = 16, MAX_TABLE = 1 << 20 };
+enum { SPAN = 64 }; /* numbers of a row summed at once */
 
 typedef struct table_state {
     int64_t n, size; /* indices, entries of the table */
     int64_t width;   /* numbers of an entry */
+    bool by_rows;    /* the gradient of a table with more axes than one */
     bool wide;       /* int64 indices */
     int threads;
 } table_state;
@@ -47,10 +44,11 @@ static skive_status prepare(skv_kernel_node *n) {
     st->wide = n->in[1].type.dtype == SKIVE_I64;
     st->threads = st->n * st->width < PARALLEL_FROM ? 1 : n->threads;
     if (is_gradient(n)) n->skips_input_data[2] = true;
-    if (is_gradient(n) && st->width > 1) n->scratch_bytes = (size_t)(st->size + 1 + st->n) * sizeof(int64_t);
-    if (is_gradient(n) && st->width == 1) {
+    st->by_rows = is_gradient(n) && table_of(n)->type.rank > 1;
+    if (st->by_rows)
+        n->scratch_bytes = (size_t)(st->size + 1 + st->n) * sizeof(int64_t);
+    else if (is_gradient(n))
         n->scratch_bytes = PARTS * (size_t)st->size * sizeof(double);
-    }
     return SKIVE_OK;
 }
 
@@ -135,8 +133,8 @@ static bool add_rows(const table_state *st, const float *dy, const void *indices
 static skive_status run(const skv_kernel_call *c) {
     const table_state *st = c->n->state;
     const bool inside = !is_gradient(c->n) ? gather(st, c->in[0], c->in[1], c->out[0])
-                        : st->width == 1   ? add_up(st, c->in[0], c->in[1], c->scratch, c->out[0])
-                                           : add_rows(st, c->in[0], c->in[1], c->scratch, c->out[0]);
+                        : st->by_rows      ? add_rows(st, c->in[0], c->in[1], c->scratch, c->out[0])
+                                           : add_up(st, c->in[0], c->in[1], c->scratch, c->out[0]);
     if (inside) return SKIVE_OK;
     return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
                        "node '%s': an index is out of range for a dimension of %lld", c->n->node->name,
