@@ -18,6 +18,14 @@ typedef struct gradient_state {
     int threads;
 } gradient_state;
 
+static const struct {
+    skv_op_kind op;
+    gradient_kind kind;
+} kinds[] = {{SKV_OP_CLIP_GRAD, CLIP},
+             {SKV_OP_HARD_SWISH_GRAD, HARD_SWISH},
+             {SKV_OP_LEAKY_RELU_GRAD, LEAKY_RELU},
+             {SKV_OP_GELU_GRAD, GELU}};
+
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
         if (i >= 2 && n->in[i].absent) continue;
@@ -37,11 +45,9 @@ static skive_status prepare(skv_kernel_node *n) {
     if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes))
         return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too large");
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    st->kind = skv_node_is(n->node, SKV_OP_CLIP_GRAD)                                 ? CLIP
-               : skv_node_is(n->node, SKV_OP_HARD_SWISH_GRAD)                         ? HARD_SWISH
-               : skv_node_is(n->node, SKV_OP_LEAKY_RELU_GRAD)                         ? LEAKY_RELU
-               : strcmp(skv_attr_string(n->node, "approximate", "none"), "tanh") == 0 ? GELU_TANH
-                                                                                      : GELU;
+    for (size_t i = 0; i < SKV_COUNT(kinds); i++)
+        if (skv_node_is(n->node, kinds[i].op)) st->kind = kinds[i].kind;
+    if (st->kind == GELU && strcmp(skv_attr_string(n->node, "approximate", "none"), "tanh") == 0) st->kind = GELU_TANH;
     st->loop = skv_unary_loop_of(skv_cpu_isa());
     st->alpha = (float)skv_attr_float(n->node, "alpha", 0.01);
     st->count = (int64_t)(bytes / sizeof(float));

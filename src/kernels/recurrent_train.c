@@ -359,13 +359,11 @@ static bool servable(const skv_kernel_node *n, skv_why *why) {
     return skv_recurrent_plain(n, why);
 }
 
-static bool has_lengths(const skv_kernel_node *n) { return n->n_in > LENGTHS && !n->in[LENGTHS].absent; }
-
 /* With constant weights the other kernel leaves out what lies behind the ends. */
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (!servable(n, why)) return false;
     if (!n->in[W].constant || !n->in[R].constant) return true;
-    if (has_lengths(n)) return skv_decline(why, "sequences of different lengths, constant weights");
+    if (skv_kernel_has_input(n, LENGTHS)) return skv_decline(why, "sequences of different lengths, constant weights");
     if (skv_recurrent_shape_of(n).batch < FEW_SAMPLES)
         return skv_decline(why, "fewer than %d samples, constant weights", FEW_SAMPLES);
     return true;
@@ -385,7 +383,7 @@ static skive_status prepare(skv_kernel_node *n) {
     if (st->s.input > longest) longest = st->s.input;
     size_t packed = 0;
     for (int k = 0; k < 4; k++) packed += packed_floats(&st->s, k / 2 == 1, k % 2);
-    st->ragged = has_lengths(n);
+    st->ragged = skv_kernel_has_input(n, LENGTHS);
     if (st->ragged) {
         SKV_TRY(skv_scratch_add(n, (size_t)st->s.batch * sizeof(int64_t), &st->length));
         SKV_TRY(skv_scratch_add(n, (size_t)(rows * st->s.input) * sizeof(float), &st->x));
